@@ -17,9 +17,11 @@
 namespace triaged {
 
 // Limits of one case.
+inline constexpr size_t kMaxCaseLevels = 8;
 inline constexpr size_t kMaxObservedPerField = 16;   // distinct values of one field that the Five Ws name
 inline constexpr size_t kMaxEvidence = 16;           // alert references: the first, the latest, the most telling
-inline constexpr size_t kMaxEvidenceRawBytes = 4096; // of each kept alert's bytes
+inline constexpr size_t kMaxEvidenceRawBytes = 65536; // of each kept alert's bytes
+inline constexpr size_t kMaxExcerptBytes = 256;      // of the bytes shown in a hand-off
 inline constexpr size_t kMaxTimeline = 200;          // newest entries; older ones are counted
 inline constexpr size_t kMaxNotes = 100;
 inline constexpr size_t kMaxCaseRules = 64;          // distinct rules that spoke
@@ -60,8 +62,10 @@ struct Evidence {
   std::string message;
   int16_t score = -1;
   Verdict verdict = Verdict::kNone;
-  std::string raw;            // the first kMaxEvidenceRawBytes of the alert
-  bool raw_cut = false;
+  std::string excerpt;        // the first kMaxExcerptBytes of the alert
+  // The alert's bytes (up to kMaxEvidenceRawBytes) are kept beside the case under this slot (CaseStore::PutEvidenceRaw);
+  // nullopt: reference only, as for the latest alerts, which change too often to be written each time.
+  std::optional<uint8_t> raw_slot;
   bool operator==(const Evidence&) const = default;
 };
 
@@ -191,9 +195,12 @@ struct Case {
   Timestamp acknowledged_at{};
   uint32_t repeats = 0;            // re-notifications since the last escalation
   Timestamp next_repeat{};         // zero: none
-  std::vector<uint8_t> levels_passed;  // levels reached or passed by time in this episode
+  // When an unresolved case reaches each level; zero: not armed. Stored, so that a reload moves no armed deadline.
+  std::array<Timestamp, kMaxCaseLevels> level_due{};
   std::vector<std::string> criteria_fired;  // names, in this episode
   Timestamp next_publish{};        // a case document is owed at this time; zero: none
+  Timestamp published_at{};        // of the last case document
+  Timestamp next_due{};            // the earliest of all deadlines above; zero: none. The due index is built from it.
 
   std::vector<EscalationRecord> escalations;
   uint64_t escalation_count = 0;

@@ -1,0 +1,231 @@
+#include "daemon/config.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace triaged {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr int64_t kMiB = 1024 * 1024;
+constexpr int64_t kGiB = 1024 * kMiB;
+
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : "localhost";
+}
+
+std::string Resolve(const std::string& base, const std::string& path) {
+  return fs::path(path).is_absolute() ? path : (fs::path(base) / path).lexically_normal().string();
+}
+
+// Names that the loop depends on (KAFKA.md, Settings): a user's value would break a promise, so it is refused.
+constexpr std::string_view kOwnProperties[] = {
+    "bootstrap.servers", "enable.auto.commit", "enable.auto.offset.store", "isolation.level", "acks",
+    "enable.idempotence", "transactional.id", "transaction.timeout.ms", "group.id", "group.instance.id",
+    "partition.assignment.strategy", "enable.partition.eof", "auto.offset.reset", "session.timeout.ms",
+    "max.poll.interval.ms", "queued.max.messages.kbytes",
+};
+
+void ReadSecretFile(MapReader& reader, const YamlNode& node, const std::string& base, std::string key,
+                    std::map<std::string, std::string>* properties) {
+  key.resize(key.size() - std::string_view("_file").size());
+  const std::string path = Resolve(base, node.scalar());
+  const auto secret = ReadSourceFile(path);
+  if (!secret) return reader.ErrorAt(node, secret.error().message, "the file must hold the value of `" + key + "`");
+  std::string text = secret->text;
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  (*properties)[key] = text;
+}
+
+void ReadProperties(MapReader& kafka, const std::string& base, KafkaConfig* out) {
+  const YamlNode* node = kafka.Node("properties");
+  if (!node || node->IsNull()) return;
+  if (!node->IsMap()) return kafka.ErrorAt(*node, "`properties` must be a map of librdkafka settings");
+  for (const auto& entry : node->map()) {
+    if (!entry.value.IsScalar()) {
+      kafka.ErrorAt(entry.value, "librdkafka's '" + entry.key + "' takes one value");
+    } else if (std::find(std::begin(kOwnProperties), std::end(kOwnProperties), entry.key) != std::end(kOwnProperties)) {
+      kafka.ErrorAt(entry.value, "'" + entry.key + "' is set by triaged: exactly-once depends on it", "remove it");
+    } else if (entry.key.size() > 5 && entry.key.ends_with("_file")) {
+      ReadSecretFile(kafka, entry.value, base, entry.key, &out->properties);
+    } else {
+      out->properties[entry.key] = entry.value.scalar();
+    }
+  }
+}
+
+void ReadKafka(MapReader& top, const std::string& base, const std::string& application_id, KafkaConfig* out) {
+  static const YamlNode empty;
+  const YamlNode* node = top.Node("kafka", /*required=*/true);
+  MapReader kafka(top.source(), node ? *node : empty, "kafka", top.diagnostics());
+  out->bootstrap_servers = kafka.String("bootstrap_servers");
+  out->embedded = kafka.Bool("embedded_broker", false);
+  if (node && out->embedded == !out->bootstrap_servers.empty()) {
+    kafka.ErrorHere("set either `bootstrap_servers` or `embedded_broker: true`, and not both");
+  }
+  out->alert_topics = kafka.Strings("alert_topics", /*required=*/true);
+  for (const std::string& topic : out->alert_topics) {
+    if (topic.starts_with(application_id + ".")) {
+      kafka.ErrorHere("alert topic '" + topic + "' is one of our own", "topics that begin with '" + application_id +
+                                                                           ".' are written by triaged itself");
+    }
+  }
+  out->routing = kafka.Choice("routing", {"repartition", "direct"}, 0) == 1 ? Routing::kDirect : Routing::kRepartition;
+  out->partitions = static_cast<int>(kafka.Int("partitions", out->partitions, 1, 1000));
+  out->create_topics = kafka.Bool("create_topics", true);
+  out->transaction_timeout = kafka.Interval("transaction_timeout", out->transaction_timeout, seconds(1), minutes(15));
+  out->commit_timeout = kafka.Interval("commit_timeout", out->commit_timeout, seconds(1), minutes(15));
+  out->session_timeout = kafka.Interval("session_timeout", out->session_timeout, seconds(1), minutes(30));
+  out->prefetch_bytes = kafka.Bytes("prefetch", out->prefetch_bytes, kMiB, 2 * kGiB - 1);
+  ReadProperties(kafka, base, out);
+  kafka.Finish();
+}
+
+void ReadStorage(MapReader& top, const std::string& base, StorageConfig* out) {
+  static const YamlNode empty;
+  const YamlNode* node = top.Node("storage", /*required=*/true);
+  MapReader storage(top.source(), node ? *node : empty, "storage", top.diagnostics());
+  out->path = storage.String("path", {}, /*required=*/true);
+  if (!out->path.empty()) out->path = Resolve(base, out->path);
+  out->memory_bytes = storage.Bytes("memory", out->memory_bytes, 16 * kMiB, 1024 * kGiB);
+  out->dedup_max_entries = storage.Int("dedup_max_entries", out->dedup_max_entries, 1000, 100'000'000);
+  out->case_cache_entries = storage.Int("case_cache_entries", out->case_cache_entries, 100, 10'000'000);
+  out->flush_interval = storage.Interval("flush_interval", out->flush_interval, seconds(1), hours(1));
+  storage.Finish();
+}
+
+void ReadLimits(MapReader& top, Config* out) {
+  static const YamlNode empty;
+  const YamlNode* node = top.Node("limits");
+  MapReader limits(top.source(), node ? *node : empty, "limits", top.diagnostics());
+  out->alert_limits.max_bytes =
+      static_cast<size_t>(limits.Bytes("alert_bytes", static_cast<int64_t>(out->alert_limits.max_bytes), 1024, 64 * kMiB));
+  out->alert_limits.max_depth = static_cast<int>(limits.Int("alert_depth", out->alert_limits.max_depth, 4, 1000));
+  out->step.max_records = limits.Int("step_records", out->step.max_records, 1, 1'000'000);
+  out->step.max_bytes = limits.Bytes("step_bytes", out->step.max_bytes, 64 * 1024, kGiB);
+  out->step.max_wait = limits.Interval("step_wait", out->step.max_wait, milliseconds(1), seconds(1));
+  out->step.max_timers = limits.Int("step_timers", out->step.max_timers, 1, 1'000'000);
+  out->step.restore_records = limits.Int("restore_records", out->step.restore_records, 1, 1'000'000);
+  limits.Finish();
+}
+
+void ReadWebAndLog(MapReader& top, const std::string& base, Config* out) {
+  static const YamlNode empty;
+  const YamlNode* web_node = top.Node("web");
+  MapReader web(top.source(), web_node ? *web_node : empty, "web", top.diagnostics());
+  out->web_listen_address = web.String("listen_address", out->web_listen_address);
+  out->web_config_file = web.String("config_file");
+  if (!out->web_config_file.empty()) out->web_config_file = Resolve(base, out->web_config_file);
+  web.Finish();
+  const YamlNode* log_node = top.Node("log");
+  MapReader log(top.source(), log_node ? *log_node : empty, "log", top.diagnostics());
+  const std::vector<std::string_view> levels = {"debug", "info", "warn", "error"};
+  out->log_level = std::string(levels[log.Choice("level", levels, 1)]);
+  out->log_format = log.Choice("format", {"logfmt", "json"}, 0) == 1 ? LogFormat::kJson : LogFormat::kLogfmt;
+  log.Finish();
+}
+
+}  // namespace
+
+std::optional<Config> ParseConfig(const SourceFile& file, Diagnostics* diagnostics) {
+  const auto yaml = ParseYaml(file, diagnostics);
+  if (!yaml) return std::nullopt;
+  if (yaml->documents.size() != 1) {
+    diagnostics->Error({file.name, 1, 1}, "expected one YAML document, found " + std::to_string(yaml->documents.size()));
+    return std::nullopt;
+  }
+  const std::string base = fs::path(file.name).parent_path().string();
+  Config config;
+  MapReader top(*yaml->source, yaml->documents.front(), "the configuration", diagnostics);
+  config.application_id = top.String("application_id", config.application_id);
+  config.instance = top.String("instance", HostName());
+  config.workers = static_cast<int>(top.Int("workers", 1, 1, 64));
+  ReadKafka(top, base, config.application_id, &config.kafka);
+  ReadStorage(top, base, &config.storage);
+  ReadLimits(top, &config);
+  ReadWebAndLog(top, base, &config);
+  config.heartbeat_interval = top.Interval("heartbeat_interval", config.heartbeat_interval, Duration(0), hours(1));
+  config.shutdown_timeout = top.Interval("shutdown_timeout", config.shutdown_timeout, seconds(1), minutes(10));
+  config.watchdog_timeout = top.Interval("watchdog_timeout", config.watchdog_timeout, seconds(10), hours(1));
+  for (auto [key, list] : {std::pair("formats", &config.formats), {"rules", &config.rules}, {"policies", &config.policies}}) {
+    for (const std::string& path : top.Strings(key, /*required=*/true)) list->push_back(Resolve(base, path));
+  }
+  top.Finish();
+  if (diagnostics->HasErrors()) return std::nullopt;
+  return config;
+}
+
+std::optional<Config> LoadConfig(const std::string& path, Diagnostics* diagnostics) {
+  auto file = ReadSourceFile(path);
+  if (!file) {
+    diagnostics->Error({path, 0, 0}, file.error().message);
+    return std::nullopt;
+  }
+  return ParseConfig(*file, diagnostics);
+}
+
+Result<SourceFile> ReadSourceFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return EnvironmentError("cannot read " + path + ": no such file, or no permission");
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (in.bad()) return EnvironmentError("cannot read " + path);
+  return SourceFile{path, text.str()};
+}
+
+std::vector<SourceFile> ReadSources(const std::vector<std::string>& paths, Diagnostics* diagnostics) {
+  std::vector<std::string> names;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    if (!fs::is_directory(path, error)) {
+      names.push_back(path);
+      continue;
+    }
+    std::vector<std::string> found;
+    for (const auto& entry : fs::directory_iterator(path, error)) {
+      const auto extension = entry.path().extension();
+      if (extension == ".yaml" || extension == ".yml") found.push_back(entry.path().string());
+    }
+    if (found.empty()) diagnostics->Error({path, 0, 0}, "the directory has no *.yaml file");
+    std::sort(found.begin(), found.end());
+    names.insert(names.end(), found.begin(), found.end());
+  }
+  std::vector<SourceFile> sources;
+  for (const std::string& name : names) {
+    auto file = ReadSourceFile(name);
+    if (file) {
+      sources.push_back(std::move(*file));
+    } else {
+      diagnostics->Error({name, 0, 0}, file.error().message);
+    }
+  }
+  return sources;
+}
+
+std::shared_ptr<const Engine> LoadEngine(const Config& config, Diagnostics* diagnostics) {
+  EngineSources sources;
+  sources.formats = ReadSources(config.formats, diagnostics);
+  sources.rules = ReadSources(config.rules, diagnostics);
+  sources.policies = ReadSources(config.policies, diagnostics);
+  if (diagnostics->HasErrors()) return nullptr;
+  return CompileEngine(sources, config.alert_limits, diagnostics);
+}
+
+std::string DefaultConfigPath() {
+  const std::string installed = "/etc/triaged/triaged.yaml";
+  std::error_code error;
+  if (fs::exists(installed, error)) return installed;
+  return TRIAGED_SHIPPED_CONFIGS "/triaged.yaml";
+}
+
+}  // namespace triaged

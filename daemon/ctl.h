@@ -1,0 +1,44 @@
+// The subcommands of triagectl, one function each. They print results to stdout and diagnostics to stderr and return
+// the exit code: 0 ok, 1 a check failed or a runtime error, 2 usage (CONTRACTS.md, Programs).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/model/command.h"
+
+namespace triaged {
+
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitConfig = 78;  // of the daemon: EX_CONFIG
+
+// `what`: config, policy, rules or formats; all problems of all files at once.
+int CheckFiles(const std::string& what, const std::vector<std::string>& paths);
+
+struct NormalizeOptions {
+  std::string format;               // empty: detect
+  bool strict = false;              // exit 1 when a line is no JSON object
+  std::vector<std::string> inputs;  // empty: stdin
+};
+int Normalize(const std::string& config_path, const NormalizeOptions& options);
+
+struct ReplayOptions {
+  std::string until;                // RFC 3339, or empty
+  bool cases = false;
+  std::vector<std::string> inputs;
+};
+int RunReplay(const std::string& config_path, const ReplayOptions& options);
+
+// Runs timelines; `junit` is a file to write, or empty.
+int RunTests(const std::string& config_path, const std::vector<std::string>& timelines, const std::string& junit);
+
+int CreateTopics(const std::string& config_path);
+int CheckTopics(const std::string& config_path);
+
+// Puts one command on the commands topic. An empty id is made up (random).
+int SendCommand(const std::string& config_path, Command command);
+
+}  // namespace triaged

@@ -1,0 +1,232 @@
+// triagectl check, normalize, replay, test: what needs no broker.
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "daemon/config.h"
+#include "daemon/ctl.h"
+#include "daemon/replay.h"
+#include "daemon/timeline.h"
+#include "pipeline/base/utf8.h"
+#include "pipeline/report/report.h"
+
+namespace triaged {
+namespace {
+
+struct Loaded {
+  Config config;
+  std::shared_ptr<const Engine> engine;
+};
+
+std::optional<Loaded> Load(const std::string& config_path) {
+  Diagnostics diagnostics;
+  Loaded loaded;
+  if (auto config = LoadConfig(config_path, &diagnostics)) {
+    loaded.config = std::move(*config);
+    loaded.engine = LoadEngine(loaded.config, &diagnostics);
+  }
+  std::fputs(diagnostics.Render().c_str(), stderr);
+  if (!loaded.engine) return std::nullopt;
+  return loaded;
+}
+
+// Calls `take` with each line of each input ("-" or none: stdin); false when an input cannot be read.
+template <typename Take>
+bool ForEachLine(const std::vector<std::string>& inputs, Take take) {
+  const auto read = [&](std::istream& in) {
+    std::string line;
+    while (std::getline(in, line)) {
+      if (!line.empty() && line.back() == '\r') line.pop_back();
+      if (!line.empty()) take(line);
+    }
+  };
+  if (inputs.empty()) read(std::cin);
+  for (const std::string& path : inputs) {
+    if (path == "-") {
+      read(std::cin);
+      continue;
+    }
+    std::ifstream in(path, std::ios::binary);
+    if (!in) {
+      std::fprintf(stderr, "triagectl: cannot read %s: no such file, or no permission\n", path.c_str());
+      return false;
+    }
+    read(in);
+  }
+  return true;
+}
+
+bool CheckConfigFile(const std::string& path, Diagnostics* diagnostics) {
+  const auto config = LoadConfig(path, diagnostics);
+  return config && LoadEngine(*config, diagnostics);
+}
+
+// A line of the input: an envelope {at, alert} or {at, command}, or a bare alert.
+struct ReplayLine {
+  std::optional<Timestamp> at;
+  std::string bytes;
+  bool command = false;
+};
+
+ReplayLine ReadReplayLine(const std::string& line) {
+  ReplayLine result{std::nullopt, line, false};
+  const auto json = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || json.size() != 2 || !json.contains("at") || !json["at"].is_string()) return result;
+  const char* kind = json.contains("alert") ? "alert" : json.contains("command") ? "command" : nullptr;
+  const auto at = ParseTimestamp(json["at"].get_ref<const std::string&>());
+  if (!kind || !at) return result;
+  result.at = at;
+  result.command = std::string_view(kind) == "command";
+  result.bytes = json[kind].dump();
+  return result;
+}
+
+void PrintOutputs(Replay& replay, const std::string& application_id) {
+  for (const OutputRecord& record : replay.TakeOutputs()) {
+    if (record.topic == OutputTopic::kEscalations) {
+      std::cout << *record.value << '\n';
+    } else if (record.topic == OutputTopic::kDeadLetter) {
+      std::cout << DeadLetterJson(record, application_id) << '\n';
+    }
+  }
+}
+
+std::string XmlEscaped(std::string_view text) {
+  std::string escaped;
+  for (char ch : text) {
+    switch (ch) {
+      case '&': escaped += "&amp;"; break;
+      case '<': escaped += "&lt;"; break;
+      case '>': escaped += "&gt;"; break;
+      case '"': escaped += "&quot;"; break;
+      default: escaped.push_back(ch);
+    }
+  }
+  return escaped;
+}
+
+struct TestReport {
+  int failed = 0;
+  std::string cases;
+
+  void Add(const std::string& name, const std::vector<std::string>& failures) {
+    cases += "  <testcase name=\"" + XmlEscaped(name) + "\">";
+    for (const std::string& failure : failures) cases += "<failure>" + XmlEscaped(failure) + "</failure>";
+    cases += "</testcase>\n";
+    if (!failures.empty()) ++failed;
+  }
+};
+
+}  // namespace
+
+int CheckFiles(const std::string& what, const std::vector<std::string>& paths) {
+  Diagnostics diagnostics;
+  if (what == "config") {
+    for (const std::string& path : paths) CheckConfigFile(path, &diagnostics);
+  } else {
+    const std::vector<SourceFile> files = ReadSources(paths, &diagnostics);
+    FieldCatalog alerts(FieldCatalog::Taxonomy::kAlert);
+    FieldCatalog cases(FieldCatalog::Taxonomy::kCase);
+    if (what == "rules") RuleSet::Compile(files, &alerts, &diagnostics);
+    if (what == "formats") FormatTables::Compile(files, alerts, &diagnostics);
+    if (what == "policy") {
+      for (const SourceFile& file : files) CompilePolicy(file, &alerts, &cases, &diagnostics);
+    }
+  }
+  std::fputs(diagnostics.Render().c_str(), stderr);
+  if (diagnostics.HasErrors()) return kExitFailed;
+  std::printf("ok: %zu %s\n", paths.size(), paths.size() == 1 ? "path" : "paths");
+  return kExitOk;
+}
+
+int Normalize(const std::string& config_path, const NormalizeOptions& options) {
+  const auto loaded = Load(config_path);
+  if (!loaded) return kExitFailed;
+  if (!options.format.empty() && !loaded->engine->formats->HasFormat(options.format)) {
+    std::fprintf(stderr, "triagectl: there is no format '%s'\n", options.format.c_str());
+    return kExitUsage;
+  }
+  Normaliser normaliser(loaded->engine->formats, loaded->engine->limits);
+  bool all_objects = true;
+  const bool read = ForEachLine(options.inputs, [&](const std::string& line) {
+    // Without Kafka there is no record time: an alert without a time of its own shows the epoch, and says so.
+    if (const auto failure = normaliser.Normalise(line, options.format, Timestamp{})) {
+      all_objects = false;
+      nlohmann::ordered_json error;
+      error["triaged.error"] = {{"reason", Name(failure->reason)}, {"message", SanitiseUtf8(failure->message)}};
+      std::cout << error.dump() << '\n';
+    } else {
+      std::cout << NormalisedJson(normaliser.alert(), *loaded->engine->alert_catalog) << '\n';
+    }
+  });
+  std::cout.flush();
+  if (!read) return kExitFailed;
+  return options.strict && !all_objects ? kExitFailed : kExitOk;
+}
+
+int RunReplay(const std::string& config_path, const ReplayOptions& options) {
+  const auto loaded = Load(config_path);
+  if (!loaded) return kExitFailed;
+  std::optional<Timestamp> until;
+  if (!options.until.empty() && !(until = ParseTimestamp(options.until))) {
+    std::fprintf(stderr, "triagectl: --until '%s' is not an RFC 3339 time (2026-03-02T08:00:00Z)\n", options.until.c_str());
+    return kExitUsage;
+  }
+  const std::string& application_id = loaded->config.application_id;
+  Replay replay(loaded->engine, application_id, loaded->config.kafka.partitions);
+  Status status = replay.Open();
+  Normaliser normaliser(loaded->engine->formats, loaded->engine->limits);
+  const bool read = ForEachLine(options.inputs, [&](const std::string& text) {
+    if (!status) return;
+    const ReplayLine line = ReadReplayLine(text);
+    const Timestamp at = line.at ? *line.at : EventTimeOf(&normaliser, line.bytes, replay.now());
+    status = line.command ? replay.TakeCommand(line.bytes, at) : replay.TakeAlert(line.bytes, at);
+    PrintOutputs(replay, application_id);
+  });
+  if (status && until) status = replay.AdvanceTo(*until);
+  PrintOutputs(replay, application_id);
+  if (status && options.cases) {
+    const auto documents = replay.CaseDocuments();
+    if (!documents) status = documents.error();
+    if (documents) {
+      for (const std::string& document : *documents) std::cout << document << '\n';
+    }
+  }
+  std::cout.flush();
+  if (!status) std::fprintf(stderr, "triagectl: %s\n", status.error().message.c_str());
+  return status && read ? kExitOk : kExitFailed;
+}
+
+int RunTests(const std::string& config_path, const std::vector<std::string>& timelines, const std::string& junit) {
+  const auto loaded = Load(config_path);
+  if (!loaded) return kExitFailed;
+  TestReport report;
+  for (const std::string& path : timelines) {
+    std::vector<std::string> failures;
+    const auto file = ReadSourceFile(path);
+    if (!file) {
+      failures.push_back(file.error().message);
+    } else if (auto result = RunTimeline(*file, loaded->engine)) {
+      failures = result->failures;
+    } else {
+      failures.push_back(result.error().message);
+    }
+    for (const std::string& failure : failures) std::fprintf(stderr, "%s\n", failure.c_str());
+    std::printf("%s %s\n", failures.empty() ? "ok  " : "FAIL", path.c_str());
+    report.Add(path, failures);
+  }
+  if (!junit.empty()) {
+    std::ofstream out(junit);
+    out << "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"triagectl test\" tests=\"" << timelines.size()
+        << "\" failures=\"" << report.failed << "\">\n" << report.cases << "</testsuite>\n";
+    if (!out.flush()) {
+      std::fprintf(stderr, "triagectl: cannot write %s\n", junit.c_str());
+      return kExitFailed;
+    }
+  }
+  return report.failed == 0 ? kExitOk : kExitFailed;
+}
+
+}  // namespace triaged

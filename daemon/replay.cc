@@ -1,0 +1,161 @@
+#include "daemon/replay.h"
+
+#include <algorithm>
+
+#include "pipeline/base/check.h"
+#include "pipeline/model/command.h"
+#include "pipeline/report/report.h"
+
+namespace triaged {
+
+struct Replay::Partition {
+  std::unique_ptr<PartitionStore> store;
+  std::unique_ptr<Processor> processor;
+  int64_t next_intake = 0;
+  int64_t next_command = 0;
+};
+
+Replay::Replay(std::shared_ptr<const Engine> engine, std::string application_id, int32_t partitions)
+    : engine_(std::move(engine)) {
+  options_.application_id = std::move(application_id);
+  options_.partitions = partitions;
+  options_.record_steps = false;
+  options_.max_timers = SIZE_MAX;
+}
+
+Replay::~Replay() = default;
+
+Status Replay::Open() {
+  StoreOptions store_options;
+  store_options.in_memory = true;
+  resources_ = SharedStoreResources::Make(store_options);
+  intake_ = std::make_unique<Intake>(options_, engine_);
+  for (int32_t i = 0; i < options_.partitions; ++i) {
+    auto store = PartitionStore::Open(resources_, i, "/replay/" + std::to_string(i));
+    if (!store) return store.error();
+    auto partition = std::make_unique<Partition>();
+    partition->store = std::move(*store);
+    if (Status restored = partition->store->FinishRestore(); !restored) return restored;
+    partition->processor = std::make_unique<Processor>(options_, engine_, partition->store.get());
+    partitions_.push_back(std::move(partition));
+  }
+  return {};
+}
+
+Status Replay::Step(Partition& partition, const std::vector<InputRecord>& inputs) {
+  auto stepped = partition.processor->Step(inputs, {now_, /*caught_up=*/true});
+  if (!stepped) return stepped.error();
+  TRIAGED_CHECK(stepped->taken == inputs.size() && !stepped->more_due);
+  const auto staged = partition.store->StagedRecords();
+  if (!staged) return staged.error();
+  const auto changed = static_cast<int64_t>(staged->size());
+  if (Status committed = partition.store->Commit(partition.store->position() + changed); !committed) return committed;
+  balance_.Add(stepped->facts.balance);
+  for (OutputRecord& record : stepped->outputs) {
+    if (record.topic == OutputTopic::kCommands) {
+      if (Status delivered = Deliver(record); !delivered) return delivered;
+    } else {
+      outputs_.push_back(std::move(record));
+    }
+  }
+  return {};
+}
+
+// Hands a record of one of our own topics to the partition it names.
+Status Replay::Deliver(const OutputRecord& record) {
+  Partition& partition = *partitions_[static_cast<size_t>(record.partition)];
+  const bool command = record.topic == OutputTopic::kCommands;
+  InputRecord input;
+  input.input_class = command ? InputClass::kCommand : InputClass::kIntake;
+  input.topic = command ? "commands" : "intake";
+  input.partition = record.partition;
+  input.offset = command ? partition.next_command++ : partition.next_intake++;
+  input.timestamp = now_;
+  if (record.key) input.key = *record.key;
+  if (record.value) input.value = *record.value;
+  for (const Header& header : record.headers) input.headers.emplace_back(header.name, header.value);
+  return Step(partition, {input});
+}
+
+Status Replay::AdvanceTo(Timestamp to) {
+  while (true) {
+    Partition* next = nullptr;
+    Timestamp due{};
+    for (const auto& partition : partitions_) {
+      const auto deadline = partition->processor->NextDeadline();
+      if (deadline && *deadline <= to && (!next || *deadline < due)) {
+        next = partition.get();
+        due = *deadline;
+      }
+    }
+    if (!next) break;
+    now_ = std::max(now_, due);
+    if (Status stepped = Step(*next, {}); !stepped) return stepped;
+  }
+  now_ = std::max(now_, to);
+  return {};
+}
+
+Status Replay::TakeAlert(std::string_view bytes, Timestamp at) {
+  if (Status advanced = AdvanceTo(at); !advanced) return advanced;
+  InputRecord input;
+  input.topic = "replay";
+  input.offset = next_alert_++;
+  input.timestamp = now_;
+  input.value = bytes;
+  StepFacts facts;
+  std::vector<OutputRecord> outputs;
+  intake_->Take(input, &outputs, &facts);
+  // What stage one forwards is counted once, where stage two decides on it.
+  facts.balance.consumed -= facts.balance.outcomes[static_cast<size_t>(AlertOutcome::kForwarded)];
+  facts.balance.outcomes[static_cast<size_t>(AlertOutcome::kForwarded)] = 0;
+  balance_.Add(facts.balance);
+  for (OutputRecord& record : outputs) {
+    if (record.topic != OutputTopic::kIntake) {
+      outputs_.push_back(std::move(record));
+    } else if (Status delivered = Deliver(record); !delivered) {
+      return delivered;
+    }
+  }
+  return {};
+}
+
+Status Replay::TakeCommand(std::string_view bytes, Timestamp at) {
+  if (Status advanced = AdvanceTo(at); !advanced) return advanced;
+  OutputRecord record;
+  record.topic = OutputTopic::kCommands;
+  record.value = std::string(bytes);
+  // As a producer would: to the partition that the case id names; what cannot be read goes to the first.
+  const auto command = ParseCommand(bytes);
+  const int32_t named = command ? command->case_id.partition : 0;
+  record.partition = named < options_.partitions ? named : 0;
+  return Deliver(record);
+}
+
+std::vector<OutputRecord> Replay::TakeOutputs() { return std::exchange(outputs_, {}); }
+
+CaseStore& Replay::store(int32_t partition) { return *partitions_[static_cast<size_t>(partition)]->store; }
+
+Result<std::vector<std::string>> Replay::CaseDocuments() {
+  struct Collect : CaseStore::Visitor {
+    const Replay* replay = nullptr;
+    std::vector<std::string> documents;
+    bool Visit(const Case& c) override {
+      const Policy* policy = replay->engine_->FindPolicy(c.policy);
+      documents.push_back(CaseDocumentJson(
+          c, replay->now_, {policy, replay->options_.application_id, replay->engine_->fingerprint}));
+      return true;
+    }
+  } collect;
+  collect.replay = this;
+  for (const auto& partition : partitions_) {
+    if (Status visited = partition->store->ForEachCase(&collect); !visited) return visited.error();
+  }
+  return std::move(collect.documents);
+}
+
+Timestamp EventTimeOf(Normaliser* normaliser, std::string_view alert, Timestamp now) {
+  return normaliser->Normalise(alert, {}, now) ? now : normaliser->alert().event_time;
+}
+
+}  // namespace triaged

@@ -1,0 +1,37 @@
+// Timeline: the one text format of scenarios, `triagectl test` and drills. Virtual time, one line an instant:
+//
+//   # a comment
+//   start 2026-03-02T08:00:00Z
+//   00:00 alert host=db7 rule="Credential dumping" severity=high    → opens 0-1
+//   00:30                                                           → escalates 0-1 to L2: uncertain_verdict
+//   00:35 ack 0-1 by otto as l2                                     → acknowledged 0-1: command
+//   00:40 record not json                                           → dead letter: invalid_json
+//   01:00                                                           → nothing
+//   end 0-1 status=in_progress level=L2 alerts=1
+//
+// Times are h:mm or h:mm:ss since `start` and never go back. Alert attributes are ECS names, or host, user, source,
+// rule, severity (low … critical, or 0–100), id, event_time, action, drill; `record` gives raw bytes. What stands after the arrow
+// must be exactly the events of that line, in order, separated by `;` – and none may happen between lines unannounced.
+// The arrow is → or ->.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pipeline/base/result.h"
+#include "pipeline/base/yaml.h"
+#include "pipeline/policy/engine.h"
+
+namespace triaged {
+
+struct TimelineResult {
+  int lines = 0;                      // with an expectation that was checked
+  int events = 0;                     // that happened
+  std::vector<std::string> failures;  // "file:line: expected … but …"
+};
+
+// Runs one timeline over a fresh Replay with one partition. An Error means the text itself is wrong.
+Result<TimelineResult> RunTimeline(const SourceFile& file, std::shared_ptr<const Engine> engine);
+
+}  // namespace triaged

@@ -1,0 +1,156 @@
+// triagectl: the client and offline tool.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+
+#include "daemon/config.h"
+#include "daemon/ctl.h"
+
+namespace triaged {
+namespace {
+
+// Which option of a command verb fills which field of Command.
+struct CommandOptions {
+  Command command;
+  std::string case_id;
+  std::string verdict;
+  uint64_t expected_version = 0;
+  CLI::Option* version_option = nullptr;
+};
+
+struct VerbHelp {
+  CommandAction action;
+  const char* help;
+};
+constexpr VerbHelp kVerbs[] = {
+    {CommandAction::kAck, "acknowledge: stops the acknowledge clock and re-notification"},
+    {CommandAction::kAssign, "assign to a person (--to), by default oneself"},
+    {CommandAction::kVerdict, "give the verdict (--verdict, --reason)"},
+    {CommandAction::kSetSeverity, "set the severity (--severity)"},
+    {CommandAction::kEscalate, "escalate to the next level, or --to LEVEL (--reason)"},
+    {CommandAction::kDeescalate, "move down a level, or --to LEVEL (--reason)"},
+    {CommandAction::kNote, "add a note (--text)"},
+    {CommandAction::kClassify, "classify (--incident none|minor|major, --classification)"},
+    {CommandAction::kWait, "wait for information (--reason)"},
+    {CommandAction::kHold, "put on hold (--reason)"},
+    {CommandAction::kResume, "resume after wait or hold"},
+    {CommandAction::kResolve, "resolve (--reason)"},
+    {CommandAction::kConfirm, "answer a resolution (--answer confirmed_fixed|still_has_issues|needs_more_info)"},
+    {CommandAction::kClose, "close (--reason)"},
+    {CommandAction::kReopen, "reopen (--reason)"},
+};
+
+void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
+  verb->add_option("case", options->case_id, "case id, as in 3-17")->required();
+  verb->add_option("--actor", options->command.actor, "who acts")->required();
+  verb->add_option("--role", options->command.role, "as which role of the policy")->required();
+  options->version_option = verb->add_option("--expected-version", options->expected_version,
+                                             "refuse if the case has changed since this version");
+  verb->add_option("--id", options->command.id, "command id; a repeated one is applied once (default: random)");
+  const CommandAction action = options->command.action;
+  const auto takes = [&](std::initializer_list<CommandAction> actions) {
+    return std::find(actions.begin(), actions.end(), action) != actions.end();
+  };
+  using enum CommandAction;
+  if (takes({kAssign, kEscalate, kDeescalate})) verb->add_option("--to", options->command.to);
+  if (takes({kVerdict, kSetSeverity, kEscalate, kDeescalate, kWait, kHold, kResolve, kClose, kReopen})) {
+    verb->add_option("--reason", options->command.reason);
+  }
+  if (takes({kNote})) verb->add_option("--text", options->command.text)->required();
+  if (takes({kVerdict})) {
+    verb->add_option("--verdict", options->verdict)->required();
+    verb->add_option("--confidence", options->command.confidence)->check(CLI::Range(0, 100));
+  }
+  if (takes({kSetSeverity})) verb->add_option("--severity", options->command.severity)->required();
+  if (takes({kClassify})) {
+    verb->add_option("--incident", options->command.incident);
+    verb->add_option("--classification", options->command.classification);
+  }
+  if (takes({kConfirm})) verb->add_option("--answer", options->command.answer)->required();
+}
+
+int RunVerb(const std::string& config_path, CommandOptions options) {
+  const auto id = ParseCaseId(options.case_id);
+  if (!id) {
+    std::fprintf(stderr, "triagectl: '%s' is not a case id (partition-sequence, as in 3-17)\n", options.case_id.c_str());
+    return kExitUsage;
+  }
+  options.command.case_id = *id;
+  if (options.version_option->count() > 0) options.command.expected_version = options.expected_version;
+  if (!options.verdict.empty()) {
+    const auto verdict = ParseVerdict(options.verdict);
+    if (!verdict) {
+      std::fprintf(stderr, "triagectl: '%s' is no verdict: true_positive, false_positive, benign_true_positive, needs_review\n",
+                   options.verdict.c_str());
+      return kExitUsage;
+    }
+    options.command.verdict = *verdict;
+  }
+  return SendCommand(config_path, options.command);
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("triagectl: checks, replays and commands for triaged", "triagectl");
+  app.set_version_flag("--version", "triagectl " TRIAGED_VERSION);
+  app.require_subcommand(1);
+  std::string config_path = DefaultConfigPath();
+  app.add_option("--config.file", config_path, "configuration of the daemon")->capture_default_str();
+
+  std::vector<std::string> paths;
+  CLI::App* check = app.add_subcommand("check", "check files: all errors at once, with file, line and snippet");
+  check->require_subcommand(1);
+  for (const char* what : {"config", "policy", "rules", "formats"}) {
+    check->add_subcommand(what)->add_option("files", paths, "files or directories")->required();
+  }
+
+  NormalizeOptions normalize_options;
+  CLI::App* normalize = app.add_subcommand("normalize", "print each alert as flat JSON with ECS names");
+  normalize->add_option("--format", normalize_options.format, "format table to use (default: detect)");
+  normalize->add_flag("--strict", normalize_options.strict, "exit with 1 when a line is no JSON object");
+  normalize->add_option("files", normalize_options.inputs, "NDJSON files (default: standard input)");
+
+  ReplayOptions replay_options;
+  CLI::App* replay = app.add_subcommand("replay", "run the real pipeline in virtual time: NDJSON in, events out");
+  replay->add_option("--until", replay_options.until, "let deadlines fire up to this RFC 3339 time");
+  replay->add_flag("--cases", replay_options.cases, "print the final case documents, too");
+  replay->add_option("files", replay_options.inputs, "NDJSON files (default: standard input)");
+
+  std::string junit;
+  CLI::App* test = app.add_subcommand("test", "run scenario timelines against the configured rules and policies");
+  test->add_option("files", paths, "timeline files")->required();
+  test->add_option("--junit", junit, "write a JUnit report to this file");
+
+  CLI::App* topics = app.add_subcommand("topics", "our own topics");
+  topics->require_subcommand(1);
+  CLI::App* create = topics->add_subcommand("create", "create those that are missing");
+  topics->add_subcommand("check", "list those that are missing or wrongly configured");
+
+  std::map<CLI::App*, CommandOptions> verbs;
+  for (const VerbHelp& verb : kVerbs) {
+    CLI::App* sub = app.add_subcommand(std::string(Name(verb.action)), verb.help);
+    CommandOptions& options = verbs[sub];
+    options.command.action = verb.action;
+    AddVerbOptions(sub, &options);
+  }
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    // CLI11's own codes are not ours: help and version are 0, everything else is usage.
+    return app.exit(e) == 0 ? kExitOk : kExitUsage;
+  }
+  if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
+  if (*normalize) return Normalize(config_path, normalize_options);
+  if (*replay) return RunReplay(config_path, replay_options);
+  if (*test) return RunTests(config_path, paths, junit);
+  if (*topics) return *create ? CreateTopics(config_path) : CheckTopics(config_path);
+  for (const auto& [sub, options] : verbs) {
+    if (*sub) return RunVerb(config_path, options);
+  }
+  return kExitUsage;
+}
+
+}  // namespace
+}  // namespace triaged
+
+int main(int argc, char** argv) { return triaged::Main(argc, argv); }

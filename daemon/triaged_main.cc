@@ -1,0 +1,2 @@
+// triaged: the daemon.
+int main() { return 0; }

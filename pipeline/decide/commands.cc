@@ -1,0 +1,297 @@
+#include "pipeline/decide/commands.h"
+
+#include "pipeline/decide/deadlines.h"
+#include "pipeline/decide/escalation.h"
+
+namespace triaged {
+namespace {
+
+using Refused = std::optional<RefusedCommand>;
+
+constexpr uint32_t Bit(CaseStatus status) { return 1u << static_cast<uint32_t>(status); }
+constexpr uint32_t kActive = Bit(CaseStatus::kOpen) | Bit(CaseStatus::kInProgress) | Bit(CaseStatus::kEscalated) |
+                             Bit(CaseStatus::kWaitingForInfo) | Bit(CaseStatus::kOnHold);
+constexpr uint32_t kWaiting = Bit(CaseStatus::kWaitingForInfo) | Bit(CaseStatus::kOnHold);
+constexpr uint32_t kAny = (1u << kCaseStatusCount) - 1;
+
+// The transition table: in which statuses an action is legal.
+uint32_t LegalIn(CommandAction action) {
+  switch (action) {
+    case CommandAction::kAck: return kActive;
+    case CommandAction::kAssign: return kActive;
+    case CommandAction::kVerdict: return kAny & ~Bit(CaseStatus::kClosed);
+    case CommandAction::kSetSeverity: return kActive;
+    case CommandAction::kEscalate: return kActive;
+    case CommandAction::kDeescalate: return kActive;
+    case CommandAction::kNote: return kAny;
+    case CommandAction::kClassify: return kAny & ~Bit(CaseStatus::kClosed);
+    case CommandAction::kWait: return kActive & ~Bit(CaseStatus::kWaitingForInfo);
+    case CommandAction::kHold: return kActive & ~Bit(CaseStatus::kOnHold);
+    case CommandAction::kResume: return kWaiting;
+    case CommandAction::kResolve: return kActive;
+    case CommandAction::kConfirm: return Bit(CaseStatus::kResolved);
+    case CommandAction::kClose: return kActive | Bit(CaseStatus::kResolved);
+    case CommandAction::kReopen: return Bit(CaseStatus::kResolved) | Bit(CaseStatus::kClosed);
+  }
+  return 0;
+}
+
+RefusedCommand Refuse(Refusal refusal, std::string message) { return {refusal, std::move(message)}; }
+
+void Acted(CaseContext& ctx) {
+  ctx.c.last_action_at = ctx.now;
+  ctx.c.updated_at = ctx.now;
+}
+
+CaseEvent& EmitFor(CaseContext& ctx, const Command& command, CaseEventType type, std::string reason) {
+  CaseEvent& event = Emit(ctx, type, std::move(reason));
+  event.actor = command.actor;
+  event.command_id = command.id;
+  event.detail = Bounded(command.reason);
+  return event;
+}
+
+Refused Ack(CaseContext& ctx, const Command& command) {
+  Case& c = ctx.c;
+  if (c.acknowledged) return Refuse(Refusal::kNothingToChange, "already acknowledged by " + c.acknowledged_by);
+  c.acknowledged = true;
+  c.acknowledged_by = command.actor;
+  c.acknowledged_at = ctx.now;
+  c.next_repeat = Timestamp{};
+  c.repeats = 0;
+  EndClock(ctx, ClockKind::kAcknowledge);
+  if (c.status == CaseStatus::kOpen || c.status == CaseStatus::kEscalated) c.status = CaseStatus::kInProgress;
+  if (c.assignee.empty()) c.assignee = command.actor;
+  AddToTimeline(ctx, "acknowledged", command.actor, command.reason);
+  StandingChanged(ctx);
+  EmitFor(ctx, command, CaseEventType::kAcknowledged, "command");
+  return {};
+}
+
+Refused Assign(CaseContext& ctx, const Command& command) {
+  const std::string& to = command.to.empty() ? command.actor : command.to;
+  if (!ctx.policy.roster->FindPerson(to)) {
+    return Refuse(Refusal::kUnknownPerson, "'" + to + "' is not among the policy's people");
+  }
+  if (ctx.c.assignee == to) return Refuse(Refusal::kNothingToChange, "already assigned to " + to);
+  ctx.c.assignee = to;
+  AddToTimeline(ctx, "assigned", command.actor, "to " + to);
+  StandingChanged(ctx);
+  EmitFor(ctx, command, CaseEventType::kAssigned, "command");
+  return {};
+}
+
+Refused SetVerdict(CaseContext& ctx, const Command& command) {
+  Case& c = ctx.c;
+  const Verdict from = c.verdict;
+  c.verdict = command.verdict;
+  c.verdict_confidence = static_cast<uint8_t>(command.confidence);
+  c.verdict_by = command.actor;
+  c.verdict_reason = Bounded(command.reason);
+  c.verdict_severity = c.severity;
+  AddToTimeline(ctx, "verdict_changed", command.actor, std::string(Name(c.verdict)) + ": " + command.reason);
+  StandingChanged(ctx);
+  EmitFor(ctx, command, CaseEventType::kVerdictChanged, "command").verdict_from = from;
+  return {};
+}
+
+Refused SetSeverity(CaseContext& ctx, const Command& command) {
+  const auto severity = ctx.policy.SeverityIndex(command.severity);
+  if (!severity) return Refuse(Refusal::kUnknownSeverity, "the policy has no severity '" + command.severity + "'");
+  if (*severity == ctx.c.severity) return Refuse(Refusal::kNothingToChange, "the severity is that already");
+  const uint8_t from = ctx.c.severity;
+  ctx.c.severity = *severity;
+  // Only a raise moves deadlines; after a lowering by a person the running ones stand.
+  if (*severity < from) PullDeadlinesIn(ctx);
+  AddToTimeline(ctx, "severity_changed", command.actor,
+                ctx.policy.severities[from].name + " to " + command.severity + ": " + command.reason);
+  StandingChanged(ctx);
+  EmitFor(ctx, command, CaseEventType::kSeverityChanged, "command").severity_from = from;
+  return {};
+}
+
+// Which level `escalate` and `de-escalate` mean; "" is the neighbour.
+Result<uint8_t> TargetLevel(const CaseContext& ctx, const Command& command, int step) {
+  if (!command.to.empty()) {
+    if (const auto level = ctx.policy.LevelIndex(command.to)) return *level;
+    return BadInput("the policy has no level '" + command.to + "'");
+  }
+  const int level = ctx.c.level + step;
+  if (level < 0 || level >= static_cast<int>(ctx.policy.levels.size())) {
+    return BadInput(std::string("there is no level ") + (step > 0 ? "above " : "below ") +
+                    ctx.policy.levels[ctx.c.level].name);
+  }
+  return static_cast<uint8_t>(level);
+}
+
+Refused EscalateByHand(CaseContext& ctx, const Command& command) {
+  const auto level = TargetLevel(ctx, command, +1);
+  if (!level) return Refuse(Refusal::kUnknownLevel, level.error().message);
+  if (*level <= ctx.c.level) {
+    return Refuse(Refusal::kIllegalTransition, "the case is at " + ctx.policy.levels[ctx.c.level].name + " already");
+  }
+  Escalation escalation;
+  escalation.to_level = *level;
+  escalation.kind = EscalationKind::kManual;
+  escalation.reason = command.reason;
+  escalation.requested = command.text;
+  escalation.actor = command.actor;
+  escalation.command_id = command.id;
+  Escalate(ctx, escalation);
+  return {};
+}
+
+Refused DeescalateByHand(CaseContext& ctx, const Command& command) {
+  const auto level = TargetLevel(ctx, command, -1);
+  if (!level) return Refuse(Refusal::kUnknownLevel, level.error().message);
+  if (*level >= ctx.c.level) {
+    return Refuse(Refusal::kIllegalTransition, "the case is at " + ctx.policy.levels[ctx.c.level].name + " already");
+  }
+  Deescalate(ctx, *level, command.reason, command.actor, command.id);
+  return {};
+}
+
+Refused Note(CaseContext& ctx, const Command& command) {
+  if (ctx.c.notes.size() >= kMaxNotes) ctx.c.notes.erase(ctx.c.notes.begin());
+  ctx.c.notes.push_back({ctx.now, "note", command.actor, Bounded(command.text)});
+  AddToTimeline(ctx, "note", command.actor, command.text);
+  ++ctx.c.version;
+  ctx.standing_changed = true;  // people wait for what others write: publish at once
+  return {};
+}
+
+Refused Classify(CaseContext& ctx, const Command& command) {
+  if (!command.incident.empty()) ctx.c.incident = command.incident;
+  if (!command.classification.empty()) ctx.c.classification = Bounded(command.classification);
+  AddToTimeline(ctx, "classified", command.actor, "incident: " + ctx.c.incident + ", " + ctx.c.classification);
+  StandingChanged(ctx);
+  return {};
+}
+
+Refused Pause(CaseContext& ctx, const Command& command, CaseStatus status) {
+  ctx.c.status = status;
+  ctx.c.paused_status_reason = Bounded(command.reason);
+  BeginPause(ctx);
+  AddToTimeline(ctx, Name(status), command.actor, command.reason);
+  StandingChanged(ctx);
+  return {};
+}
+
+Refused Resume(CaseContext& ctx, const Command& command) {
+  EndPause(ctx);
+  ctx.c.status = CaseStatus::kInProgress;
+  ctx.c.paused_status_reason.clear();
+  AddToTimeline(ctx, "resumed", command.actor, command.reason);
+  StandingChanged(ctx);
+  return {};
+}
+
+Refused Resolve(CaseContext& ctx, const Command& command) {
+  Case& c = ctx.c;
+  StopAllDeadlines(ctx);
+  c.status = CaseStatus::kResolved;
+  c.resolved_at = ctx.now;
+  c.resolution = Bounded(command.reason);
+  AddToTimeline(ctx, "resolved", command.actor, command.reason);
+  StandingChanged(ctx);
+  EmitFor(ctx, command, CaseEventType::kResolved, "command");
+  return {};
+}
+
+Refused Close(CaseContext& ctx, const Command& command, std::string reason) {
+  Case& c = ctx.c;
+  StopAllDeadlines(ctx);
+  c.status = CaseStatus::kClosed;
+  if (c.resolved_at == Timestamp{}) c.resolved_at = ctx.now;
+  c.closed_at = ctx.now;
+  if (!command.reason.empty()) c.resolution = Bounded(command.reason);
+  AddToTimeline(ctx, "closed", command.actor, command.reason);
+  StandingChanged(ctx);
+  EmitFor(ctx, command, CaseEventType::kClosed, std::move(reason));
+  return {};
+}
+
+Refused Confirm(CaseContext& ctx, const Command& command) {
+  if (command.answer == "confirmed_fixed") return Close(ctx, command, "confirmed_fixed");
+  Reopen(ctx, command.answer, command.actor, command.id);
+  if (command.answer == "needs_more_info") {
+    Command wait = command;
+    wait.reason = "the answer to the request for confirmation: more information is needed";
+    return Pause(ctx, wait, CaseStatus::kWaitingForInfo);
+  }
+  return {};
+}
+
+Refused Dispatch(CaseContext& ctx, const Command& command) {
+  switch (command.action) {
+    case CommandAction::kAck: return Ack(ctx, command);
+    case CommandAction::kAssign: return Assign(ctx, command);
+    case CommandAction::kVerdict: return SetVerdict(ctx, command);
+    case CommandAction::kSetSeverity: return SetSeverity(ctx, command);
+    case CommandAction::kEscalate: return EscalateByHand(ctx, command);
+    case CommandAction::kDeescalate: return DeescalateByHand(ctx, command);
+    case CommandAction::kNote: return Note(ctx, command);
+    case CommandAction::kClassify: return Classify(ctx, command);
+    case CommandAction::kWait: return Pause(ctx, command, CaseStatus::kWaitingForInfo);
+    case CommandAction::kHold: return Pause(ctx, command, CaseStatus::kOnHold);
+    case CommandAction::kResume: return Resume(ctx, command);
+    case CommandAction::kResolve: return Resolve(ctx, command);
+    case CommandAction::kConfirm: return Confirm(ctx, command);
+    case CommandAction::kClose: return Close(ctx, command, "command");
+    case CommandAction::kReopen: Reopen(ctx, command.reason, command.actor, command.id); return {};
+  }
+  return {};
+}
+
+Refused CheckAllowed(const CaseContext& ctx, const Command& command) {
+  const Case& c = ctx.c;
+  if (command.expected_version && *command.expected_version != c.version) {
+    return Refuse(Refusal::kStaleVersion, "expected version " + std::to_string(*command.expected_version) +
+                                              ", the case is at " + std::to_string(c.version) + ": read it again");
+  }
+  bool permitted = false;
+  for (const RolePermissions& role : ctx.policy.roles) {
+    permitted |= role.role == command.role && (role.actions >> static_cast<unsigned>(command.action) & 1);
+  }
+  if (!permitted) {
+    return Refuse(Refusal::kNotPermitted, "role '" + command.role + "' may not " + std::string(Name(command.action)) +
+                                              " under policy '" + ctx.policy.name + "'");
+  }
+  if (!(LegalIn(command.action) & Bit(c.status))) {
+    return Refuse(Refusal::kIllegalTransition, std::string(Name(command.action)) + " is not possible while the case is " +
+                                                   std::string(Name(c.status)));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string_view Name(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::kUnknownCase: return "unknown_case";
+    case Refusal::kStaleVersion: return "stale_version";
+    case Refusal::kNotPermitted: return "not_permitted";
+    case Refusal::kIllegalTransition: return "illegal_transition";
+    case Refusal::kUnknownLevel: return "unknown_level";
+    case Refusal::kUnknownSeverity: return "unknown_severity";
+    case Refusal::kUnknownPerson: return "unknown_person";
+    case Refusal::kNothingToChange: return "nothing_to_change";
+  }
+  return "";
+}
+
+std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command) {
+  if (auto refused = CheckAllowed(ctx, command)) return refused;
+  // Acted() before: what follows may restart clocks from here; a refusal below changes nothing else.
+  const Timestamp last_action = ctx.c.last_action_at;
+  const Timestamp updated = ctx.c.updated_at;
+  Acted(ctx);
+  auto refused = Dispatch(ctx, command);
+  if (refused) {
+    ctx.c.last_action_at = last_action;
+    ctx.c.updated_at = updated;
+  }
+  return refused;
+}
+
+}  // namespace triaged

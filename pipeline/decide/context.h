@@ -1,0 +1,37 @@
+// CaseContext: one case being decided on, at one instant. Passed down by every function of decide/.
+//
+// Pure: `now` is the partition's logical clock; nothing here reads a clock, logs or does I/O. Events are collected and
+// rendered by the processor after the input is done, so all events of one input show the case as that input left it.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pipeline/base/time.h"
+#include "pipeline/model/case.h"
+#include "pipeline/model/case_event.h"
+#include "pipeline/policy/policy.h"
+
+namespace triaged {
+
+struct CaseContext {
+  const Policy& policy;
+  Case& c;
+  Timestamp now;
+  std::vector<CaseEvent>& events;
+  // What changed; the caller publishes the document and asks the criteria accordingly.
+  bool standing_changed = false;  // status, level, severity, verdict, owner: the document is owed at once
+  bool facts_changed = false;     // something a criterion may read (but alert_count, which changes each time)
+};
+
+// Appends an event of this case with the next sequence number; the caller fills in what is special.
+CaseEvent& Emit(CaseContext& ctx, CaseEventType type, std::string reason);
+// Appends to the bounded timeline.
+void AddToTimeline(CaseContext& ctx, std::string_view what, std::string_view actor, std::string_view text);
+// Marks a change of standing: version + 1, document owed.
+void StandingChanged(CaseContext& ctx);
+// `text` cut to kMaxTextBytes at a code point.
+std::string Bounded(std::string_view text);
+
+}  // namespace triaged

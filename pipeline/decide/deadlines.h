@@ -1,0 +1,39 @@
+// Deadlines: clocks, the time matrix, re-notification, pauses. Every deadline is a field of the case; next_due is the
+// earliest of them and is recomputed after each change (DOMAIN.md, Levels, clocks, matrix).
+#pragma once
+
+#include <optional>
+
+#include "pipeline/decide/context.h"
+
+namespace triaged {
+
+// Starts the acknowledge and resolve clocks and the matrix at ctx.now: at opening and at reopening.
+void StartEpisode(CaseContext& ctx);
+// Restarts the acknowledge clock for the current level's receiver, and re-notification.
+void StartAcknowledgeClock(CaseContext& ctx);
+// Arms the levels above the current one, counted from `since`.
+void ArmMatrix(CaseContext& ctx, Timestamp since);
+void EndClock(CaseContext& ctx, ClockKind kind);
+// Ends every clock and disarms everything: resolved or closed.
+void StopAllDeadlines(CaseContext& ctx);
+
+// waiting_for_info and on_hold: resolve clock and matrix stand still, at most policy.max_pause per episode.
+void BeginPause(CaseContext& ctx);
+void EndPause(CaseContext& ctx);
+inline bool IsPaused(const Case& c) { return c.pause_started != Timestamp{}; }
+
+// A raise of severity: each running deadline becomes the earlier of its old due time and now + the new duration.
+void PullDeadlinesIn(CaseContext& ctx);
+
+// When the at-risk event of a running clock is due.
+Timestamp AtRiskTime(const Clock& clock, const ClockSpec& spec);
+
+// Recomputes c.next_due.
+void UpdateNextDue(const Policy& policy, Case* c);
+
+// Fires everything that is due at or before ctx.now: at-risk and breach events, matrix levels (folded into one
+// escalation), re-notification, acknowledge time-out, pause limit, confirmation time-out, document publication.
+void FireDue(CaseContext& ctx);
+
+}  // namespace triaged

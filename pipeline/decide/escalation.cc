@@ -1,0 +1,185 @@
+#include "pipeline/decide/escalation.h"
+
+#include <algorithm>
+
+#include "pipeline/base/check.h"
+#include "pipeline/decide/case_view.h"
+#include "pipeline/decide/deadlines.h"
+
+namespace triaged {
+namespace {
+
+// What the receiver is asked to do: the escalation's own words, else what the rules that fired ask.
+std::string RequestFor(const CaseContext& ctx, const Escalation& escalation) {
+  std::string request = escalation.requested;
+  for (const std::string& wanted : ctx.c.requests) {
+    if (request.find(wanted) != std::string::npos) continue;
+    if (!request.empty()) request += "; ";
+    request += wanted;
+  }
+  return Bounded(request);
+}
+
+// The rule behind an escalation: of those that voted for the case's verdict the surest, the first on a tie.
+std::string LeadingRule(const Case& c) {
+  const RuleVote* best = nullptr;
+  for (const RuleVote& vote : c.votes) {
+    if (vote.verdict != c.verdict) continue;
+    if (!best || vote.confidence > best->confidence) best = &vote;
+  }
+  return best ? best->rule_id : std::string();
+}
+
+void AssignOnShift(CaseContext& ctx, EscalationRecord* record) {
+  Case& c = ctx.c;
+  const LevelSpec& level = ctx.policy.levels[c.level];
+  const OnShift on_shift = ctx.policy.roster->At(level.team, ctx.now);
+  c.team = on_shift.team.empty() ? level.team : on_shift.team;
+  c.assignee = on_shift.person;
+  if (!record) return;
+  record->to_team = c.team;
+  record->to_assignee = c.assignee;
+  record->nobody_on_shift = on_shift.person.empty() || on_shift.fell_back;
+}
+
+}  // namespace
+
+void Escalate(CaseContext& ctx, const Escalation& escalation) {
+  Case& c = ctx.c;
+  TRIAGED_CHECK(escalation.to_level > c.level && escalation.to_level < ctx.policy.levels.size() && IsActive(c));
+  EscalationRecord record;
+  record.at = ctx.now;
+  record.from_level = c.level;
+  record.to_level = escalation.to_level;
+  for (uint8_t level = c.level + 1; level < escalation.to_level; ++level) record.passed.push_back(level);
+  record.kind = escalation.kind;
+  record.reason = Bounded(escalation.reason);
+  record.requested = RequestFor(ctx, escalation);
+  record.from_assignee = escalation.actor.empty() ? c.assignee : escalation.actor;
+  record.rule_id = escalation.rule_id.empty() ? LeadingRule(c) : escalation.rule_id;
+
+  EndPause(ctx);
+  c.level = escalation.to_level;
+  c.level_at = ctx.now;
+  for (uint8_t level = 0; level <= c.level; ++level) c.level_due[level] = Timestamp{};
+  if (ctx.policy.matrix_since == MatrixSince::kLevelEntered) ArmMatrix(ctx, ctx.now);
+  c.status = *ParseCaseStatus(ctx.policy.escalated_status);
+  AssignOnShift(ctx, &record);
+  StartAcknowledgeClock(ctx);
+  if (ctx.policy.repeat_interval > Duration{0}) c.next_repeat = ctx.now + ctx.policy.repeat_interval;
+
+  const uint8_t from = record.from_level;
+  const std::string text = "to " + ctx.policy.levels[c.level].name + ": " + record.reason +
+                           (record.nobody_on_shift ? " (nobody on shift, fell back)" : "");
+  if (c.escalations.size() >= kMaxEscalations) c.escalations.erase(c.escalations.begin());
+  c.escalations.push_back(std::move(record));
+  ++c.escalation_count;
+  AddToTimeline(ctx, "escalated", escalation.actor, text);
+  StandingChanged(ctx);
+  CaseEvent& event = Emit(ctx, CaseEventType::kEscalated, c.escalations.back().reason);
+  event.level_from = from;
+  event.actor = escalation.actor;
+  event.command_id = escalation.command_id;
+  event.escalation = c.escalations.size() - 1;
+}
+
+void Deescalate(CaseContext& ctx, uint8_t to_level, const std::string& reason, const std::string& actor,
+                const std::string& command_id) {
+  Case& c = ctx.c;
+  TRIAGED_CHECK(to_level < c.level && IsActive(c));
+  const uint8_t from = c.level;
+  c.level = to_level;
+  c.level_at = ctx.now;
+  c.status = CaseStatus::kInProgress;
+  c.next_repeat = Timestamp{};
+  AssignOnShift(ctx, nullptr);
+  // A person moved it down knowingly: the level it left is reached again by time only from now on.
+  ArmMatrix(ctx, ctx.now);
+  AddToTimeline(ctx, "deescalated", actor, "to " + ctx.policy.levels[to_level].name + ": " + reason);
+  StandingChanged(ctx);
+  CaseEvent& event = Emit(ctx, CaseEventType::kDeescalated, "manual");
+  event.detail = Bounded(reason);
+  event.level_from = from;
+  event.actor = actor;
+  event.command_id = command_id;
+}
+
+void AskCriteria(CaseContext& ctx) {
+  Case& c = ctx.c;
+  if (!IsActive(c) || c.level + 1u >= ctx.policy.levels.size()) return;
+  std::optional<CaseView> view;
+  for (const Criterion& criterion : ctx.policy.criteria) {
+    if (!(criterion.at_levels >> c.level & 1)) continue;
+    if (std::find(c.criteria_fired.begin(), c.criteria_fired.end(), criterion.name) != c.criteria_fired.end()) continue;
+    const auto target = criterion.to_level ? *criterion.to_level : static_cast<uint8_t>(c.level + 1);
+    if (target <= c.level) continue;
+    if (!view) view.emplace(ctx.policy, c);
+    if (!criterion.when->Matches(view->fields())) continue;
+    c.criteria_fired.push_back(criterion.name);
+    Escalation escalation;
+    escalation.to_level = target;
+    escalation.kind = EscalationKind::kCriterion;
+    escalation.reason = criterion.name;
+    escalation.requested = criterion.request;
+    Escalate(ctx, escalation);
+    return;
+  }
+}
+
+void RaiseSeverity(CaseContext& ctx, uint8_t severity, std::string_view reason) {
+  Case& c = ctx.c;
+  if (severity >= c.severity) return;
+  const uint8_t from = c.severity;
+  c.severity = severity;
+  PullDeadlinesIn(ctx);
+  AddToTimeline(ctx, "severity_changed", "", ctx.policy.severities[from].name + " to " +
+                                                 ctx.policy.severities[severity].name + ": " + std::string(reason));
+  StandingChanged(ctx);
+  CaseEvent& event = Emit(ctx, CaseEventType::kSeverityChanged, std::string(reason));
+  event.severity_from = from;
+}
+
+void RecomputeVerdict(CaseContext& ctx) {
+  Case& c = ctx.c;
+  if (!c.verdict_by.empty() && c.verdict_by != "rules") return;
+  Verdict verdict = Verdict::kNone;
+  const RuleVote* why = nullptr;
+  for (const RuleVote& vote : c.votes) {
+    if (vote.verdict == Verdict::kNone || vote.verdict < verdict) continue;
+    if (vote.verdict > verdict || vote.confidence > why->confidence) {
+      verdict = vote.verdict;
+      why = &vote;
+    }
+  }
+  if (!why) return;
+  const Verdict from = c.verdict;
+  if (c.verdict_confidence != why->confidence) ctx.facts_changed = true;
+  c.verdict = verdict;
+  c.verdict_by = "rules";
+  c.verdict_confidence = why->confidence;
+  if (from == verdict) return;
+  c.verdict_reason = why->reason;
+  AddToTimeline(ctx, "verdict_changed", "", std::string(Name(verdict)) + " by rule " + why->title);
+  StandingChanged(ctx);
+  CaseEvent& event = Emit(ctx, CaseEventType::kVerdictChanged, "rule");
+  event.detail = why->reason;
+  event.verdict_from = from;
+}
+
+void Reopen(CaseContext& ctx, std::string_view reason, std::string_view actor, std::string_view command_id) {
+  Case& c = ctx.c;
+  ++c.reopen_count;
+  c.status = c.level == 0 ? CaseStatus::kOpen : *ParseCaseStatus(ctx.policy.escalated_status);
+  c.resolved_at = c.closed_at = Timestamp{};
+  c.resolution.clear();
+  c.close_rule.clear();
+  StartEpisode(ctx);
+  if (c.level > 0 && ctx.policy.repeat_interval > Duration{0}) c.next_repeat = ctx.now + ctx.policy.repeat_interval;
+  AddToTimeline(ctx, "reopened", actor, reason);
+  StandingChanged(ctx);
+  CaseEvent& event = Emit(ctx, CaseEventType::kReopened, std::string(reason));
+  event.actor = std::string(actor);
+  event.command_id = std::string(command_id);
+}
+
+}  // namespace triaged

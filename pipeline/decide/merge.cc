@@ -1,0 +1,256 @@
+#include "pipeline/decide/merge.h"
+
+#include <algorithm>
+#include <array>
+
+#include "pipeline/base/hash.h"
+#include "pipeline/base/utf8.h"
+#include "pipeline/decide/escalation.h"
+
+namespace triaged {
+namespace {
+
+// The fields whose values the Five Ws name, ascending (case.observed is kept in this order).
+constexpr std::array kObservedFields = {
+    field::kEventAction,       field::kEventOutcome,      field::kRuleId,
+    field::kRuleName,          field::kRuleCategory,      field::kMessage,
+    field::kHostName,          field::kHostId,            field::kHostIp,
+    field::kUserName,          field::kUserDomain,        field::kUserId,
+    field::kUserEmail,         field::kUserTargetName,    field::kSourceIp,
+    field::kSourceAddress,     field::kSourceDomain,      field::kSourceUserName,
+    field::kDestinationIp,     field::kDestinationPort,   field::kDestinationAddress,
+    field::kDestinationDomain, field::kDestinationUserName,
+    field::kProcessName,       field::kProcessExecutable, field::kProcessCommandLine,
+    field::kProcessHashSha256, field::kProcessParentName, field::kFileName,
+    field::kFilePath,          field::kFileHashSha256,    field::kUrlFull,
+    field::kUrlDomain,         field::kDnsQuestionName,   field::kEmailFrom,
+    field::kEmailSubject,      field::kThreatTacticName,  field::kCloudProvider,
+    field::kCloudAccountId,    field::kCloudRegion,       field::kCloudResource,
+    field::kContainerName,     field::kOrchestratorNamespace, field::kOrganizationId,
+    field::kObserverVendor,    field::kObserverProduct,   field::kTraceparent,
+};
+static_assert(std::is_sorted(kObservedFields.begin(), kObservedFields.end()));
+
+constexpr size_t kFirstEvidence = 4;   // the first alerts of a case are always kept
+constexpr size_t kLatestEvidence = 4;  // references that follow the newest alerts; the rest goes to the most telling
+
+// `begin` is where this field's values start in case.observed; returns where they end.
+size_t Observe(Case& c, size_t begin, FieldId id, const Value& value, std::string_view alert_id) {
+  const std::string_view text = CutAtCodePoint(value.text, kMaxTextBytes);
+  size_t at = begin;
+  for (; at < c.observed.size() && c.observed[at].field == id; ++at) {
+    if (c.observed[at].value == text) {
+      ++c.observed[at].count;
+      while (at < c.observed.size() && c.observed[at].field == id) ++at;
+      return at;
+    }
+  }
+  if (at - begin >= kMaxObservedPerField) {
+    ++c.observed_dropped;
+    return at;
+  }
+  Observed seen{id, std::string(text), std::string(alert_id), Bounded(value.path), 1};
+  c.observed.insert(c.observed.begin() + static_cast<std::ptrdiff_t>(at), std::move(seen));
+  return at + 1;
+}
+
+void ObserveAll(Case& c, const Alert& alert) {
+  size_t begin = 0;
+  for (FieldId id : kObservedFields) {
+    const auto values = alert.fields.Get(id);
+    if (values.empty()) continue;
+    while (begin < c.observed.size() && c.observed[begin].field < id) ++begin;
+    for (const Value& value : values) Observe(c, begin, id, value, alert.id);
+  }
+}
+
+bool InsertSorted(std::vector<std::string>* list, std::string_view text, size_t limit) {
+  if (text.empty()) return false;
+  auto at = std::lower_bound(list->begin(), list->end(), text);
+  if ((at != list->end() && *at == text) || list->size() >= limit) return false;
+  list->insert(at, Bounded(text));
+  return true;
+}
+
+bool CountDistinct(DistinctSketch* sketch, const Alert& alert, std::initializer_list<FieldId> ids) {
+  bool changed = false;
+  for (FieldId id : ids) {
+    for (const Value& value : alert.fields.Get(id)) changed |= sketch->Add(StableHash64(value.text));
+  }
+  return changed;
+}
+
+void CountEntities(CaseContext& ctx, const Alert& alert) {
+  Case& c = ctx.c;
+  bool changed = CountDistinct(&c.hosts, alert, {field::kHostName});
+  changed |= CountDistinct(&c.users, alert, {field::kUserName});
+  changed |= CountDistinct(&c.source_addresses, alert, {field::kSourceIp});
+  changed |= CountDistinct(&c.techniques_seen, alert, {field::kThreatTechniqueId});
+  changed |= InsertSorted(&c.sources, alert.source, kMaxSources);
+  for (const Value& v : alert.fields.Get(field::kThreatTechniqueId)) {
+    changed |= InsertSorted(&c.techniques, v.text, kMaxTechniques);
+  }
+  for (FieldId id : {field::kThreatTacticName, field::kThreatTacticId}) {
+    for (const Value& v : alert.fields.Get(id)) changed |= InsertSorted(&c.tactics, v.text, kMaxTechniques);
+  }
+  if (changed) ctx.facts_changed = true;
+}
+
+// How much an alert tells: rules that call it real first, then its score.
+int Telling(Verdict verdict, int16_t score) { return static_cast<int>(verdict) * 1000 + score; }
+
+Evidence MakeEvidence(const IncomingAlert& incoming, Verdict verdict) {
+  const Alert& alert = incoming.alert;
+  Evidence evidence;
+  evidence.topic = std::string(incoming.topic);
+  evidence.partition = incoming.partition;
+  evidence.offset = incoming.offset;
+  evidence.alert_id = Bounded(alert.id);
+  evidence.event_time = alert.event_time;
+  evidence.rule_name = Bounded(alert.fields.First(field::kRuleName));
+  evidence.message = Bounded(alert.fields.First(field::kMessage));
+  evidence.score = alert.score;
+  evidence.verdict = verdict;
+  evidence.excerpt = std::string(CutAtCodePoint(incoming.raw, kMaxExcerptBytes));
+  return evidence;
+}
+
+// The list is: the first kFirstEvidence, then the most telling, then the latest as references only.
+void KeepEvidence(CaseContext& ctx, const IncomingAlert& incoming, Verdict verdict, CaseStore* store) {
+  auto& list = ctx.c.evidence;
+  auto store_raw = [&](Evidence& evidence, uint8_t slot) {
+    evidence.raw_slot = slot;
+    store->PutEvidenceRaw(ctx.c.id, slot, incoming.raw.substr(0, kMaxEvidenceRawBytes));
+  };
+  constexpr size_t kKept = kMaxEvidence - kLatestEvidence;
+  if (list.size() < kKept) {
+    list.push_back(MakeEvidence(incoming, verdict));
+    store_raw(list.back(), static_cast<uint8_t>(list.size() - 1));
+    return;
+  }
+  const auto weakest = std::min_element(
+      list.begin() + kFirstEvidence, list.begin() + kKept, [](const Evidence& a, const Evidence& b) {
+        return Telling(a.verdict, a.score) < Telling(b.verdict, b.score);
+      });
+  if (Telling(verdict, incoming.alert.score) > Telling(weakest->verdict, weakest->score)) {
+    const uint8_t slot = *weakest->raw_slot;
+    *weakest = MakeEvidence(incoming, verdict);
+    store_raw(*weakest, slot);
+    ++ctx.c.evidence_dropped;
+    return;
+  }
+  if (list.size() < kMaxEvidence) {
+    list.push_back(MakeEvidence(incoming, verdict));
+    return;
+  }
+  ++ctx.c.evidence_dropped;
+  std::rotate(list.begin() + kKept, list.begin() + kKept + 1, list.end());
+  list.back() = MakeEvidence(incoming, verdict);
+}
+
+void CountVote(CaseContext& ctx, const Rule& rule) {
+  auto& votes = ctx.c.votes;
+  auto at = std::find_if(votes.begin(), votes.end(), [&](const RuleVote& v) { return v.rule_id == rule.id; });
+  if (at != votes.end()) {
+    ++at->hits;
+    return;
+  }
+  if (votes.size() >= kMaxCaseRules) return;
+  const std::string& reason = rule.triage.reason.empty() ? rule.title : rule.triage.reason;
+  votes.push_back({rule.id, Bounded(rule.title), Bounded(reason), rule.triage.verdict.value_or(Verdict::kNone),
+                   static_cast<uint8_t>(rule.triage.confidence), 1});
+  ctx.facts_changed = true;
+}
+
+// An alert counts with its strongest vote only: what weaker rules say of the same alert is no vote on the case.
+void ApplyRules(CaseContext& ctx, const IncomingAlert& incoming, const AlertVerdict& alert_verdict) {
+  Case& c = ctx.c;
+  for (uint32_t index : incoming.matched) {
+    const Rule& rule = incoming.rules[index];
+    if (!rule.triage.verdict || &rule == alert_verdict.rule) CountVote(ctx, rule);
+    if (rule.triage.verdict == Verdict::kFalsePositive) continue;
+    bool changed = false;
+    for (const std::string& tag : rule.triage.tags) changed |= InsertSorted(&c.tags, tag, kMaxTechniques);
+    if (c.classification.empty() && !rule.triage.classification.empty()) {
+      c.classification = rule.triage.classification;
+      changed = true;
+    }
+    const std::string& request = rule.triage.request;
+    if (!request.empty() && c.requests.size() < kMaxSources &&
+        std::find(c.requests.begin(), c.requests.end(), request) == c.requests.end()) {
+      c.requests.push_back(Bounded(request));
+      changed = true;
+    }
+    if (changed) ctx.facts_changed = true;
+    if (rule.triage.severity) {
+      if (const auto severity = ctx.policy.SeverityIndex(*rule.triage.severity)) RaiseSeverity(ctx, *severity, "rule");
+    }
+  }
+}
+
+// An analyst's verdict is final until new evidence of higher severity arrives: then it needs review.
+void QuestionAnalystVerdict(CaseContext& ctx, uint8_t alert_severity) {
+  Case& c = ctx.c;
+  if (c.verdict_by.empty() || c.verdict_by == "rules" || c.verdict == Verdict::kNeedsReview) return;
+  if (alert_severity >= c.verdict_severity) return;
+  const Verdict from = c.verdict;
+  c.verdict = Verdict::kNeedsReview;
+  c.verdict_reason = "new evidence of higher severity than when " + c.verdict_by + " decided";
+  c.verdict_by = "rules";
+  AddToTimeline(ctx, "verdict_changed", "", c.verdict_reason);
+  StandingChanged(ctx);
+  CaseEvent& event = Emit(ctx, CaseEventType::kVerdictChanged, "new_evidence");
+  event.detail = c.verdict_reason;
+  event.verdict_from = from;
+}
+
+}  // namespace
+
+AlertVerdict VerdictOf(const IncomingAlert& incoming) {
+  AlertVerdict best;
+  for (uint32_t index : incoming.matched) {
+    const Rule& rule = incoming.rules[index];
+    if (!rule.triage.verdict) continue;
+    const bool stronger = !best.rule || rule.triage.confidence > best.rule->triage.confidence ||
+                          (rule.triage.confidence == best.rule->triage.confidence && *rule.triage.verdict > best.verdict);
+    if (stronger) best = {*rule.triage.verdict, &rule};
+  }
+  return best;
+}
+
+const Rule* ClosingRule(const AlertVerdict& verdict, Timestamp now) {
+  if (verdict.verdict != Verdict::kFalsePositive || verdict.rule->triage.close_owner.empty()) return nullptr;
+  const auto& expires = verdict.rule->triage.close_expires;
+  return expires && *expires > now ? verdict.rule : nullptr;
+}
+
+Timestamp WindowTime(const Alert& alert, Timestamp now) { return std::min(alert.event_time, now); }
+
+void MergeAlert(CaseContext& ctx, const IncomingAlert& incoming, CaseStore* store, bool counted) {
+  Case& c = ctx.c;
+  const Alert& alert = incoming.alert;
+  const Timestamp time = WindowTime(alert, ctx.now);
+  if (c.alert_count == 0) {
+    c.first_seen = c.last_seen = time;
+    c.first_ingested = incoming.record_time;
+  }
+  c.first_seen = std::min(c.first_seen, time);
+  c.last_seen = std::max(c.last_seen, time);
+  c.updated_at = ctx.now;
+  c.max_score = std::max(c.max_score, alert.score);
+  if (alert.drill) c.drill = true;
+  if (counted) ++c.alert_count;
+
+  ObserveAll(c, alert);
+  CountEntities(ctx, alert);
+  const AlertVerdict alert_verdict = VerdictOf(incoming);
+  KeepEvidence(ctx, incoming, alert_verdict.verdict, store);
+
+  const uint8_t severity = ctx.policy.SeverityFor(alert);
+  RaiseSeverity(ctx, severity, "alert");
+  ApplyRules(ctx, incoming, alert_verdict);
+  QuestionAnalystVerdict(ctx, severity);
+  RecomputeVerdict(ctx);
+}
+
+}  // namespace triaged

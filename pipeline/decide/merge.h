@@ -1,0 +1,45 @@
+// Merge: what an alert adds to a case: counts, entities with provenance, votes, evidence, severity.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "pipeline/decide/context.h"
+#include "pipeline/model/alert.h"
+#include "pipeline/model/records.h"
+#include "pipeline/processor/case_store.h"
+#include "pipeline/rules/rules.h"
+
+namespace triaged {
+
+// One alert on its way into a case: normalised, matched, and where it came from.
+struct IncomingAlert {
+  const Alert& alert;
+  std::span<const uint32_t> matched;   // indexes into rules
+  const std::vector<Rule>& rules;
+  std::string_view topic;              // of the user's record, not of intake
+  int32_t partition = 0;
+  int64_t offset = 0;
+  Timestamp record_time{};
+  std::string_view raw;                // the alert's bytes
+};
+
+// The rules' word on one alert: the strongest vote; on a tie a true positive beats a false positive.
+struct AlertVerdict {
+  Verdict verdict = Verdict::kNone;
+  const Rule* rule = nullptr;
+};
+AlertVerdict VerdictOf(const IncomingAlert& incoming);
+
+// The rule that may close this alert by itself at `now`: its verdict is a false positive whose rule names an owner
+// and an expiry that has not passed. nullptr: none may.
+const Rule* ClosingRule(const AlertVerdict& verdict, Timestamp now);
+
+// The event time that windows use: never after the clock, so one alert stamped 2099 splits no case.
+Timestamp WindowTime(const Alert& alert, Timestamp now);
+
+// Adds the alert. `counted`: false for an update of an alert already counted.
+void MergeAlert(CaseContext& ctx, const IncomingAlert& incoming, CaseStore* store, bool counted);
+
+}  // namespace triaged

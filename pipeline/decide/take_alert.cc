@@ -1,0 +1,188 @@
+#include "pipeline/decide/take_alert.h"
+
+#include <algorithm>
+
+#include "pipeline/base/hash.h"
+#include "pipeline/decide/deadlines.h"
+#include "pipeline/decide/escalation.h"
+
+namespace triaged {
+namespace {
+
+class Taking {
+ public:
+  Taking(const IncomingAlert& incoming, const Group& group, Timestamp now, int32_t partition, uint64_t* next_case,
+         CaseStore* store, std::vector<CaseEvent>* events)
+      : incoming_(incoming), group_(group), now_(now), partition_(partition), next_case_(next_case), store_(store),
+        events_(events) {}
+
+  Result<AlertDecision> Take();
+
+ private:
+  Result<std::optional<AlertDecision>> TakeSeen(const SeenEntry& seen);
+  Result<AlertDecision> TakeClosable(const Rule& rule);
+  Result<AlertDecision> TakeGrouped();
+  AlertDecision Open(const std::string& key, const Case* previous, std::string reason);
+  AlertDecision Into(Case* c, AlertOutcome outcome, bool counted);
+  bool SameRuleClosed(const Case& c) const;
+  void Remember(const AlertDecision& decision);
+  bool InReviewSample() const;
+
+  const IncomingAlert& incoming_;
+  const Group& group_;
+  const Timestamp now_;
+  const int32_t partition_;
+  uint64_t* next_case_;
+  CaseStore* store_;
+  std::vector<CaseEvent>* events_;
+  uint64_t id_hash_ = 0;
+};
+
+uint16_t StateHash(const Alert& alert) {
+  const std::string_view state = alert.fields.First(field::kTriagedState);
+  return state.empty() ? 0 : static_cast<uint16_t>(StableHash64(state) | 1);
+}
+
+Result<AlertDecision> Taking::Take() {
+  const Alert& alert = incoming_.alert;
+  id_hash_ = StableHash64(alert.id, StableHash64(alert.source));
+  const SeenEntry* seen = store_->FindSeen(id_hash_);
+  if (seen && now_ - seen->at < group_.policy->dedup_window) {
+    auto decided = TakeSeen(*seen);
+    if (!decided) return decided.error();
+    if (*decided) return **decided;
+  }
+  const Rule* closing = ClosingRule(VerdictOf(incoming_), now_);
+  auto decision = closing && !InReviewSample() ? TakeClosable(*closing) : TakeGrouped();
+  if (decision) Remember(*decision);
+  return decision;
+}
+
+// Seen within the window: a duplicate, unless it brings worse news or a new state about a case that is still open.
+Result<std::optional<AlertDecision>> Taking::TakeSeen(const SeenEntry& seen) {
+  const uint16_t state = StateHash(incoming_.alert);
+  const bool news = incoming_.alert.score > seen.score || (state != 0 && state != seen.state_hash);
+  if (!news) return std::optional<AlertDecision>(AlertDecision{AlertOutcome::kDuplicate, nullptr, false});
+  Case* c = nullptr;
+  if (seen.case_sequence != 0) {
+    auto found = store_->Find({partition_, seen.case_sequence});
+    if (!found) return found.error();
+    c = *found;
+  }
+  if (!c || !IsActive(*c)) return std::optional<AlertDecision>();  // news about something closed: decided afresh
+  AlertDecision decision = Into(c, AlertOutcome::kUpdated, /*counted=*/false);
+  Remember(decision);
+  return std::optional<AlertDecision>(decision);
+}
+
+// Closed alerts of one rule and group are documented together in a closed case of their own: nothing is armed, and no
+// open case is ever touched.
+Result<AlertDecision> Taking::TakeClosable(const Rule& rule) {
+  const std::string key = group_.policy->name + "/auto-closed/" + rule.id + group_.key.substr(group_.policy->name.size());
+  auto found = store_->FindByKey(key);
+  if (!found) return found.error();
+  const Timestamp time = WindowTime(incoming_.alert, now_);
+  Case* c = *found;
+  if (c && time - c->first_seen <= group_.rule->max && c->last_seen - time <= group_.rule->max) {
+    return Into(c, AlertOutcome::kAutoClosed, /*counted=*/true);
+  }
+  Case fresh;
+  fresh.id = {partition_, (*next_case_)++};
+  fresh.key = key;
+  fresh.policy = group_.policy->name;
+  fresh.severity = group_.policy->SeverityFor(incoming_.alert);
+  fresh.status = CaseStatus::kClosed;
+  fresh.opened_at = fresh.episode_at = fresh.level_at = fresh.resolved_at = fresh.closed_at = now_;
+  fresh.episode = 1;
+  fresh.resolution = "auto_closed";
+  fresh.close_rule = rule.id;
+  fresh.team = group_.policy->levels.front().team;
+  if (c) fresh.previous_case = ToString(c->id);
+  AlertDecision decision = Into(store_->Insert(std::move(fresh)), AlertOutcome::kAutoClosed, /*counted=*/true);
+  CaseContext ctx{*group_.policy, *decision.changed, now_, *events_};
+  AddToTimeline(ctx, "closed", "", "by rule " + rule.title + ", owner " + rule.triage.close_owner);
+  CaseEvent& event = Emit(ctx, CaseEventType::kClosed, "auto_closed");
+  event.detail = rule.triage.reason.empty() ? rule.title : rule.triage.reason;
+  decision.standing_changed = true;
+  return decision;
+}
+
+Result<AlertDecision> Taking::TakeGrouped() {
+  auto found = store_->FindByKey(group_.key);
+  if (!found) return found.error();
+  Case* c = *found;
+  if (!c) return Open(group_.key, nullptr, group_.rule->name);
+  switch (FitWindow(*group_.rule, *c, WindowTime(incoming_.alert, now_), now_, SameRuleClosed(*c))) {
+    case WindowFit::kMerge: return Into(c, AlertOutcome::kMerged, /*counted=*/true);
+    case WindowFit::kReopen: {
+      CaseContext ctx{*group_.policy, *c, now_, *events_};
+      Reopen(ctx, "new_alert", "", "");
+      AlertDecision decision = Into(c, AlertOutcome::kReopened, /*counted=*/true);
+      decision.standing_changed = true;
+      return decision;
+    }
+    case WindowFit::kNew: return Open(group_.key, c, "window_over");
+    case WindowFit::kOverflow: return Open(group_.key, c, "overflow");
+  }
+  return AlertDecision{};
+}
+
+AlertDecision Taking::Open(const std::string& key, const Case* previous, std::string reason) {
+  Case fresh;
+  fresh.id = {partition_, (*next_case_)++};
+  fresh.key = key;
+  fresh.policy = group_.policy->name;
+  fresh.severity = group_.policy->SeverityFor(incoming_.alert);
+  fresh.team = group_.policy->levels.front().team;
+  fresh.opened_at = now_;
+  if (previous) fresh.previous_case = ToString(previous->id);
+  Case* c = store_->Insert(std::move(fresh));
+  CaseContext ctx{*group_.policy, *c, now_, *events_};
+  StartEpisode(ctx);
+  AddToTimeline(ctx, "opened", "", "by " + std::string(incoming_.alert.fields.First(field::kRuleName)));
+  Emit(ctx, CaseEventType::kOpened, std::move(reason));
+  AlertDecision decision = Into(c, AlertOutcome::kOpened, /*counted=*/true);
+  decision.standing_changed = true;
+  return decision;
+}
+
+AlertDecision Taking::Into(Case* c, AlertOutcome outcome, bool counted) {
+  CaseContext ctx{*group_.policy, *c, now_, *events_};
+  MergeAlert(ctx, incoming_, store_, counted);
+  if (ctx.facts_changed || std::binary_search(group_.policy->criteria_fields.begin(),
+                                              group_.policy->criteria_fields.end(), field::kCaseAlertCount)) {
+    AskCriteria(ctx);
+  }
+  return {outcome, c, ctx.standing_changed};
+}
+
+// A false-positive closure is never reopened by the rule it closed: neither by the detection that the analyst closed
+// nor by one that closed itself.
+bool Taking::SameRuleClosed(const Case& c) const {
+  if (c.status != CaseStatus::kClosed || c.verdict != Verdict::kFalsePositive) return false;
+  for (const Observed& seen : c.observed) {
+    if (seen.field != field::kRuleId && seen.field != field::kRuleName) continue;
+    for (const Value& value : incoming_.alert.fields.Get(seen.field)) {
+      if (value.text == seen.value) return true;
+    }
+  }
+  return false;
+}
+
+void Taking::Remember(const AlertDecision& decision) {
+  store_->Remember({id_hash_, now_, decision.changed ? decision.changed->id.sequence : 0, incoming_.alert.score,
+                    StateHash(incoming_.alert)});
+}
+
+bool Taking::InReviewSample() const {
+  return static_cast<int>(id_hash_ % 100) < group_.policy->auto_close_review_percent;
+}
+
+}  // namespace
+
+Result<AlertDecision> TakeAlert(const IncomingAlert& incoming, const Group& group, Timestamp now, int32_t partition,
+                                uint64_t* next_case, CaseStore* store, std::vector<CaseEvent>* events) {
+  return Taking(incoming, group, now, partition, next_case, store, events).Take();
+}
+
+}  // namespace triaged

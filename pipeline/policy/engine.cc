@@ -1,0 +1,50 @@
+#include "pipeline/policy/engine.h"
+
+#include <cstdio>
+
+#include "pipeline/base/hash.h"
+
+namespace triaged {
+namespace {
+
+std::string Fingerprint(const EngineSources& sources) {
+  uint64_t hash = 0;
+  for (const auto* files : {&sources.formats, &sources.rules, &sources.policies}) {
+    for (const SourceFile& file : *files) hash = StableHash64(file.text, hash + 1);
+  }
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+  return text;
+}
+
+}  // namespace
+
+const Policy* Engine::FindPolicy(std::string_view name) const {
+  for (const auto& policy : policies) {
+    if (policy->name == name) return policy.get();
+  }
+  return nullptr;
+}
+
+std::shared_ptr<const Engine> CompileEngine(const EngineSources& sources, NormaliseLimits limits,
+                                            Diagnostics* diagnostics) {
+  auto engine = std::make_shared<Engine>();
+  engine->alert_catalog = std::make_unique<FieldCatalog>(FieldCatalog::Taxonomy::kAlert);
+  engine->case_catalog = std::make_unique<FieldCatalog>(FieldCatalog::Taxonomy::kCase);
+  engine->limits = limits;
+  engine->rules = RuleSet::Compile(sources.rules, engine->alert_catalog.get(), diagnostics);
+  for (const SourceFile& file : sources.policies) {
+    auto policy = CompilePolicy(file, engine->alert_catalog.get(), engine->case_catalog.get(), diagnostics);
+    if (policy && engine->FindPolicy(policy->name)) {
+      diagnostics->Error({file.name, 1, 1}, "two policies are named '" + policy->name + "'");
+    }
+    if (policy) engine->policies.push_back(std::move(policy));
+  }
+  if (sources.policies.empty()) diagnostics->Error({}, "no policy is configured", {}, "name at least one under `policies`");
+  engine->formats = FormatTables::Compile(sources.formats, *engine->alert_catalog, diagnostics);
+  engine->fingerprint = Fingerprint(sources);
+  if (diagnostics->HasErrors()) return nullptr;
+  return engine;
+}
+
+}  // namespace triaged

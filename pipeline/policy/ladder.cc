@@ -1,0 +1,209 @@
+// Severities, levels, the time matrix and the clocks.
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "pipeline/policy/sections.h"
+
+namespace triaged::pack {
+namespace {
+
+constexpr Duration kShortest = std::chrono::seconds(1);
+constexpr Duration kLongest = std::chrono::hours(24 * 366);
+
+using BySeverity = std::array<std::optional<Duration>, kMaxSeverities>;
+
+// "10m" or "never"; false when it is neither (reported).
+bool ReadDurationOrNever(const Reading& reading, const YamlNode& node, std::optional<Duration>* duration) {
+  duration->reset();
+  if (node.IsScalar() && node.scalar() == "never") return true;
+  if (node.IsScalar()) *duration = ParseDuration(node.scalar());
+  if (*duration && **duration >= kShortest && **duration <= kLongest) return true;
+  const std::string shown = node.IsScalar() ? "'" + node.scalar() + "'" : "this";
+  ErrorAt(reading, node, shown + " is no duration from 1s to 366d", "write '30s', '10m', '4h', '5d', or 'never'");
+  return false;
+}
+
+std::string Shown(const std::optional<Duration>& duration) { return duration ? FormatDuration(*duration) : "never"; }
+
+// a is later than b; never is later than everything else.
+bool Later(const std::optional<Duration>& a, const std::optional<Duration>& b) { return b && (!a || *a > *b); }
+
+// One duration for each severity: all of them, and a worse one never later than a better one.
+BySeverity ReadBySeverity(const Reading& reading, MapReader* map, const std::string& what) {
+  BySeverity result{};
+  const auto& severities = reading.policy->severities;
+  const YamlNode* worse = nullptr;
+  size_t worse_index = 0;
+  for (size_t i = 0; i < severities.size(); ++i) {
+    const YamlNode* node = map->Node(severities[i].name);
+    if (!node) {
+      map->ErrorHere(what + " says nothing about severity '" + severities[i].name + "'",
+                     "add '" + severities[i].name + ": <duration>', or 'never'");
+      continue;
+    }
+    if (!ReadDurationOrNever(reading, *node, &result[i])) continue;
+    if (worse && Later(result[worse_index], result[i])) {
+      ErrorAt(reading, *node,
+              what + ": " + severities[i].name + " (" + Shown(result[i]) + ") is sooner than the worse " +
+                  severities[worse_index].name + " (" + Shown(result[worse_index]) + ")",
+              "a worse severity may not wait longer");
+    }
+    worse = node;
+    worse_index = i;
+  }
+  return result;
+}
+
+// "75%": how much of a clock's time is gone when it counts as at risk.
+int ReadPercent(const Reading& reading, const YamlNode& node) {
+  const std::string& text = node.scalar();
+  int percent = 0;
+  bool valid = node.IsScalar() && text.size() >= 2 && text.size() <= 3 && text.back() == '%';
+  for (size_t i = 0; valid && i + 1 < text.size(); ++i) {
+    valid = text[i] >= '0' && text[i] <= '9';
+    percent = percent * 10 + (text[i] - '0');
+  }
+  if (valid && percent >= 1) return percent;
+  ErrorAt(reading, node, "'" + text + "' is no share of a clock's time", "write '1%' to '99%', for example '75%'");
+  return 75;
+}
+
+ClockSpec ReadClock(const Reading& reading, const YamlNode& node, const std::string& name) {
+  ClockSpec clock;
+  MapReader map(reading.source, node, "clock '" + name + "'", reading.diagnostics);
+  if (const YamlNode* at_risk = map.Node("at_risk")) clock.at_risk_percent = ReadPercent(reading, *at_risk);
+  clock.duration = ReadBySeverity(reading, &map, "clock '" + name + "'");
+  map.Finish();
+  return clock;
+}
+
+// Counted from the opening, a higher level must be reached later than a lower one, or the lower one never is.
+void CheckRising(const Reading& reading, const YamlNode& row, size_t level) {
+  const Policy& policy = *reading.policy;
+  for (size_t s = 0; s < policy.severities.size(); ++s) {
+    const auto& time = policy.levels[level].reached_after[s];
+    if (!time) continue;
+    for (size_t lower = level; lower-- > 1;) {
+      const auto& below = policy.levels[lower].reached_after[s];
+      if (!below || *below < *time) continue;
+      const YamlNode* node = row.Find(policy.severities[s].name);
+      ErrorAt(reading, node ? *node : row,
+              policy.levels[level].name + " is reached after " + Shown(time) + ", not later than " +
+                  policy.levels[lower].name + " (" + Shown(below) + "): " + policy.levels[lower].name +
+                  " would never be reached by time",
+              "with `since: case_opened` a higher level's time is longer than a lower one's");
+      break;
+    }
+  }
+}
+
+}  // namespace
+
+void ReadSeverities(const Reading& reading, MapReader* top) {
+  Policy& policy = *reading.policy;
+  std::set<std::string> seen;
+  const YamlNode* last_score = nullptr;
+  for (const YamlNode& node : ListOf(reading, top, "severities", kMaxSeverities)) {
+    MapReader map(reading.source, node, "severity", reading.diagnostics);
+    SeveritySpec severity;
+    severity.name = map.String("name", {}, true);
+    map.Node("min_score", true);
+    severity.min_score = static_cast<int>(map.Int("min_score", 0, 0, 100));
+    map.Finish();
+    if (const YamlNode* name = map.Node("name")) {
+      CheckName(reading, *name, severity.name, "severity");
+      if (severity.name == "at_risk") ErrorAt(reading, *name, "'at_risk' is a setting of clocks; name it otherwise");
+      if (!seen.insert(severity.name).second) {
+        ErrorAt(reading, *name, "severity '" + severity.name + "' is listed twice");
+      }
+    }
+    const YamlNode* score = map.Node("min_score");
+    if (score && !policy.severities.empty() && severity.min_score >= policy.severities.back().min_score) {
+      ErrorAt(reading, *score,
+              "no alert could get severity '" + severity.name + "': the one above it already takes " +
+                  std::to_string(policy.severities.back().min_score) + " and more",
+              "list the worst first, each with a lower min_score than the one above");
+    }
+    last_score = score;
+    policy.severities.push_back(std::move(severity));
+  }
+  if (last_score && policy.severities.back().min_score != 0) {
+    ErrorAt(reading, *last_score,
+            "an alert below " + std::to_string(policy.severities.back().min_score) + " would have no severity",
+            "the last severity needs min_score: 0");
+  }
+  const std::string fallback = top->String("default_severity", {}, true);
+  if (fallback.empty()) return;
+  if (const auto index = policy.SeverityIndex(fallback)) {
+    policy.default_severity = *index;
+  } else {
+    ErrorAt(reading, *top->Node("default_severity"), "there is no severity '" + fallback + "'",
+            Suggest(fallback, SeverityNames(policy)));
+  }
+}
+
+void ReadLevels(const Reading& reading, MapReader* top) {
+  Policy& policy = *reading.policy;
+  std::set<std::string> seen;
+  for (const YamlNode& node : ListOf(reading, top, "levels", kMaxLevels)) {
+    MapReader map(reading.source, node, "level", reading.diagnostics);
+    LevelSpec level;
+    level.name = map.String("name", {}, true);
+    level.role = map.String("role");
+    level.responsibilities = map.Strings("responsibilities");
+    level.team = map.String("team", {}, true);
+    level.channels = map.Strings("channels");
+    map.Finish();
+    if (const YamlNode* name = map.Node("name")) {
+      CheckName(reading, *name, level.name, "level");
+      if (level.name == "since" || level.name == "next") {
+        ErrorAt(reading, *name, "'" + level.name + "' has a meaning of its own in `matrix` and `criteria`",
+                "name the level otherwise");
+      }
+      if (!seen.insert(level.name).second) ErrorAt(reading, *name, "level '" + level.name + "' is listed twice");
+    }
+    policy.levels.push_back(std::move(level));
+  }
+}
+
+void ReadMatrix(const Reading& reading, MapReader* top) {
+  Policy& policy = *reading.policy;
+  const YamlNode* node = top->Node("matrix");
+  if (!node || policy.severities.empty() || policy.levels.empty()) return;
+  MapReader map(reading.source, *node, "matrix", reading.diagnostics);
+  policy.matrix_since = map.Choice("since", {"case_opened", "level_entered"}, 0) == 0 ? MatrixSince::kCaseOpened
+                                                                                      : MatrixSince::kLevelEntered;
+  if (const YamlNode* first = map.Node(policy.levels.front().name)) {
+    ErrorAt(reading, *first, "a case begins at level " + policy.levels.front().name + ": no time leads there",
+            "remove the row");
+  }
+  for (size_t i = 1; i < policy.levels.size(); ++i) {
+    LevelSpec& level = policy.levels[i];
+    const YamlNode* row = map.Node(level.name);
+    if (!row) {
+      map.ErrorHere("the matrix has no row for level '" + level.name + "'",
+                    "add '" + level.name + ": {<severity>: <duration or never>, …}'");
+      continue;
+    }
+    MapReader row_map(reading.source, *row, "matrix row '" + level.name + "'", reading.diagnostics);
+    level.reached_after = ReadBySeverity(reading, &row_map, "matrix row '" + level.name + "'");
+    row_map.Finish();
+    if (policy.matrix_since == MatrixSince::kCaseOpened) CheckRising(reading, *row, i);
+  }
+  map.Finish();
+}
+
+void ReadClocks(const Reading& reading, MapReader* top) {
+  Policy& policy = *reading.policy;
+  const YamlNode* node = top->Node("clocks");
+  if (!node || policy.severities.empty()) return;
+  MapReader map(reading.source, *node, "clocks", reading.diagnostics);
+  for (size_t i = 0; i < kClockKindCount; ++i) {
+    const std::string name(Name(static_cast<ClockKind>(i)));
+    if (const YamlNode* clock = map.Node(name)) policy.clocks[i] = ReadClock(reading, *clock, name);
+  }
+  map.Finish();
+}
+
+}  // namespace triaged::pack

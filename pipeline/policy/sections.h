@@ -1,0 +1,51 @@
+// The sections of a policy pack, read one by one by CompilePolicy. Private to pipeline/policy.
+//
+// Every function reports what is wrong where it stands and goes on, so that one load shows all problems. They run in
+// the order below: later ones refer to the names that earlier ones put into the policy.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pipeline/base/diagnostics.h"
+#include "pipeline/base/yaml.h"
+#include "pipeline/model/fields.h"
+#include "pipeline/policy/policy.h"
+
+namespace triaged::pack {
+
+struct Reading {
+  const SourceFile& source;
+  Diagnostics* diagnostics;
+  FieldCatalog* alert_catalog;
+  FieldCatalog* case_catalog;
+  Policy* policy;
+};
+
+void ReadSeverities(const Reading& reading, MapReader* top);  // `severities`, `default_severity`
+void ReadLevels(const Reading& reading, MapReader* top);      // `levels`
+void ReadMatrix(const Reading& reading, MapReader* top);      // `matrix`
+void ReadClocks(const Reading& reading, MapReader* top);      // `clocks`
+void ReadCriteria(const Reading& reading, MapReader* top);    // `criteria`
+void ReadGrouping(const Reading& reading, MapReader* top);    // `grouping`
+void ReadRoles(const Reading& reading, MapReader* top);       // `roles`
+void ReadTeams(const Reading& reading, MapReader* top);       // `people`, `teams`; checks the levels' teams
+
+void ErrorAt(const Reading& reading, int line, int column, std::string message, std::string hint = {});
+void ErrorAt(const Reading& reading, const YamlNode& node, std::string message, std::string hint = {});
+
+// "did you mean 'high'?", or the list of what there is.
+std::string Suggest(std::string_view word, const std::vector<std::string_view>& known);
+std::vector<std::string_view> SeverityNames(const Policy& policy);
+std::vector<std::string_view> LevelNames(const Policy& policy);
+
+// Letters, digits, '-' and '_', beginning with a letter or digit; 1 to 64 bytes: safe in keys, metrics and topics.
+bool IsName(std::string_view text);
+// "'x y' cannot be the name of …" unless IsName.
+void CheckName(const Reading& reading, const YamlNode& node, std::string_view name, std::string_view what);
+
+// The elements of a required, non-empty list, or none when it is not one (reported).
+const std::vector<YamlNode>& ListOf(const Reading& reading, MapReader* top, const char* key, size_t max);
+
+}  // namespace triaged::pack

@@ -1,0 +1,372 @@
+#include "pipeline/processor/processor.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+#include "pipeline/base/check.h"
+#include "pipeline/base/hash.h"
+#include "pipeline/decide/commands.h"
+#include "pipeline/decide/deadlines.h"
+#include "pipeline/decide/escalation.h"
+#include "pipeline/decide/take_alert.h"
+#include "pipeline/processor/intake_headers.h"
+#include "pipeline/processor/step_record.h"
+#include "pipeline/report/report.h"
+
+namespace triaged {
+namespace {
+
+constexpr std::string_view kForwardedHeader = "triaged.forwarded";
+// Firing may make another deadline due at the same instant (the end of a pause, a level entered); it settles in a few.
+constexpr int kMaxFireRounds = 8;
+
+}  // namespace
+
+struct Processor::Impl {
+  Impl(ProcessorOptions o, std::shared_ptr<const Engine> e, CaseStore* s) : options(std::move(o)), store(s) {
+    SetEngine(std::move(e));
+  }
+
+  void SetEngine(std::shared_ptr<const Engine> e) {
+    engine = std::move(e);
+    normaliser.emplace(engine->formats, engine->limits);
+    scratch = engine->rules->NewScratch();
+  }
+
+  // ---- one step -------------------------------------------------------------------------------------------------
+  Result<StepResult> Step(std::span<const InputRecord> inputs, StepTime time);
+  Status MoveClock(Timestamp to, bool* fits);
+  Status FireOne(const DueCase& due);
+  Status TakeInput(const InputRecord& input);
+  void Heartbeat(Timestamp before);
+  Status FinishStep(StepTime time);
+
+  // ---- inputs ---------------------------------------------------------------------------------------------------
+  Status TakeAlertRecord(const InputRecord& input);
+  Status TakeCommandRecord(const InputRecord& input);
+  void RefuseCommand(const InputRecord& input, std::string_view reason, const std::string& message);
+  bool ForwardCommand(const InputRecord& input, const Command& command);
+  void DeadLetter(const InputRecord& input, std::string_view reason, const std::string& message, std::string_view stage);
+
+  // ---- after a change of a case ---------------------------------------------------------------------------------
+  const Policy& PolicyOf(const Case& c) const;
+  void FitToPolicy(const Policy& policy, Case* c);
+  void AfterChange(Case* c, bool standing_changed);
+  void RenderEvents(const Case& c);
+  ReportContext ContextFor(const Policy& policy) const { return {&policy, options.application_id, engine->fingerprint}; }
+
+  void Count(AlertOutcome outcome) {
+    ++result.facts.balance.consumed;
+    ++result.facts.balance.outcomes[static_cast<size_t>(outcome)];
+  }
+
+  ProcessorOptions options;
+  CaseStore* store;
+  std::shared_ptr<const Engine> engine;
+  std::optional<Normaliser> normaliser;
+  std::unique_ptr<RuleScratch> scratch;
+
+  // Of the step in hand; the containers keep their memory.
+  StepResult result;
+  Progress progress;
+  std::vector<CaseEvent> events;
+  std::vector<uint32_t> matched;
+  Group group;
+  std::set<CaseId> to_publish;
+  StepTrace trace;
+};
+
+// A case outlives reloads: a policy that lost it is answered by the first one, a level that vanished by the highest left.
+const Policy& Processor::Impl::PolicyOf(const Case& c) const {
+  const Policy* policy = engine->FindPolicy(c.policy);
+  return policy ? *policy : *engine->policies.front();
+}
+
+void Processor::Impl::FitToPolicy(const Policy& policy, Case* c) {
+  if (c->level >= policy.levels.size()) c->level = static_cast<uint8_t>(policy.levels.size() - 1);
+  if (c->severity >= policy.severities.size()) c->severity = static_cast<uint8_t>(policy.severities.size() - 1);
+  for (size_t level = policy.levels.size(); level < kMaxCaseLevels; ++level) c->level_due[level] = Timestamp{};
+}
+
+void Processor::Impl::RenderEvents(const Case& c) {
+  const Policy& policy = PolicyOf(c);
+  const ReportContext context = ContextFor(policy);
+  for (const CaseEvent& event : events) {
+    result.outputs.push_back(CaseEventRecord(event, c, context));
+    StepFacts::Event fact;
+    fact.type = event.type;
+    fact.case_id = c.id;
+    fact.policy = c.policy;
+    fact.reason = event.reason;
+    fact.level_from = event.level_from;
+    fact.level_to = event.level_to;
+    fact.severity = c.severity;
+    fact.clock = event.clock;
+    fact.since_opened = event.at - c.opened_at;
+    if (event.escalation < c.escalations.size()) {
+      fact.nobody_on_shift = c.escalations[event.escalation].nobody_on_shift;
+    }
+    result.facts.events.push_back(std::move(fact));
+  }
+  events.clear();
+}
+
+// Documents: at once when the standing changed, else at most one per interval (ARCHITECTURE, Speed).
+void Processor::Impl::AfterChange(Case* c, bool standing_changed) {
+  const Policy& policy = PolicyOf(*c);
+  if (standing_changed) {
+    c->next_publish = Timestamp{};
+    c->published_at = progress.clock;
+    to_publish.insert(c->id);
+  } else if (c->next_publish == Timestamp{}) {
+    c->next_publish = std::max(progress.clock, c->published_at + policy.document_interval);
+  }
+  UpdateNextDue(policy, c);
+  store->MarkChanged(c);
+  if (!events.empty()) RenderEvents(*c);
+}
+
+Status Processor::Impl::FireOne(const DueCase& due) {
+  auto found = store->Find(due.id);
+  if (!found) return found.error();
+  Case* c = *found;
+  TRIAGED_CHECK(c != nullptr);
+  const Policy& policy = PolicyOf(*c);
+  FitToPolicy(policy, c);
+  // Everything of this case that the clock has passed fires at once: several overdue levels fold into one escalation.
+  CaseContext ctx{policy, *c, progress.clock, events};
+  bool publish = false;
+  for (int round = 0; c->next_due != Timestamp{} && c->next_due <= progress.clock; ++round) {
+    TRIAGED_CHECK(round < kMaxFireRounds);  // a deadline must be gone once it fired, else it would fire for ever
+    FireDue(ctx);
+    if (c->next_publish != Timestamp{} && c->next_publish <= progress.clock) {
+      c->next_publish = Timestamp{};
+      publish = true;
+    }
+    UpdateNextDue(policy, c);
+  }
+  const size_t first = result.facts.events.size();
+  AfterChange(c, publish || ctx.standing_changed);
+  for (size_t i = first; i < result.facts.events.size(); ++i) result.facts.events[i].overdue = progress.clock - due.at;
+  ++result.facts.timers_fired;
+  return {};
+}
+
+// Moves the clock to `to` and fires what is due by then, in the order (deadline, case id). `fits` is false when the
+// limit of a step was reached first: the rest fires in the next step, before any input.
+Status Processor::Impl::MoveClock(Timestamp to, bool* fits) {
+  progress.clock = std::max(progress.clock, to);
+  while (auto due = store->NextDue()) {
+    if (due->at > progress.clock) break;
+    if (result.facts.timers_fired >= options.max_timers) {
+      *fits = false;
+      return {};
+    }
+    if (Status fired = FireOne(*due); !fired) return fired;
+  }
+  *fits = true;
+  return {};
+}
+
+void Processor::Impl::DeadLetter(const InputRecord& input, std::string_view reason, const std::string& message,
+                                 std::string_view stage) {
+  result.outputs.push_back(DeadLetterRecord(input, reason, message, stage));
+  result.facts.dead_letters.push_back(
+      {std::string(reason), std::string(input.topic), message, input.partition, input.offset});
+}
+
+Status Processor::Impl::TakeAlertRecord(const InputRecord& input) {
+  IntakeNote note{input.topic, input.partition, input.offset, input.timestamp, {}};
+  if (input.input_class == InputClass::kIntake) {
+    const auto read = ReadIntakeHeaders(input);
+    if (!read) {
+      DeadLetter(input, "foreign_record", "not written by stage one; only triaged may produce to its intake topic", "decide");
+      Count(AlertOutcome::kDeadLettered);
+      return {};
+    }
+    note = *read;
+  }
+  const std::string_view raw = input.value.value_or(std::string_view());
+  if (const auto failure = normaliser->Normalise(raw, note.format, note.record_time)) {
+    DeadLetter(input, Name(failure->reason), failure->message, "decide");
+    Count(AlertOutcome::kDeadLettered);
+    return {};
+  }
+  const Alert& alert = normaliser->alert();
+  if (!alert.is_alert) {
+    Count(AlertOutcome::kNotAnAlert);
+    return {};
+  }
+  if (input.input_class == InputClass::kIntake) FindGroup(*engine, *input.key, &group);
+  if (input.input_class == InputClass::kAlert || !group.rule) ChooseGroup(*engine, alert, &group);
+  if (!group.policy) {
+    DeadLetter(input, "no_policy", "no configured policy wants this alert; add one without `when`", "decide");
+    Count(AlertOutcome::kDeadLettered);
+    return {};
+  }
+  matched.clear();
+  engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  result.facts.rule_hits.insert(result.facts.rule_hits.end(), matched.begin(), matched.end());
+  const IncomingAlert incoming{alert, matched, engine->rules->rules(), note.topic, note.partition,
+                               note.offset, note.record_time, raw};
+  auto decided = TakeAlert(incoming, group, progress.clock, store->partition(), &progress.next_case, store, &events);
+  if (!decided) return decided.error();
+  Count(decided->outcome);
+  if (decided->changed) AfterChange(decided->changed, decided->standing_changed);
+  return {};
+}
+
+void Processor::Impl::RefuseCommand(const InputRecord& input, std::string_view reason, const std::string& message) {
+  DeadLetter(input, reason, message, "command");
+  ++result.facts.balance.commands_refused;
+}
+
+// A misdirected command is sent on once; a second miss means its partition does not exist here.
+bool Processor::Impl::ForwardCommand(const InputRecord& input, const Command& command) {
+  if (command.case_id.partition == store->partition()) return false;
+  const bool again = std::any_of(input.headers.begin(), input.headers.end(),
+                                 [](const auto& header) { return header.first == kForwardedHeader; });
+  if (again || command.case_id.partition < 0 || command.case_id.partition >= options.partitions) return false;
+  OutputRecord record;
+  record.topic = OutputTopic::kCommands;
+  record.partition = command.case_id.partition;
+  record.key = ToString(command.case_id);
+  record.value = std::string(*input.value);
+  record.headers = {{std::string(kForwardedHeader), "1"}};
+  result.outputs.push_back(std::move(record));
+  ++result.facts.balance.commands_forwarded;
+  return true;
+}
+
+Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
+  ++result.facts.balance.commands_consumed;
+  const auto command = ParseCommand(input.value.value_or(std::string_view()));
+  if (!command) {
+    RefuseCommand(input, "invalid_command", command.error().message);
+    return {};
+  }
+  if (ForwardCommand(input, *command)) return {};
+  constexpr uint64_t kCommandSeed = 0x636f6d6d616e64;  // commands and alerts share the dedup memory, not their ids
+  const uint64_t id_hash = StableHash64(command->id, kCommandSeed);
+  if (store->FindSeen(id_hash)) {
+    ++result.facts.balance.commands_duplicate;
+    return {};
+  }
+  auto found = store->Find(command->case_id);
+  if (!found) return found.error();
+  Case* c = *found;
+  if (!c) {
+    RefuseCommand(input, Name(Refusal::kUnknownCase), "there is no case " + ToString(command->case_id));
+    return {};
+  }
+  store->Remember({id_hash, progress.clock, command->case_id.sequence, -1, 0});
+  const Policy& policy = PolicyOf(*c);
+  FitToPolicy(policy, c);
+  CaseContext ctx{policy, *c, progress.clock, events};
+  if (const auto refused = ApplyCommand(ctx, *command)) {
+    RefuseCommand(input, Name(refused->refusal), refused->message);
+    CaseEvent& event = Emit(ctx, CaseEventType::kCommandRefused, std::string(Name(refused->refusal)));
+    event.actor = command->actor;
+    event.command_id = command->id;
+    event.detail = refused->message;
+  } else {
+    ++result.facts.balance.commands_applied;
+    if (ctx.facts_changed) AskCriteria(ctx);
+  }
+  AfterChange(c, ctx.standing_changed);
+  return {};
+}
+
+Status Processor::Impl::TakeInput(const InputRecord& input) {
+  const std::string source = SourceKey(input.topic, input.partition);
+  auto [at, inserted] = progress.next.try_emplace(source, input.offset);
+  if (input.offset < at->second) return {};  // taken before a rebalance: already decided
+  trace.Taken(source, input.offset);
+  at->second = input.offset + 1;
+  return input.input_class == InputClass::kCommand ? TakeCommandRecord(input) : TakeAlertRecord(input);
+}
+
+// One a minute and partition, only while caught up: its absence tells that this partition is dead or behind.
+void Processor::Impl::Heartbeat(Timestamp before) {
+  if (options.heartbeat_interval <= Duration{0}) return;
+  const auto minute = [&](Timestamp t) { return ToUnixMillis(t) / options.heartbeat_interval.count(); };
+  if (minute(progress.clock) == minute(before)) return;
+  result.outputs.push_back(HeartbeatRecord(store->partition(), static_cast<uint64_t>(minute(progress.clock)),
+                                           progress.clock, ContextFor(*engine->policies.front())));
+}
+
+Status Processor::Impl::FinishStep(StepTime time) {
+  for (CaseId id : to_publish) {
+    auto found = store->Find(id);
+    if (!found) return found.error();
+    result.outputs.push_back(CaseDocumentRecord(**found, progress.clock, ContextFor(PolicyOf(**found))));
+  }
+  Duration window{0};
+  for (const auto& policy : engine->policies) window = std::max(window, policy->dedup_window);
+  store->ForgetSeenBefore(progress.clock - window);
+  progress.balance.Add(result.facts.balance);
+  TRIAGED_CHECK(progress.balance.Adds());
+  progress.fingerprint = engine->fingerprint;
+  ++progress.steps;
+  if (options.record_steps) {
+    result.outputs.push_back(trace.Record(store->partition(), progress, time));
+  }
+  store->SetProgress(progress);
+  return {};
+}
+
+Result<StepResult> Processor::Impl::Step(std::span<const InputRecord> inputs, StepTime time) {
+  result = StepResult{};
+  events.clear();
+  to_publish.clear();
+  trace.Clear();
+  progress = store->progress();
+  const Timestamp clock_before = progress.clock;
+  bool fits = true;
+  for (const InputRecord& input : inputs) {
+    if (Status moved = MoveClock(std::min(input.timestamp, time.broker_time), &fits); !moved) return moved.error();
+    if (!fits) break;
+    if (Status taken = TakeInput(input); !taken) return taken.error();
+    ++result.taken;
+  }
+  if (fits && time.caught_up && result.taken == inputs.size()) {
+    if (Status moved = MoveClock(time.broker_time, &fits); !moved) return moved.error();
+    if (fits) Heartbeat(clock_before);
+  }
+  result.more_due = !fits;
+  const bool idle = result.taken == 0 && result.facts.timers_fired == 0 && result.outputs.empty();
+  if (!idle) {
+    if (Status finished = FinishStep(time); !finished) return finished.error();
+  }
+  return std::move(result);
+}
+
+Processor::Processor(ProcessorOptions options, std::shared_ptr<const Engine> engine, CaseStore* store)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(engine), store)) {}
+Processor::~Processor() = default;
+
+void Processor::SetEngine(std::shared_ptr<const Engine> engine) { impl_->SetEngine(std::move(engine)); }
+
+Result<StepResult> Processor::Step(std::span<const InputRecord> inputs, StepTime time) {
+  return impl_->Step(inputs, time);
+}
+
+std::optional<Timestamp> Processor::NextDeadline() const {
+  std::optional<Timestamp> next;
+  if (const auto due = impl_->store->NextDue()) next = due->at;
+  if (impl_->options.heartbeat_interval > Duration{0}) {
+    const int64_t interval = impl_->options.heartbeat_interval.count();
+    const Timestamp beat = FromUnixMillis((ToUnixMillis(impl_->store->progress().clock) / interval + 1) * interval);
+    next = next ? std::min(*next, beat) : beat;
+  }
+  return next;
+}
+
+void SortInputs(std::vector<InputRecord>* inputs) {
+  std::stable_sort(inputs->begin(), inputs->end(), [](const InputRecord& a, const InputRecord& b) {
+    return std::tie(a.timestamp, a.topic, a.partition, a.offset) < std::tie(b.timestamp, b.topic, b.partition, b.offset);
+  });
+}
+
+}  // namespace triaged

@@ -1,0 +1,134 @@
+#include "pipeline/rules/field_matcher.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+namespace triaged::rules {
+namespace {
+
+using Grams = std::vector<std::pair<uint32_t, uint32_t>>;
+
+constexpr size_t kLongPattern = 7;  // from here on patterns are looked for at every 4th byte or less often
+constexpr size_t kMaxStep = 8;
+constexpr int kMinIndexBits = 12;  // 512 bytes of bitmap
+constexpr int kMaxIndexBits = 18;  // 32 KiB: still inside a first-level cache
+
+// How often a byte is met in log texts, roughly: letters that are frequent in words cost most.
+uint64_t Commonness(unsigned char c) {
+  static constexpr std::string_view kFrequent = "etaoinsr";
+  c |= 0x20;
+  if (kFrequent.find(static_cast<char>(c)) != std::string_view::npos) return 4;
+  if (c >= 'a' && c <= 'z') return c == 'q' || c == 'x' || c == 'z' || c == 'j' || c == 'k' ? 1 : 2;
+  if (c == ' ' || c == '.' || c == '0') return 4;
+  return 2;
+}
+
+}  // namespace
+
+void GramIndex::Build(const std::vector<std::pair<uint32_t, uint32_t>>& grams) {
+  if (grams.empty()) return;
+  int bits = kMinIndexBits;
+  while (bits < kMaxIndexBits && (size_t{1} << bits) < grams.size() * 32) ++bits;
+  shift_ = 32 - bits;
+  const size_t slots = size_t{1} << bits;
+  bitmap_.assign(slots / 64, 0);
+  begin_.assign(slots + 1, 0);
+  for (const auto& [hash, entry] : grams) {
+    const uint32_t slot = hash >> shift_;
+    bitmap_[slot >> 6] |= uint64_t{1} << (slot & 63);
+    ++begin_[slot + 1];
+  }
+  for (size_t i = 1; i <= slots; ++i) begin_[i] += begin_[i - 1];
+  entries_.resize(grams.size());
+  std::vector<uint32_t> next(begin_.begin(), begin_.end() - 1);
+  for (const auto& [hash, entry] : grams) entries_[next[hash >> shift_]++] = entry;
+}
+
+void FieldMatcher::Add(PredicateId predicate, const std::vector<Pattern>& patterns) {
+  for (const Pattern& pattern : patterns) entries_.push_back({pattern, {predicate}});
+}
+
+void FieldMatcher::BuildInside(const std::vector<uint32_t>& patterns, Inside* inside) const {
+  size_t shortest = SIZE_MAX;
+  // How many patterns share each gram: the less shared, the better it tells them apart.
+  std::map<uint32_t, uint64_t> shared;
+  for (uint32_t index : patterns) {
+    const std::string& literal = entries_[index].pattern.literal;
+    shortest = std::min(shortest, literal.size());
+    for (size_t at = 0; at + 4 <= literal.size(); ++at) ++shared[Load32(literal.data() + at)];
+  }
+  inside->step = std::min(shortest - 3, kMaxStep);
+
+  std::vector<std::pair<uint32_t, uint32_t>> grams;
+  for (uint32_t index : patterns) {
+    const std::string& literal = entries_[index].pattern.literal;
+    size_t best = 0;
+    uint64_t best_cost = UINT64_MAX;
+    for (size_t begin = 0; begin + inside->step + 3 <= literal.size(); ++begin) {
+      uint64_t cost = 0;
+      for (size_t at = begin; at < begin + inside->step; ++at) {
+        cost += shared[Load32(literal.data() + at)];
+        for (size_t i = 0; i < 4; ++i) cost += Commonness(static_cast<unsigned char>(literal[at + i]));
+      }
+      if (cost < best_cost) {
+        best_cost = cost;
+        best = begin;
+      }
+    }
+    for (size_t at = best; at < best + inside->step; ++at) {
+      grams.emplace_back(Hash32(Load32(literal.data() + at)), static_cast<uint32_t>(inside->places.size()));
+      inside->places.push_back({index, static_cast<uint32_t>(at)});
+    }
+  }
+  inside->index.Build(grams);
+}
+
+void FieldMatcher::Build() {
+  // One entry per distinct pattern.
+  std::map<std::string, Entry> distinct;
+  for (Entry& entry : entries_) {
+    auto [it, added] = distinct.try_emplace(entry.pattern.Key(), entry);
+    if (!added) it->second.predicates.push_back(entry.predicates.front());
+  }
+  entries_.clear();
+  for (auto& [key, entry] : distinct) {
+    std::sort(entry.predicates.begin(), entry.predicates.end());
+    entry.predicates.erase(std::unique(entry.predicates.begin(), entry.predicates.end()), entry.predicates.end());
+    entries_.push_back(std::move(entry));
+  }
+
+  Grams equal, starts8, starts4, ends8, ends4;
+  std::vector<uint32_t> inside_short, inside_long;
+  for (uint32_t index = 0; index < entries_.size(); ++index) {
+    const Entry& entry = entries_[index];
+    const std::string& literal = entry.pattern.literal;
+    const char* const end = literal.data() + literal.size();
+    const PatternKind kind = entry.pattern.kind;
+    if (kind == PatternKind::kEquals) {
+      equal.emplace_back(EqualHash(literal), index);
+    } else if (kind == PatternKind::kAny || literal.size() < 4) {
+      short_.push_back(index);
+    } else if (kind == PatternKind::kStartsWith && literal.size() >= 8) {
+      starts8.emplace_back(Hash64(Load64(literal.data())), index);
+    } else if (kind == PatternKind::kStartsWith) {
+      starts4.emplace_back(Hash32(Load32(literal.data())), index);
+    } else if (kind == PatternKind::kEndsWith && literal.size() >= 8) {
+      ends8.emplace_back(Hash64(Load64(end - 8)), index);
+    } else if (kind == PatternKind::kEndsWith) {
+      ends4.emplace_back(Hash32(Load32(end - 4)), index);
+    } else {
+      (literal.size() < kLongPattern ? inside_short : inside_long).push_back(index);
+    }
+  }
+  equal_.Build(equal);
+  starts8_.Build(starts8);
+  starts4_.Build(starts4);
+  ends8_.Build(ends8);
+  ends4_.Build(ends4);
+  for (const std::vector<uint32_t>* patterns : {&inside_short, &inside_long}) {
+    if (!patterns->empty()) BuildInside(*patterns, &inside_.emplace_back());
+  }
+}
+
+}  // namespace triaged::rules

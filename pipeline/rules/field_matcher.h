@@ -1,0 +1,179 @@
+// FieldMatcher: all text patterns that a rule set asks of one field, looked for together.
+//
+// A pattern is found by a few of its bytes ("gram") and then verified by Matches(), so the index can only save time,
+// never change an answer. Grams are compared with bit 0x20 set in every byte, which folds ASCII letters (and a few
+// others: verification settles it), so the value needs no lower-case copy.
+//   equality: length, first and last bytes → one lookup a value
+//   startswith, endswith: the first or last 8, else 4 bytes → one lookup each
+//   contains and globs: 4 bytes, looked up at every `step`-th byte of the value. A pattern is indexed under `step` grams
+//     in a row, so one of them falls on a place that is looked at; the longer the shortest pattern, the longer the step
+//   shorter ones: compared one by one
+// Immutable once built; thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pipeline/rules/pattern.h"
+#include "pipeline/rules/predicate.h"
+
+namespace triaged::rules {
+
+// Hash → entries: a bitmap that says "nothing there" for nearly every lookup, then buckets.
+class GramIndex {
+ public:
+  // Pairs of hash and entry, in any order.
+  void Build(const std::vector<std::pair<uint32_t, uint32_t>>& grams);
+
+  bool empty() const { return entries_.empty(); }
+  bool MayHave(uint32_t hash) const {
+    const uint32_t slot = hash >> shift_;
+    return (bitmap_[slot >> 6] >> (slot & 63)) & 1;
+  }
+  bool MayHaveAny(uint32_t a, uint32_t b, uint32_t c, uint32_t d) const {
+    return MayHave(a) | MayHave(b) | MayHave(c) | MayHave(d);
+  }
+  std::span<const uint32_t> Bucket(uint32_t hash) const {
+    const uint32_t slot = hash >> shift_;
+    return {entries_.data() + begin_[slot], begin_[slot + 1] - begin_[slot]};
+  }
+
+ private:
+  int shift_ = 31;
+  std::vector<uint64_t> bitmap_;
+  std::vector<uint32_t> begin_;
+  std::vector<uint32_t> entries_;
+};
+
+class FieldMatcher {
+ public:
+  // `predicate` holds when any of its `patterns` matches.
+  void Add(PredicateId predicate, const std::vector<Pattern>& patterns);
+  void Build();
+
+  // Calls `hit(PredicateId)` for every predicate that `value` makes hold; possibly more than once.
+  template <typename HitFn>
+  void Scan(std::string_view value, HitFn&& hit) const {
+    auto verify = [&](std::span<const uint32_t> bucket) {
+      for (uint32_t index : bucket) {
+        const Entry& entry = entries_[index];
+        if (Matches(entry.pattern, value)) {
+          for (PredicateId id : entry.predicates) hit(id);
+        }
+      }
+    };
+    if (!equal_.empty()) Look(equal_, EqualHash(value), verify);
+    if (value.size() >= 8) {
+      Look(starts8_, Hash64(Load64(value.data())), verify);
+      Look(ends8_, Hash64(Load64(value.data() + value.size() - 8)), verify);
+    }
+    if (value.size() >= 4) {
+      Look(starts4_, Hash32(Load32(value.data())), verify);
+      Look(ends4_, Hash32(Load32(value.data() + value.size() - 4)), verify);
+      for (const Inside& inside : inside_) ScanInside(inside, value, hit);
+    }
+    verify(short_);
+  }
+
+ private:
+  struct Entry {
+    Pattern pattern;
+    std::vector<PredicateId> predicates;
+  };
+
+  static uint32_t Load32(const char* at) {
+    uint32_t bytes;
+    std::memcpy(&bytes, at, sizeof(bytes));
+    return bytes | 0x20202020u;
+  }
+  static uint64_t Load64(const char* at) {
+    uint64_t bytes;
+    std::memcpy(&bytes, at, sizeof(bytes));
+    return bytes | 0x2020202020202020u;
+  }
+  static uint32_t Hash32(uint32_t gram) { return gram * 0x9E3779B1u; }
+  static uint32_t Hash64(uint64_t gram) {
+    return static_cast<uint32_t>((gram * 0x9E3779B97F4A7C15u) >> 32);
+  }
+  static uint32_t EqualHash(std::string_view value) {
+    uint64_t first = 0;
+    uint64_t last = 0;
+    if (value.size() >= 8) {
+      first = Load64(value.data());
+      last = Load64(value.data() + value.size() - 8);
+    } else {
+      for (char c : value) first = (first << 8) | static_cast<unsigned char>(c | 0x20);
+    }
+    return Hash64(first ^ ((last << 23) | (last >> 41)) ^ (static_cast<uint64_t>(value.size()) << 56));
+  }
+
+  template <typename VerifyFn>
+  static void Look(const GramIndex& index, uint32_t hash, VerifyFn&& verify) {
+    if (!index.empty() && index.MayHave(hash)) verify(index.Bucket(hash));
+  }
+
+  // One entry of an Inside index: the pattern, and where in its literal the gram stands.
+  struct GramPlace {
+    uint32_t entry;
+    uint32_t offset;
+  };
+
+  // Patterns that may begin anywhere, of similar length.
+  struct Inside {
+    size_t step = 1;
+    GramIndex index;  // → places
+    std::vector<GramPlace> places;
+  };
+
+  template <typename HitFn>
+  void ScanInside(const Inside& inside, std::string_view value, HitFn&& hit) const {
+    const char* const data = value.data();
+    const size_t step = inside.step;
+    const size_t end = value.size() - 3;  // first place where no 4 bytes are left
+    size_t at = 0;
+    for (; at + 3 * step < end; at += 4 * step) {
+      const uint32_t h0 = Hash32(Load32(data + at));
+      const uint32_t h1 = Hash32(Load32(data + at + step));
+      const uint32_t h2 = Hash32(Load32(data + at + 2 * step));
+      const uint32_t h3 = Hash32(Load32(data + at + 3 * step));
+      if (!inside.index.MayHaveAny(h0, h1, h2, h3)) [[likely]] {
+        continue;
+      }
+      VerifyAt(inside, value, at, h0, hit);
+      VerifyAt(inside, value, at + step, h1, hit);
+      VerifyAt(inside, value, at + 2 * step, h2, hit);
+      VerifyAt(inside, value, at + 3 * step, h3, hit);
+    }
+    for (; at < end; at += step) VerifyAt(inside, value, at, Hash32(Load32(data + at)), hit);
+  }
+
+  template <typename HitFn>
+  void VerifyAt(const Inside& inside, std::string_view value, size_t at, uint32_t hash, HitFn&& hit) const {
+    if (!inside.index.MayHave(hash)) return;
+    for (uint32_t index : inside.index.Bucket(hash)) {
+      const GramPlace place = inside.places[index];
+      const Entry& entry = entries_[place.entry];
+      const Pattern& pattern = entry.pattern;
+      if (at < place.offset || value.size() - (at - place.offset) < pattern.literal.size()) continue;
+      const std::string_view there = value.substr(at - place.offset, pattern.literal.size());
+      if (!EqualBytes(there, pattern.literal, pattern.cased)) continue;
+      if (pattern.kind == PatternKind::kGlob && !Matches(pattern, value)) continue;
+      for (PredicateId id : entry.predicates) hit(id);
+    }
+  }
+
+  void BuildInside(const std::vector<uint32_t>& patterns, Inside* inside) const;
+
+  std::vector<Entry> entries_;
+  GramIndex equal_;
+  GramIndex starts8_, starts4_;
+  GramIndex ends8_, ends4_;
+  std::vector<Inside> inside_;   // at most two: short patterns and long ones
+  std::vector<uint32_t> short_;  // entries no index holds
+};
+
+}  // namespace triaged::rules

@@ -1,0 +1,39 @@
+// Lowering: the AST of a detection to an expression over distinct predicates. Modifiers get their meaning here.
+#pragma once
+
+#include <optional>
+
+#include "pipeline/model/fields.h"
+#include "pipeline/rules/detection.h"
+#include "pipeline/rules/expression.h"
+#include "pipeline/rules/predicate.h"
+#include "pipeline/rules/source.h"
+
+namespace triaged::rules {
+
+// Limits of one item (a field with its values); a rule beyond them is refused by name.
+inline constexpr size_t kMaxValuesPerItem = 20'000;  // after windash and base64offset
+inline constexpr size_t kMaxValueBytes = 8192;
+inline constexpr int kMaxRegexBytes = 1 << 20;       // RE2's memory for one program
+
+class Lowering {
+ public:
+  // Field names are resolved (and, in the alert taxonomy, added) in `catalog`. All must outlive the object.
+  Lowering(FieldCatalog* catalog, PredicateTable* predicates, SourceNotes* notes)
+      : catalog_(catalog), predicates_(predicates), notes_(notes) {}
+
+  // nullopt after errors; every item is looked at.
+  std::optional<Expr> Detection(const DetectionAst& detection);
+  std::optional<Expr> Selection(const SelectionAst& selection);
+
+ private:
+  std::optional<Expr> Item(const ItemAst& item);
+  Expr Condition(const ConditionAst& condition, const std::vector<Expr>& selections) const;
+  FieldId ResolveField(const std::string& name, Place place);
+
+  FieldCatalog* catalog_;
+  PredicateTable* predicates_;
+  SourceNotes* notes_;
+};
+
+}  // namespace triaged::rules

@@ -1,0 +1,256 @@
+// RuleSet: compilation of rule files, and evaluation.
+//
+// Evaluate: (1) each present field that any rule asks about is scanned by its FieldMatcher, which marks the text
+// predicates that hold; (2) a marked predicate, or a field's presence, puts the rules waiting for it on the list of
+// candidates; (3) each candidate's expression is evaluated, other predicates being asked when needed and remembered.
+// Marks are epoch numbers, so that beginning anew costs one increment.
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "pipeline/base/check.h"
+#include "pipeline/rules/expression.h"
+#include "pipeline/rules/field_matcher.h"
+#include "pipeline/rules/lower.h"
+#include "pipeline/rules/rule_reader.h"
+#include "pipeline/rules/rules.h"
+#include "pipeline/rules/triggers.h"
+
+namespace triaged {
+namespace rules {
+namespace {
+
+// Lists of numbers, one after the other.
+class Lists {
+ public:
+  void Build(const std::vector<std::vector<uint32_t>>& lists) {
+    begin_.assign(1, 0);
+    items_.clear();
+    for (const auto& list : lists) {
+      items_.insert(items_.end(), list.begin(), list.end());
+      begin_.push_back(static_cast<uint32_t>(items_.size()));
+    }
+  }
+  std::span<const uint32_t> operator[](size_t i) const { return {items_.data() + begin_[i], begin_[i + 1] - begin_[i]}; }
+
+ private:
+  std::vector<uint32_t> begin_;
+  std::vector<uint32_t> items_;
+};
+
+// What is known of one predicate for the current alert.
+struct Mark {
+  uint32_t epoch = 0;
+  bool holds = false;
+};
+
+struct Scratch final : RuleScratch {
+  uint32_t epoch = 0;
+  std::vector<Mark> predicates;
+  std::vector<uint32_t> seen_rules;  // epoch in which the rule became a candidate
+  std::vector<uint32_t> candidates;
+
+  void Begin() {
+    candidates.clear();
+    if (++epoch != 0) return;
+    // The numbers have come round: forget every mark, once in four thousand million alerts.
+    std::fill(predicates.begin(), predicates.end(), Mark{});
+    std::fill(seen_rules.begin(), seen_rules.end(), 0u);
+    epoch = 1;
+  }
+};
+
+struct FieldPlan {
+  FieldMatcher matcher;
+  bool has_patterns = false;
+  std::vector<uint32_t> present_rules;  // rules that wait for the field's presence
+};
+
+class CompiledRuleSet final : public RuleSet {
+ public:
+  CompiledRuleSet(std::vector<Rule> rules, const std::vector<Expr>& expressions, std::vector<Predicate> predicates,
+                  const FieldCatalog& catalog)
+      : rules_(std::move(rules)), predicates_(std::move(predicates)), normalised_size_(catalog.normalised_size()) {
+    for (const Expr& expr : expressions) starts_.push_back(program_.Append(expr));
+    PlanTriggers(expressions, catalog.size());
+    PlanFields(catalog.size());
+  }
+
+  const std::vector<Rule>& rules() const override { return rules_; }
+
+  std::unique_ptr<RuleScratch> NewScratch() const override {
+    auto scratch = std::make_unique<Scratch>();
+    scratch->predicates.resize(predicates_.size());
+    scratch->seen_rules.resize(rules_.size(), 0);
+    scratch->candidates.reserve(rules_.size());
+    return scratch;
+  }
+
+  void Evaluate(const FieldTable& event, RuleScratch* scratch, std::vector<uint32_t>* matched) const override {
+    Scratch& state = static_cast<Scratch&>(*scratch);
+    TRIAGED_CHECK(state.predicates.size() == predicates_.size());
+    state.Begin();
+    for (FieldId field : event.present()) {
+      if (keywords_.has_patterns && field < normalised_size_) ScanValues(keywords_.matcher, event.Get(field), &state);
+      if (field >= plan_of_field_.size() || plan_of_field_[field] == kNoPlan) continue;
+      const FieldPlan& plan = plans_[plan_of_field_[field]];
+      AddCandidates(plan.present_rules, &state);
+      if (plan.has_patterns) ScanValues(plan.matcher, event.Get(field), &state);
+    }
+    AddCandidates(always_, &state);
+
+    auto holds = [&](PredicateId id) {
+      Mark& mark = state.predicates[id];
+      if (mark.epoch == state.epoch) return mark.holds;
+      // An indexed predicate that was not marked does not hold.
+      const Predicate& predicate = predicates_[id];
+      mark.epoch = state.epoch;
+      mark.holds = !IsIndexed(predicate) && Holds(predicate, event, normalised_size_);
+      return mark.holds;
+    };
+    const size_t before = matched->size();
+    for (uint32_t rule : state.candidates) {
+      if (program_.Evaluate(starts_[rule], holds)) matched->push_back(rule);
+    }
+    std::sort(matched->begin() + static_cast<std::ptrdiff_t>(before), matched->end());
+  }
+
+ private:
+  static constexpr uint16_t kNoPlan = std::numeric_limits<uint16_t>::max();
+
+  void AddCandidates(std::span<const uint32_t> rules, Scratch* state) const {
+    for (uint32_t rule : rules) {
+      if (state->seen_rules[rule] == state->epoch) continue;
+      state->seen_rules[rule] = state->epoch;
+      state->candidates.push_back(rule);
+    }
+  }
+
+  void ScanValues(const FieldMatcher& matcher, std::span<const Value> values, Scratch* state) const {
+    for (const Value& value : values) {
+      if (value.kind == ValueKind::kNull) continue;
+      matcher.Scan(value.text, [&](PredicateId id) {
+        Mark& mark = state->predicates[id];
+        if (mark.epoch == state->epoch) return;
+        mark = {state->epoch, true};
+        AddCandidates(waiting_[id], state);
+      });
+    }
+  }
+
+  void PlanTriggers(const std::vector<Expr>& expressions, size_t fields) {
+    const std::vector<uint32_t> uses = CountUses(expressions, predicates_.size());
+    std::vector<std::vector<uint32_t>> waiting(predicates_.size());
+    std::map<FieldId, std::vector<uint32_t>> waiting_for_field;
+    for (uint32_t rule = 0; rule < expressions.size(); ++rule) {
+      const std::optional<std::vector<Trigger>> cover = CoverOf(expressions[rule], predicates_, uses);
+      if (!cover) {
+        always_.push_back(rule);
+        continue;
+      }
+      for (const Trigger& trigger : *cover) {
+        auto& list = trigger.kind == Trigger::Kind::kPredicate ? waiting[trigger.id]
+                                                               : waiting_for_field[static_cast<FieldId>(trigger.id)];
+        if (list.empty() || list.back() != rule) list.push_back(rule);
+      }
+    }
+    waiting_.Build(waiting);
+    plan_of_field_.assign(fields, kNoPlan);
+    for (auto& [field, list] : waiting_for_field) PlanOf(field).present_rules = std::move(list);
+  }
+
+  void PlanFields(size_t fields) {
+    TRIAGED_CHECK(fields < kNoPlan);
+    for (PredicateId id = 0; id < predicates_.size(); ++id) {
+      const Predicate& predicate = predicates_[id];
+      if (!IsIndexed(predicate)) continue;
+      FieldPlan& plan = predicate.field == kKeywords ? keywords_ : PlanOf(predicate.field);
+      plan.matcher.Add(id, predicate.patterns);
+      plan.has_patterns = true;
+    }
+    for (FieldPlan& plan : plans_) plan.matcher.Build();
+    keywords_.matcher.Build();
+  }
+
+  FieldPlan& PlanOf(FieldId field) {
+    if (plan_of_field_[field] == kNoPlan) {
+      plan_of_field_[field] = static_cast<uint16_t>(plans_.size());
+      plans_.emplace_back();
+    }
+    return plans_[plan_of_field_[field]];
+  }
+
+  std::vector<Rule> rules_;
+  std::vector<Predicate> predicates_;
+  size_t normalised_size_;
+  Program program_;
+  std::vector<uint32_t> starts_;         // of each rule's expression in program_
+  Lists waiting_;                        // predicate → rules it triggers
+  std::vector<uint16_t> plan_of_field_;  // field → index into plans_, or kNoPlan
+  std::vector<FieldPlan> plans_;
+  FieldPlan keywords_;
+  std::vector<uint32_t> always_;         // rules without a cover
+};
+
+// Reads and lowers all files; the rules and expressions run in parallel.
+class SetCompiler {
+ public:
+  SetCompiler(FieldCatalog* catalog, Diagnostics* diagnostics) : catalog_(catalog), diagnostics_(diagnostics) {}
+
+  void File(const SourceFile& file) {
+    Diagnostics parsing;
+    std::optional<YamlFile> yaml = ParseYaml(file, &parsing);
+    diagnostics_->Append(parsing);
+    if (!yaml) return;
+    SourceNotes notes(*yaml->source, diagnostics_);
+    for (const YamlNode& document : yaml->documents) {
+      if (!document.IsNull()) Document(document, &notes);
+    }
+  }
+
+  std::shared_ptr<const RuleSet> Finish() {
+    return std::make_shared<CompiledRuleSet>(std::move(rules_), expressions_, predicates_.Take(), *catalog_);
+  }
+
+ private:
+  void Document(const YamlNode& document, SourceNotes* notes) {
+    std::optional<RuleAst> ast = ReadRule(document, notes);
+    if (!ast) return;
+    if (!ast->rule.id.empty()) {
+      const auto [it, added] = ids_.emplace(ast->rule.id, ast->rule.where);
+      if (!added) {
+        const SourceLocation& first = it->second;
+        notes->Error(PlaceOf(*document.Find("id")), "the id '" + ast->rule.id + "' is already taken",
+                     "first used at " + first.file + ":" + std::to_string(first.line));
+      }
+    }
+    std::optional<Expr> expr = Lowering(catalog_, &predicates_, notes).Detection(ast->detection);
+    if (!expr) return;
+    rules_.push_back(std::move(ast->rule));
+    expressions_.push_back(std::move(*expr));
+  }
+
+  FieldCatalog* catalog_;
+  Diagnostics* diagnostics_;
+  PredicateTable predicates_;
+  std::vector<Rule> rules_;
+  std::vector<Expr> expressions_;
+  std::map<std::string, SourceLocation> ids_;
+};
+
+}  // namespace
+}  // namespace rules
+
+std::shared_ptr<const RuleSet> RuleSet::Compile(const std::vector<SourceFile>& files, FieldCatalog* catalog,
+                                                Diagnostics* diagnostics) {
+  Diagnostics found;
+  rules::SetCompiler compiler(catalog, &found);
+  for (const SourceFile& file : files) compiler.File(file);
+  diagnostics->Append(found);
+  if (found.HasErrors()) return nullptr;
+  return compiler.Finish();
+}
+
+}  // namespace triaged

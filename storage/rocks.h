@@ -1,0 +1,46 @@
+// What this folder needs of RocksDB: options, the environment, and the meaning of its errors. The only header of the
+// project that includes RocksDB's.
+#pragma once
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/options.h>
+#include <rocksdb/status.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "pipeline/base/result.h"
+#include "storage/partition_store.h"
+
+namespace triaged {
+
+// Immutable after construction, so threads may share it.
+class RocksResources : public SharedStoreResources {
+ public:
+  explicit RocksResources(const StoreOptions& options);
+
+  const StoreOptions& options() const override { return options_; }
+  rocksdb::Env* env() const { return env_; }
+  // Options of one store; `background_errors` is counted up by RocksDB's threads.
+  rocksdb::Options DbOptions(std::shared_ptr<std::atomic<uint64_t>> background_errors) const;
+
+ private:
+  StoreOptions options_;
+  std::unique_ptr<rocksdb::Env> memory_env_;
+  rocksdb::Env* env_;
+  std::shared_ptr<rocksdb::Cache> cache_;
+};
+
+// `doing` says what failed and where: "open store state/3". Corruption gets the mark that IsCorruption looks for.
+Error RocksError(std::string_view doing, const rocksdb::Status& status);
+Error CorruptionError(std::string_view doing, std::string_view what);
+
+inline rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+inline std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+}  // namespace triaged

@@ -1,0 +1,252 @@
+#include "storage/rocks_store.h"
+
+#include <algorithm>
+
+#include "pipeline/base/hash.h"
+#include "storage/keys.h"
+
+namespace triaged {
+
+std::string RocksPartitionStore::Doing(std::string_view what) const {
+  return std::string(what) + " in " + directory_;
+}
+
+// A record that a newer release wrote is no damage: the data must be kept.
+Error RocksPartitionStore::Damage(std::string_view doing, const Error& error) const {
+  if (IsNewerFormat(error)) return EnvironmentError(std::string(doing) + ": " + error.message);
+  return CorruptionError(doing, error.message);
+}
+
+Result<std::optional<rocksdb::PinnableSlice>> RocksPartitionStore::Get(std::string_view key) {
+  std::optional<rocksdb::PinnableSlice> value(std::in_place);
+  const rocksdb::Status status =
+      db_->Get(rocksdb::ReadOptions(), db_->DefaultColumnFamily(), ToSlice(key), &*value);
+  if (status.IsNotFound() && !status.IsPathNotFound()) {
+    value.reset();
+  } else if (!status.ok()) {
+    return RocksError(Doing("read"), status);
+  }
+  return value;
+}
+
+Result<CachedCase*> RocksPartitionStore::Load(uint64_t sequence) {
+  auto frame = Get(CaseKey(sequence));
+  if (!frame) return frame.error();
+  if (!frame->has_value()) return nullptr;
+  const std::string doing = Doing("read case " + ToString({partition_, sequence}));
+  auto c = DecodeCase(ToView(**frame));
+  if (!c) return Damage(doing, c.error());
+  if (c->id != CaseId{partition_, sequence}) return CorruptionError(doing, "it holds case " + ToString(c->id));
+  const uint64_t key_hash = StableHash64(c->key);
+  CachedCase* cached = cache_.Add(std::move(*c), key_hash);
+  cached->indexed_due = cached->committed_due = cached->next_due;
+  return cached;
+}
+
+Case* RocksPartitionStore::Touch(CachedCase* c) {
+  if (c->step != step_) {
+    c->step = step_;
+    c->referenced = true;
+    touched_.push_back(c);
+  }
+  return c;
+}
+
+Result<Case*> RocksPartitionStore::Find(CaseId id) {
+  if (id.partition != partition_) return nullptr;
+  if (CachedCase* c = cache_.FindSequence(id.sequence)) return Touch(c);
+  auto loaded = Load(id.sequence);
+  if (!loaded) return loaded.error();
+  return *loaded == nullptr ? nullptr : Touch(*loaded);
+}
+
+Result<Case*> RocksPartitionStore::FindByKey(std::string_view key) {
+  if (CachedCase* c = cache_.FindKey(StableHash64(key), key)) return Touch(c);
+  auto frame = Get(KeyIndexKey(key));
+  if (!frame) return frame.error();
+  if (!frame->has_value()) return nullptr;
+  auto sequence = DecodeKeyIndex(ToView(**frame));
+  if (!sequence) return Damage(Doing("read the index of a grouping key"), sequence.error());
+  auto found = Find({partition_, *sequence});
+  if (!found) return found;
+  const bool sound = *found != nullptr && (*found)->key == key;
+  if (!sound) return CorruptionError(Doing("find a case by its grouping key"), "the index names another case");
+  cache_.SetNewest(static_cast<CachedCase*>(*found));
+  return found;
+}
+
+Case* RocksPartitionStore::Insert(Case c) {
+  TRIAGED_CHECK(c.id.partition == partition_ && cache_.FindSequence(c.id.sequence) == nullptr);
+  const uint64_t key_hash = StableHash64(c.key);
+  CachedCase* cached = cache_.Add(std::move(c), key_hash);
+  cached->inserted = true;
+  cache_.SetNewest(cached);
+  Case* result = Touch(cached);
+  MarkChanged(result);
+  return result;
+}
+
+void RocksPartitionStore::MarkChanged(Case* c) {
+  auto* cached = static_cast<CachedCase*>(c);
+  TRIAGED_CHECK(cached->step == step_);  // handed out in this step
+  Staging();
+  if (!cached->changed) {
+    cached->changed = true;
+    changed_.push_back(cached);
+  }
+  if (cached->next_due == cached->indexed_due) return;
+  if (cached->indexed_due != Timestamp{}) due_.Erase({cached->indexed_due, cached->id.sequence});
+  if (cached->next_due != Timestamp{}) due_.Insert({cached->next_due, cached->id.sequence});
+  cached->indexed_due = cached->next_due;
+}
+
+void RocksPartitionStore::PutEvidenceRaw(CaseId id, uint8_t slot, std::string_view raw) {
+  TRIAGED_CHECK(id.partition == partition_);
+  Staging();
+  evidence_[EvidenceKey(id.sequence, slot)] = EncodeEvidenceRaw(raw.substr(0, kMaxEvidenceRawBytes));
+}
+
+Result<std::optional<std::string>> RocksPartitionStore::GetEvidenceRaw(CaseId id, uint8_t slot) {
+  if (id.partition != partition_) return std::optional<std::string>();
+  const std::string key = EvidenceKey(id.sequence, slot);
+  rocksdb::PinnableSlice pinned;
+  std::string_view frame;
+  if (const auto staged = evidence_.find(key); staged != evidence_.end()) {
+    frame = staged->second;
+  } else {
+    auto stored = Get(key);
+    if (!stored) return stored.error();
+    if (!stored->has_value()) return std::optional<std::string>();
+    pinned = std::move(**stored);
+    frame = ToView(pinned);
+  }
+  auto raw = DecodeEvidenceRaw(frame);
+  if (!raw) return Damage(Doing("read evidence of case " + ToString(id)), raw.error());
+  return std::optional<std::string>(std::move(*raw));
+}
+
+const SeenEntry* RocksPartitionStore::FindSeen(uint64_t id_hash) { return seen_.Find(id_hash); }
+
+void RocksPartitionStore::Remember(const SeenEntry& entry) {
+  Staging();
+  seen_.Remember(entry);
+}
+
+void RocksPartitionStore::ForgetSeenBefore(Timestamp before) {
+  Staging();
+  seen_.ForgetBefore(before);
+}
+
+std::optional<DueCase> RocksPartitionStore::NextDue() const {
+  const auto first = due_.First();
+  if (!first) return std::nullopt;
+  return DueCase{first->at, {partition_, first->sequence}};
+}
+
+void RocksPartitionStore::SetProgress(Progress progress) {
+  Staging();
+  progress_ = std::move(progress);
+  progress_set_ = true;
+}
+
+void RocksPartitionStore::StageCases(std::vector<StateRecord>* records) {
+  std::sort(changed_.begin(), changed_.end(),
+            [](const CachedCase* a, const CachedCase* b) { return a->id.sequence < b->id.sequence; });
+  for (const CachedCase* c : changed_) {
+    TRIAGED_CHECK(c->next_due == c->indexed_due && StableHash64(c->key) == c->key_hash);
+    records->push_back({CaseKey(c->id.sequence), EncodeCase(*c)});
+  }
+}
+
+void RocksPartitionStore::StageSeen(std::vector<StateRecord>* records) {
+  for (uint64_t block : seen_.ExpiredBlocks()) records->push_back({SeenBlockKey(block), std::nullopt});
+  uint64_t number = seen_.next_block();
+  for (const auto& entries : seen_.StagedBlocks()) {
+    records->push_back({SeenBlockKey(number++), EncodeSeenBlock(entries)});
+  }
+}
+
+void RocksPartitionStore::StageKeyIndex(std::vector<StateRecord>* records) {
+  const auto begin = static_cast<ptrdiff_t>(records->size());
+  for (const CachedCase* c : changed_) {
+    if (c->inserted && c->newest_of_key) records->push_back({KeyIndexKey(c->key), EncodeKeyIndex(c->id.sequence)});
+  }
+  std::sort(records->begin() + begin, records->end(),
+            [](const StateRecord& a, const StateRecord& b) { return a.key < b.key; });
+}
+
+std::vector<StateRecord> RocksPartitionStore::StageChanges() {
+  std::vector<StateRecord> records;
+  records.reserve(changed_.size() * 2 + evidence_.size() + 4);
+  StageCases(&records);
+  StageSeen(&records);
+  for (const auto& [key, frame] : evidence_) records.push_back({key, frame});
+  StageKeyIndex(&records);
+  progress_staged_ = progress_set_ || !records.empty() || seen_.forgot();
+  if (progress_staged_) {
+    const uint64_t next_block = seen_.next_block() + seen_.StagedBlocks().size();
+    records.push_back({std::string(kProgressKey), EncodeProgress({progress_, seen_.horizon(), next_block})});
+  }
+  batch_.Clear();
+  for (const StateRecord& record : records) {
+    const rocksdb::Status status =
+        record.value ? batch_.Put(record.key, *record.value) : batch_.Delete(record.key);
+    TRIAGED_CHECK(status.ok());  // in memory, below RocksDB's limits
+  }
+  prepared_ = true;
+  return records;
+}
+
+Result<std::vector<StateRecord>> RocksPartitionStore::StagedRecords() { return StageChanges(); }
+
+Status RocksPartitionStore::Commit(int64_t position) {
+  if (!prepared_) StageChanges();
+  const int64_t reached = std::max(position, position_);
+  if (batch_.Count() > 0 || reached != position_) {
+    const std::string value = EncodeNumber(RecordKind::kPosition, reached);
+    rocksdb::Status status = batch_.Put(ToSlice(kPositionKey), value);
+    rocksdb::WriteOptions options;
+    options.disableWAL = true;
+    if (status.ok()) status = db_->Write(options, &batch_);
+    if (!status.ok()) {
+      prepared_ = false;
+      return RocksError(Doing("write a step"), status);
+    }
+  }
+  position_ = reached;
+  for (CachedCase* c : changed_) {
+    c->committed_due = c->indexed_due;
+    c->changed = false;
+    if (c->inserted) ++cases_;
+    c->inserted = false;
+  }
+  seen_.Commit(progress_staged_);
+  committed_progress_ = progress_;
+  EndStep();
+  cache_.Trim();
+  return {};
+}
+
+void RocksPartitionStore::Discard() {
+  for (CachedCase* c : touched_) {
+    if (c->indexed_due != c->committed_due) {
+      if (c->indexed_due != Timestamp{}) due_.Erase({c->indexed_due, c->id.sequence});
+      if (c->committed_due != Timestamp{}) due_.Insert({c->committed_due, c->id.sequence});
+    }
+    cache_.Drop(c);
+  }
+  seen_.Discard();
+  progress_ = committed_progress_;
+  EndStep();
+}
+
+void RocksPartitionStore::EndStep() {
+  touched_.clear();
+  changed_.clear();
+  evidence_.clear();
+  batch_.Clear();
+  progress_set_ = prepared_ = progress_staged_ = false;
+  ++step_;
+}
+
+}  // namespace triaged
