@@ -87,7 +87,7 @@ std::string Describe(const OutputRecord& record) {
   const std::string reason = event.at("data").value("reason", "");
   if (type == "opened") return "opens " + id;
   if (type == "escalated") {
-    return "escalates " + id + " to " + event["data"]["level"]["to"].get<std::string>() + ": " + reason;
+    return "escalates " + id + " to " + event["data"]["level"]["to"]["name"].get<std::string>() + ": " + reason;
   }
   return type + " " + id + ": " + reason;
 }

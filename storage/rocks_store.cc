@@ -33,10 +33,10 @@ Result<CachedCase*> RocksPartitionStore::Load(uint64_t sequence) {
   auto frame = Get(CaseKey(sequence));
   if (!frame) return frame.error();
   if (!frame->has_value()) return nullptr;
-  const std::string doing = Doing("read case " + ToString({partition_, sequence}));
+  const CaseId id{partition_, sequence};
   auto c = DecodeCase(ToView(**frame));
-  if (!c) return Damage(doing, c.error());
-  if (c->id != CaseId{partition_, sequence}) return CorruptionError(doing, "it holds case " + ToString(c->id));
+  if (!c) return Damage(Doing("read case " + ToString(id)), c.error());
+  if (c->id != id) return CorruptionError(Doing("read case " + ToString(id)), "it holds case " + ToString(c->id));
   const uint64_t key_hash = StableHash64(c->key);
   CachedCase* cached = cache_.Add(std::move(*c), key_hash);
   cached->indexed_due = cached->committed_due = cached->next_due;
@@ -158,12 +158,13 @@ void RocksPartitionStore::StageCases(std::vector<StateRecord>* records) {
   }
 }
 
-void RocksPartitionStore::StageSeen(std::vector<StateRecord>* records) {
+uint64_t RocksPartitionStore::StageSeen(std::vector<StateRecord>* records) {
   for (uint64_t block : seen_.ExpiredBlocks()) records->push_back({SeenBlockKey(block), std::nullopt});
   uint64_t number = seen_.next_block();
   for (const auto& entries : seen_.StagedBlocks()) {
     records->push_back({SeenBlockKey(number++), EncodeSeenBlock(entries)});
   }
+  return number;
 }
 
 void RocksPartitionStore::StageKeyIndex(std::vector<StateRecord>* records) {
@@ -179,12 +180,11 @@ std::vector<StateRecord> RocksPartitionStore::StageChanges() {
   std::vector<StateRecord> records;
   records.reserve(changed_.size() * 2 + evidence_.size() + 4);
   StageCases(&records);
-  StageSeen(&records);
+  const uint64_t next_block = StageSeen(&records);
   for (const auto& [key, frame] : evidence_) records.push_back({key, frame});
   StageKeyIndex(&records);
   progress_staged_ = progress_set_ || !records.empty() || seen_.forgot();
   if (progress_staged_) {
-    const uint64_t next_block = seen_.next_block() + seen_.StagedBlocks().size();
     records.push_back({std::string(kProgressKey), EncodeProgress({progress_, seen_.horizon(), next_block})});
   }
   batch_.Clear();

@@ -71,7 +71,7 @@ class RocksPartitionStore : public PartitionStore {
 
   std::vector<StateRecord> StageChanges();
   void StageCases(std::vector<StateRecord>* records);
-  void StageSeen(std::vector<StateRecord>* records);
+  uint64_t StageSeen(std::vector<StateRecord>* records);  // the number of the block after the step's
   void StageKeyIndex(std::vector<StateRecord>* records);
   void EndStep();
 

@@ -55,7 +55,8 @@ std::string CaretLine(std::string_view snippet, int column) {
 }  // namespace
 
 void Diagnostics::Error(SourceLocation where, std::string message, std::string snippet, std::string hint) {
-  items_.push_back({DiagnosticLevel::kError, std::move(where), std::move(message), std::move(hint), std::move(snippet)});
+  items_.push_back(
+      {DiagnosticLevel::kError, std::move(where), std::move(message), std::move(hint), std::move(snippet)});
   ++error_count_;
 }
 

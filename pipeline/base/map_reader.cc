@@ -49,7 +49,8 @@ struct ByteUnit {
   std::string_view name;
   int shift;
 };
-constexpr std::array<ByteUnit, 6> kByteUnits = {{{"", 0}, {"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}}};
+constexpr std::array<ByteUnit, 6> kByteUnits = {
+    {{"", 0}, {"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}}};
 
 std::optional<int64_t> ParseBytes(std::string_view text) {
   if (text.empty() || text.front() < '0' || text.front() > '9') return std::nullopt;

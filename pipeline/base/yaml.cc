@@ -75,7 +75,8 @@ class YamlBuilder : public YAML::EventHandler {
     at_sentinel_ = mark.line >= sentinel_line_;
     if (at_sentinel_ || documents_.empty()) return;
     if (mark.column != 0 || !LineBegins(mark.line, "---")) {
-      Report(mark, "there is text behind the end of the document", "check the indentation, or begin a document with ---");
+      Report(mark, "there is text behind the end of the document",
+             "check the indentation, or begin a document with ---");
       throw Stop{};
     }
   }

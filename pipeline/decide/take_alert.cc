@@ -96,13 +96,16 @@ Result<AlertDecision> Taking::TakeClosable(const Rule& rule) {
   fresh.episode = 1;
   fresh.resolution = "auto_closed";
   fresh.close_rule = rule.id;
+  fresh.verdict = Verdict::kFalsePositive;
+  fresh.verdict_by = "rules";
+  fresh.verdict_reason = rule.triage.reason.empty() ? rule.title : rule.triage.reason;
   fresh.team = group_.policy->levels.front().team;
   if (c) fresh.previous_case = ToString(c->id);
   AlertDecision decision = Into(store_->Insert(std::move(fresh)), AlertOutcome::kAutoClosed, /*counted=*/true);
   CaseContext ctx{*group_.policy, *decision.changed, now_, *events_};
   AddToTimeline(ctx, "closed", "", "by rule " + rule.title + ", owner " + rule.triage.close_owner);
   CaseEvent& event = Emit(ctx, CaseEventType::kClosed, "auto_closed");
-  event.detail = rule.triage.reason.empty() ? rule.title : rule.triage.reason;
+  event.detail = decision.changed->verdict_reason;
   decision.standing_changed = true;
   return decision;
 }

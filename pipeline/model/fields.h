@@ -152,6 +152,11 @@ class FieldCatalog {
  public:
   enum class Taxonomy { kAlert, kCase };
   explicit FieldCatalog(Taxonomy taxonomy);
+  // Movable only: ids_ points into names_.
+  FieldCatalog(const FieldCatalog&) = delete;
+  FieldCatalog& operator=(const FieldCatalog&) = delete;
+  FieldCatalog(FieldCatalog&&) = default;
+  FieldCatalog& operator=(FieldCatalog&&) = default;
 
   // The id of a normalised name, or kNoField.
   FieldId Find(std::string_view name) const;

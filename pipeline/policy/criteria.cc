@@ -106,8 +106,9 @@ std::vector<FieldId> ReadGroupingFields(const Reading& reading, MapReader* map) 
   return fields;
 }
 
+// Whether no alert lacks a field of the rule.
 bool PassesNothingOver(const GroupingRule& rule) {
-  return !rule.when && std::all_of(rule.by.begin(), rule.by.end(), [](FieldId id) {
+  return std::all_of(rule.by.begin(), rule.by.end(), [](FieldId id) {
     return std::find(std::begin(kAlwaysPresent), std::end(kAlwaysPresent), id) != std::end(kAlwaysPresent);
   });
 }

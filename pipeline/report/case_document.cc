@@ -11,90 +11,103 @@ namespace {
 // the document is the whole case and is read from Kafka.
 constexpr size_t kMaxDocumentBytes = 512 * 1024;
 
-void AddStanding(const Case& c, const ReportContext& context, Cutter* cut, Json* data) {
-  Json& d = *data;
-  d["severity"] = cut->Text(SeverityName(context, c.severity));
-  d["status"] = Name(c.status);
-  d["level"] = LevelJson(context, c.level, cut);
-  d["assignee"] = cut->TextOrNull(c.assignee);
-  d["team"] = cut->TextOrNull(c.team);
-  d["drill"] = c.drill;
-  d["acknowledged"] = c.acknowledged;
-  d["acknowledged_by"] = cut->TextOrNull(c.acknowledged_by);
-  d["acknowledged_at"] = TimeOrNull(c.acknowledged_at);
-  d["verdict"] = VerdictJson(c, cut);
-  d["classification"] = cut->TextOrNull(c.classification);
-  d["incident"] = cut->TextOrNull(c.incident);
-  d["requested"] = cut->Texts(c.requests, "requested");
-  d["tags"] = cut->Texts(c.tags, "tags");
+void WriteStanding(const Case& c, const ReportContext& context, DocumentWriter* out) {
+  out->Text("severity", SeverityName(context, c.severity));
+  out->String("status", Name(c.status));
+  WriteLevel("level", context, c.level, out);
+  out->TextOrNull("assignee", c.assignee);
+  out->TextOrNull("team", c.team);
+  out->Bool("drill", c.drill);
+  out->Bool("acknowledged", c.acknowledged);
+  out->TextOrNull("acknowledged_by", c.acknowledged_by);
+  out->TimeOrNull("acknowledged_at", c.acknowledged_at);
+  WriteVerdict("verdict", c, out);
+  out->TextOrNull("classification", c.classification);
+  out->TextOrNull("incident", c.incident);
+  out->Texts("requested", c.requests);
+  out->Texts("tags", c.tags);
 }
 
-void AddContents(const Case& c, const ReportContext& context, Cutter* cut, Json* data) {
-  Json& d = *data;
-  d["counts"] = CountsJson(c);
-  d["first_seen"] = TimeOrNull(c.first_seen);
-  d["last_seen"] = TimeOrNull(c.last_seen);
-  d["first_ingested"] = TimeOrNull(c.first_ingested);
-  d["max_score"] = c.max_score < 0 ? Json() : Json(c.max_score);
-  d["sources"] = cut->Texts(c.sources, "sources");
-  d["techniques"] = cut->Texts(c.techniques, "techniques");
-  d["tactics"] = cut->Texts(c.tactics, "tactics");
-  d["five_ws"] = FiveWsJson(c, context, cut);
-  d["evidence"] = EvidenceJson(c, cut);
+void WriteContents(const Case& c, const ReportContext& context, DocumentWriter* out) {
+  WriteCounts("counts", c, out);
+  out->TimeOrNull("first_seen", c.first_seen);
+  out->TimeOrNull("last_seen", c.last_seen);
+  out->TimeOrNull("first_ingested", c.first_ingested);
+  out->ScoreOrNull("max_score", c.max_score);
+  out->Texts("sources", c.sources);
+  out->Texts("techniques", c.techniques);
+  out->Texts("tactics", c.tactics);
+  WriteFiveWs("five_ws", c, context, out);
+  WriteEvidence("evidence", c, out);
 }
 
-void AddLife(const Case& c, Cutter* cut, Json* data) {
-  Json& d = *data;
-  d["opened_at"] = TimeOrNull(c.opened_at);
-  d["episode_at"] = TimeOrNull(c.episode_at);
-  d["level_at"] = TimeOrNull(c.level_at);
-  d["updated_at"] = TimeOrNull(c.updated_at);
-  d["last_action_at"] = TimeOrNull(c.last_action_at);
-  d["resolved_at"] = TimeOrNull(c.resolved_at);
-  d["closed_at"] = TimeOrNull(c.closed_at);
-  d["episode"] = c.episode;
-  d["reopen_count"] = c.reopen_count;
-  d["resolution"] = cut->TextOrNull(c.resolution);
-  d["close_rule"] = cut->TextOrNull(c.close_rule);
-  d["previous_case"] = cut->TextOrNull(c.previous_case);
-  d["pause"]["reason"] = cut->TextOrNull(c.paused_status_reason);
-  d["pause"]["started"] = TimeOrNull(c.pause_started);
-  d["pause"]["total_ms"] = c.pause_total.count();
+void WriteLife(const Case& c, DocumentWriter* out) {
+  out->TimeOrNull("opened_at", c.opened_at);
+  out->TimeOrNull("episode_at", c.episode_at);
+  out->TimeOrNull("level_at", c.level_at);
+  out->TimeOrNull("updated_at", c.updated_at);
+  out->TimeOrNull("last_action_at", c.last_action_at);
+  out->TimeOrNull("resolved_at", c.resolved_at);
+  out->TimeOrNull("closed_at", c.closed_at);
+  out->Unsigned("episode", c.episode);
+  out->Unsigned("reopen_count", c.reopen_count);
+  out->TextOrNull("resolution", c.resolution);
+  out->TextOrNull("close_rule", c.close_rule);
+  out->TextOrNull("previous_case", c.previous_case);
+  out->Object("pause", [&] {
+    out->TextOrNull("reason", c.paused_status_reason);
+    out->TimeOrNull("started", c.pause_started);
+    out->Int("total_ms", c.pause_total.count());
+  });
 }
 
-void AddDeadlines(const Case& c, const ReportContext& context, Cutter* cut, Json* data) {
-  Json& d = *data;
-  d["clocks"] = ClocksJson(c);
-  d["repeats"] = c.repeats;
-  d["next_repeat"] = TimeOrNull(c.next_repeat);
-  d["next_due"] = TimeOrNull(c.next_due);
-  Json matrix = Json::array();
-  for (size_t level = 0; level < kMaxCaseLevels; ++level) {
-    if (c.level_due[level] == Timestamp{}) continue;
-    Json entry;
-    entry["level"] = LevelJson(context, static_cast<uint8_t>(level), cut);
-    entry["due"] = FormatTimestamp(c.level_due[level]);
-    matrix.push_back(std::move(entry));
-  }
-  d["level_due"] = std::move(matrix);
-  d["criteria_fired"] = cut->Texts(c.criteria_fired, "criteria_fired");
+void WriteDeadlines(const Case& c, const ReportContext& context, DocumentWriter* out) {
+  WriteClocks("clocks", c, out);
+  out->Unsigned("repeats", c.repeats);
+  out->TimeOrNull("next_repeat", c.next_repeat);
+  out->TimeOrNull("next_due", c.next_due);
+  out->Array("level_due", [&] {
+    for (size_t level = 0; level < kMaxCaseLevels; ++level) {
+      if (c.level_due[level] == Timestamp{}) continue;
+      out->Object({}, [&] {
+        WriteLevel("level", context, static_cast<uint8_t>(level), out);
+        out->Time("due", c.level_due[level]);
+      });
+    }
+  });
+  out->Texts("criteria_fired", c.criteria_fired);
 }
 
-void AddHistory(const Case& c, const ReportContext& context, Cutter* cut, Json* data) {
-  Json& d = *data;
-  d["escalation_count"] = c.escalation_count;
-  Json escalations = Json::array();
-  const size_t count = cut->Take(c.escalations.size(), cut->budget().list, "escalations");
-  for (size_t i = c.escalations.size() - count; i < c.escalations.size(); ++i) {
-    escalations.push_back(EscalationJson(c.escalations[i], context, cut));
-  }
-  d["escalations"] = std::move(escalations);
-  d["timeline"] = EntriesJson(c.timeline, "timeline", cut);
-  d["timeline_dropped"] = c.timeline_dropped;
-  d["notes"] = EntriesJson(c.notes, "notes", cut);
+void WriteHistory(const Case& c, const ReportContext& context, DocumentWriter* out) {
+  out->Unsigned("escalation_count", c.escalation_count);
+  out->Array("escalations", [&] {
+    const size_t count = out->Take(c.escalations.size(), out->budget().list, "escalations");
+    for (size_t i = c.escalations.size() - count; i < c.escalations.size(); ++i) {
+      WriteEscalation({}, c.escalations[i], context, out);
+    }
+  });
+  WriteEntries("timeline", c.timeline, "timeline", out);
+  out->Unsigned("timeline_dropped", c.timeline_dropped);
+  WriteEntries("notes", c.notes, "notes", out);
 }
 
-Rendered RenderDocument(const Case& c, Timestamp at, const ReportContext& context) {
+void WriteData(const Case& c, const ReportContext& context, DocumentWriter* out) {
+  out->String("case_id", ToString(c.id));
+  out->Text("key", c.key);
+  out->Text("policy", c.policy);
+  out->Text("policy_fingerprint", context.fingerprint);
+  out->String("dedup_key", DedupKey(c, context.application_id));
+  out->Unsigned("version", c.version);
+  out->Unsigned("next_event", c.next_event);
+  WriteStanding(c, context, out);
+  WriteContents(c, context, out);
+  WriteLife(c, out);
+  WriteDeadlines(c, context, out);
+  WriteHistory(c, context, out);
+  out->Truncated("truncated");
+}
+
+Envelope EnvelopeOf(const Case& c, Timestamp at, const ReportContext& context) {
   Envelope envelope;
   envelope.subject = ToString(c.id);
   // Unlike an event, a document has no number of its own; time, version and alerts tell two documents of a case apart.
@@ -106,40 +119,27 @@ Rendered RenderDocument(const Case& c, Timestamp at, const ReportContext& contex
   envelope.partition_key = envelope.subject;
   envelope.severity_text = SeverityName(context, c.severity);
   envelope.traceparent = Traceparent(c);
-  return BuildWithin(kMaxDocumentBytes, [&](Cutter* cut) {
-    Json json = EnvelopeJson(envelope, context.application_id);
-    Json d;
-    d["case_id"] = envelope.subject;
-    d["key"] = cut->Text(c.key);
-    d["policy"] = cut->Text(c.policy);
-    d["policy_fingerprint"] = context.fingerprint;
-    d["dedup_key"] = DedupKey(c, context.application_id);
-    d["version"] = c.version;
-    d["next_event"] = c.next_event;
-    AddStanding(c, context, cut, &d);
-    AddContents(c, context, cut, &d);
-    AddLife(c, cut, &d);
-    AddDeadlines(c, context, cut, &d);
-    AddHistory(c, context, cut, &d);
-    d["truncated"] = cut->Truncated();
-    json["data"] = std::move(d);
-    return json;
-  });
+  return envelope;
+}
+
+std::string Render(const Envelope& envelope, const Case& c, const ReportContext& context) {
+  return EventText(envelope, context.application_id, kMaxDocumentBytes,
+                   [&](DocumentWriter* out) { WriteData(c, context, out); });
 }
 
 }  // namespace
 
 std::string CaseDocumentJson(const Case& c, Timestamp at, const ReportContext& context) {
-  return RenderDocument(c, at, context).text;
+  return Render(EnvelopeOf(c, at, context), c, context);
 }
 
 OutputRecord CaseDocumentRecord(const Case& c, Timestamp at, const ReportContext& context) {
-  Rendered document = RenderDocument(c, at, context);
+  const Envelope envelope = EnvelopeOf(c, at, context);
   OutputRecord record;
   record.topic = OutputTopic::kCases;
-  record.key = ToString(c.id);
-  record.headers = EnvelopeHeaders(document.json);
-  record.value = std::move(document.text);
+  record.key = envelope.subject;
+  record.value = Render(envelope, c, context);
+  record.headers = EventHeaders(envelope, context.application_id);
   return record;
 }
 

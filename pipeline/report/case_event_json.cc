@@ -25,75 +25,72 @@ const EscalationRecord* RecordOf(const CaseEvent& event, const Case& c) {
 
 bool IsSla(CaseEventType type) { return type == CaseEventType::kSlaAtRisk || type == CaseEventType::kSlaBreached; }
 
-void AddStanding(const CaseEvent& event, const Case& c, const ReportContext& context, Cutter* cut, Json* data) {
-  Json& d = *data;
-  d["severity"] = cut->Text(SeverityName(context, c.severity));
-  d["severity_from"] = cut->Text(SeverityName(context, event.severity_from));
-  d["status"] = Name(c.status);
-  d["level"]["from"] = LevelJson(context, event.level_from, cut);
-  d["level"]["to"] = LevelJson(context, event.level_to, cut);
-  d["assignee"] = cut->TextOrNull(c.assignee);
-  d["team"] = cut->TextOrNull(c.team);
-  d["acknowledged"] = c.acknowledged;
-  d["acknowledged_by"] = cut->TextOrNull(c.acknowledged_by);
-  d["drill"] = c.drill;
+void WriteStanding(const CaseEvent& event, const Case& c, const ReportContext& context, DocumentWriter* out) {
+  out->Text("severity", SeverityName(context, c.severity));
+  out->Text("severity_from", SeverityName(context, event.severity_from));
+  out->String("status", Name(c.status));
+  out->Object("level", [&] {
+    WriteLevel("from", context, event.level_from, out);
+    WriteLevel("to", context, event.level_to, out);
+  });
+  out->TextOrNull("assignee", c.assignee);
+  out->TextOrNull("team", c.team);
+  out->Bool("acknowledged", c.acknowledged);
+  out->TextOrNull("acknowledged_by", c.acknowledged_by);
+  out->Bool("drill", c.drill);
 }
 
-void AddReason(const CaseEvent& event, Cutter* cut, Json* data) {
-  Json& d = *data;
-  d["reason"] = cut->TextOrNull(event.reason);
-  d["detail"] = cut->TextOrNull(event.detail);
-  d["actor"] = cut->TextOrNull(event.actor);
-  d["command_id"] = cut->TextOrNull(event.command_id);
-  d["clock"] = IsSla(event.type) ? Json(std::string(Name(event.clock))) : Json();
+void WriteReason(const CaseEvent& event, DocumentWriter* out) {
+  out->TextOrNull("reason", event.reason);
+  out->TextOrNull("detail", event.detail);
+  out->TextOrNull("actor", event.actor);
+  out->TextOrNull("command_id", event.command_id);
+  out->TextOrNull("clock", IsSla(event.type) ? Name(event.clock) : std::string_view());
 }
 
 // An escalation asks what its record says (which names the criterion's and the rules' requests); any other event what
 // the rules ask.
-Json Requested(const EscalationRecord* record, const Case& c, Cutter* cut) {
-  if (record && !record->requested.empty()) return cut->Texts({record->requested}, "requested");
-  return cut->Texts(c.requests, "requested");
+void WriteRequested(const EscalationRecord* record, const Case& c, DocumentWriter* out) {
+  if (record && !record->requested.empty()) return out->Texts("requested", {record->requested});
+  out->Texts("requested", c.requests);
 }
 
-Json Channels(uint8_t level, const ReportContext& context, Cutter* cut) {
-  if (!context.policy || level >= context.policy->levels.size()) return Json::array();
-  return cut->Texts(context.policy->levels[level].channels, "channels");
+void WriteChannels(uint8_t level, const ReportContext& context, DocumentWriter* out) {
+  const bool known = context.policy && level < context.policy->levels.size();
+  out->Texts("channels", known ? context.policy->levels[level].channels : std::vector<std::string>());
 }
 
-Json EventData(const CaseEvent& event, const Case& c, const ReportContext& context, Cutter* cut) {
+void WriteData(const CaseEvent& event, const Case& c, const ReportContext& context, DocumentWriter* out) {
   const EscalationRecord* record = RecordOf(event, c);
-  Json d;
-  d["case_id"] = ToString(c.id);
-  d["event"] = Name(event.type);
-  d["policy"] = cut->Text(c.policy);
-  d["policy_fingerprint"] = context.fingerprint;
-  d["dedup_key"] = DedupKey(c, context.application_id);
-  d["episode"] = c.episode;
-  d["version"] = c.version;
-  AddStanding(event, c, context, cut, &d);
-  AddReason(event, cut, &d);
-  d["verdict"] = VerdictJson(c, cut);
-  if (event.type == CaseEventType::kVerdictChanged) {
-    d["verdict_from"] = event.verdict_from == Verdict::kNone ? Json() : Json(std::string(Name(event.verdict_from)));
-  }
-  d["classification"] = cut->TextOrNull(c.classification);
-  d["incident"] = cut->TextOrNull(c.incident);
-  d["opened_at"] = TimeOrNull(c.opened_at);
-  d["counts"] = CountsJson(c);
-  d["five_ws"] = FiveWsJson(c, context, cut);
-  d["requested"] = Requested(record, c, cut);
-  d["clocks"] = ClocksJson(c);
-  d["evidence"] = EvidenceJson(c, cut);
-  d["channels"] = Channels(event.level_to, context, cut);
-  d["tags"] = cut->Texts(c.tags, "tags");
-  d["previous_case"] = cut->TextOrNull(c.previous_case);
-  d["resolution"] = cut->TextOrNull(c.resolution);
-  if (record) d["escalation"] = EscalationJson(*record, context, cut);
-  if (event.type == CaseEventType::kEscalated) d["handoff"] = HandoffJson(c, record, context, event.at, cut);
-  return d;
+  out->String("case_id", ToString(c.id));
+  out->String("event", Name(event.type));
+  out->Text("policy", c.policy);
+  out->Text("policy_fingerprint", context.fingerprint);
+  out->String("dedup_key", DedupKey(c, context.application_id));
+  out->Unsigned("episode", c.episode);
+  out->Unsigned("version", c.version);
+  WriteStanding(event, c, context, out);
+  WriteReason(event, out);
+  WriteVerdict("verdict", c, out);
+  if (event.type == CaseEventType::kVerdictChanged) out->VerdictOrNull("verdict_from", event.verdict_from);
+  out->TextOrNull("classification", c.classification);
+  out->TextOrNull("incident", c.incident);
+  out->TimeOrNull("opened_at", c.opened_at);
+  WriteCounts("counts", c, out);
+  WriteFiveWs("five_ws", c, context, out);
+  WriteRequested(record, c, out);
+  WriteClocks("clocks", c, out);
+  WriteEvidence("evidence", c, out);
+  WriteChannels(event.level_to, context, out);
+  out->Texts("tags", c.tags);
+  out->TextOrNull("previous_case", c.previous_case);
+  out->TextOrNull("resolution", c.resolution);
+  if (record) WriteEscalation("escalation", *record, context, out);
+  if (event.type == CaseEventType::kEscalated) WriteHandoff("handoff", c, record, context, event.at, out);
+  out->Truncated("truncated");
 }
 
-Rendered RenderEvent(const CaseEvent& event, const Case& c, const ReportContext& context) {
+Envelope EnvelopeOf(const CaseEvent& event, const Case& c, const ReportContext& context) {
   Envelope envelope;
   envelope.sequence = TwentyDigits(event.sequence);
   envelope.subject = ToString(c.id);
@@ -104,28 +101,27 @@ Rendered RenderEvent(const CaseEvent& event, const Case& c, const ReportContext&
   envelope.partition_key = envelope.subject;
   envelope.severity_text = SeverityName(context, c.severity);
   envelope.traceparent = Traceparent(c);
-  return BuildWithin(kMaxEventBytes, [&](Cutter* cut) {
-    Json json = EnvelopeJson(envelope, context.application_id);
-    Json data = EventData(event, c, context, cut);
-    data["truncated"] = cut->Truncated();
-    json["data"] = std::move(data);
-    return json;
-  });
+  return envelope;
+}
+
+std::string Render(const Envelope& envelope, const CaseEvent& event, const Case& c, const ReportContext& context) {
+  return EventText(envelope, context.application_id, kMaxEventBytes,
+                   [&](DocumentWriter* out) { WriteData(event, c, context, out); });
 }
 
 }  // namespace
 
 std::string CaseEventJson(const CaseEvent& event, const Case& c, const ReportContext& context) {
-  return RenderEvent(event, c, context).text;
+  return Render(EnvelopeOf(event, c, context), event, c, context);
 }
 
 OutputRecord CaseEventRecord(const CaseEvent& event, const Case& c, const ReportContext& context) {
-  Rendered event_json = RenderEvent(event, c, context);
+  const Envelope envelope = EnvelopeOf(event, c, context);
   OutputRecord record;
   record.topic = OutputTopic::kEscalations;
-  record.key = ToString(c.id);
-  record.headers = EnvelopeHeaders(event_json.json);
-  record.value = std::move(event_json.text);
+  record.key = envelope.subject;
+  record.value = Render(envelope, event, c, context);
+  record.headers = EventHeaders(envelope, context.application_id);
   return record;
 }
 
@@ -138,14 +134,14 @@ OutputRecord HeartbeatRecord(int32_t partition, uint64_t sequence, Timestamp at,
   envelope.time = at;
   envelope.schema = "heartbeat.v1";
   envelope.partition_key = envelope.subject;
-  Json json = EnvelopeJson(envelope, context.application_id);
-  json["data"]["partition"] = partition;
-  json["data"]["policy_fingerprint"] = context.fingerprint;
   OutputRecord record;
   record.topic = OutputTopic::kEscalations;
   record.key = envelope.subject;
-  record.value = Dump(json);
-  record.headers = EnvelopeHeaders(json);
+  record.value = EventText(envelope, context.application_id, kMaxEventBytes, [&](DocumentWriter* out) {
+    out->Int("partition", partition);
+    out->Text("policy_fingerprint", context.fingerprint);
+  });
+  record.headers = EventHeaders(envelope, context.application_id);
   return record;
 }
 

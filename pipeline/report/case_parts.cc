@@ -17,11 +17,11 @@ std::string Plural(uint64_t count, std::string_view noun) {
   return text;
 }
 
-Json DistinctJson(const DistinctSketch& sketch) {
-  Json json;
-  json["count"] = sketch.Count();
-  json["exact"] = sketch.exact();
-  return json;
+void WriteDistinct(std::string_view key, const DistinctSketch& sketch, DocumentWriter* out) {
+  out->Object(key, [&] {
+    out->Unsigned("count", sketch.Count());
+    out->Bool("exact", sketch.exact());
+  });
 }
 
 bool IsHex(std::string_view text) {
@@ -70,124 +70,130 @@ std::string ReportZone(const ReportContext& context) {
   return context.policy && !context.policy->report_zone.empty() ? context.policy->report_zone : "UTC";
 }
 
-Json CountsJson(const Case& c) {
-  Json json;
-  json["alerts"] = c.alert_count;
-  json["suppressed"] = c.suppressed_count;
-  json["hosts"] = DistinctJson(c.hosts);
-  json["users"] = DistinctJson(c.users);
-  json["source_addresses"] = DistinctJson(c.source_addresses);
-  json["techniques"] = DistinctJson(c.techniques_seen);
-  json["observed_dropped"] = c.observed_dropped;
-  json["evidence_dropped"] = c.evidence_dropped;
-  return json;
+void WriteCounts(std::string_view key, const Case& c, DocumentWriter* out) {
+  out->Object(key, [&] {
+    out->Unsigned("alerts", c.alert_count);
+    out->Unsigned("suppressed", c.suppressed_count);
+    WriteDistinct("hosts", c.hosts, out);
+    WriteDistinct("users", c.users, out);
+    WriteDistinct("source_addresses", c.source_addresses, out);
+    WriteDistinct("techniques", c.techniques_seen, out);
+    out->Unsigned("observed_dropped", c.observed_dropped);
+    out->Unsigned("evidence_dropped", c.evidence_dropped);
+  });
 }
 
-Json VerdictJson(const Case& c, Cutter* cut) {
-  Json json;
-  json["name"] = c.verdict == Verdict::kNone ? Json() : Json(std::string(Name(c.verdict)));
-  json["ocsf_verdict_id"] = OcsfVerdictId(c.verdict);
-  json["confidence"] = c.verdict_confidence;
-  json["by"] = cut->TextOrNull(c.verdict_by);
-  json["reason"] = cut->TextOrNull(c.verdict_reason);
-  json["reasons"] = cut->Texts(VerdictReasons(c), "reasons");
-  Json rules = Json::array();
-  const size_t count = cut->Take(c.votes.size(), cut->budget().rules, "rules");
-  for (size_t i = 0; i < count; ++i) {
-    const RuleVote& vote = c.votes[i];
-    Json rule;
-    rule["id"] = cut->Text(vote.rule_id);
-    rule["title"] = cut->Text(vote.title);
-    rule["verdict"] = vote.verdict == Verdict::kNone ? Json() : Json(std::string(Name(vote.verdict)));
-    rule["confidence"] = vote.confidence;
-    rule["reason"] = cut->TextOrNull(vote.reason);
-    rule["hits"] = vote.hits;
-    rules.push_back(std::move(rule));
-  }
-  json["rules"] = std::move(rules);
-  return json;
+void WriteVerdict(std::string_view key, const Case& c, DocumentWriter* out) {
+  out->Object(key, [&] {
+    out->VerdictOrNull("name", c.verdict);
+    out->Int("ocsf_verdict_id", OcsfVerdictId(c.verdict));
+    out->Unsigned("confidence", c.verdict_confidence);
+    out->TextOrNull("by", c.verdict_by);
+    out->TextOrNull("reason", c.verdict_reason);
+    out->Texts("reasons", VerdictReasons(c));
+    out->Array("rules", [&] {
+      const size_t count = out->Take(c.votes.size(), out->budget().rules, "rules");
+      for (size_t i = 0; i < count; ++i) {
+        const RuleVote& vote = c.votes[i];
+        out->Object({}, [&] {
+          out->Text("id", vote.rule_id);
+          out->Text("title", vote.title);
+          out->VerdictOrNull("verdict", vote.verdict);
+          out->Unsigned("confidence", vote.confidence);
+          out->TextOrNull("reason", vote.reason);
+          out->Unsigned("hits", vote.hits);
+        });
+      }
+    });
+  });
 }
 
-Json ClocksJson(const Case& c) {
-  Json json = Json::object();
-  for (size_t i = 0; i < kClockKindCount; ++i) {
-    const Clock& clock = c.clocks[i];
-    Json& entry = json[std::string(Name(static_cast<ClockKind>(i)))];
-    entry["state"] = Name(clock.state);
-    entry["started"] = TimeOrNull(clock.started);
-    const bool has_due = clock.state == ClockState::kRunning || clock.state == ClockState::kPaused;
-    entry["due"] = has_due ? TimeOrNull(clock.due) : Json();
-    entry["paused_at"] = clock.state == ClockState::kPaused ? TimeOrNull(clock.paused_at) : Json();
-    entry["paused_total_ms"] = clock.paused_total.count();
-    entry["ended"] = TimeOrNull(clock.ended);
-    entry["at_risk"] = clock.at_risk_fired;
-    entry["breached"] = clock.breached;
-  }
-  return json;
+void WriteClocks(std::string_view key, const Case& c, DocumentWriter* out) {
+  out->Object(key, [&] {
+    for (size_t i = 0; i < kClockKindCount; ++i) {
+      const Clock& clock = c.clocks[i];
+      const bool paused = clock.state == ClockState::kPaused;
+      const bool has_due = paused || clock.state == ClockState::kRunning;
+      out->Object(Name(static_cast<ClockKind>(i)), [&] {
+        out->String("state", Name(clock.state));
+        out->TimeOrNull("started", clock.started);
+        out->TimeOrNull("due", has_due ? clock.due : Timestamp{});
+        out->TimeOrNull("paused_at", paused ? clock.paused_at : Timestamp{});
+        out->Int("paused_total_ms", clock.paused_total.count());
+        out->TimeOrNull("ended", clock.ended);
+        out->Bool("at_risk", clock.at_risk_fired);
+        out->Bool("breached", clock.breached);
+      });
+    }
+  });
 }
 
-Json EvidenceJson(const Case& c, Cutter* cut) {
+void WriteEvidence(std::string_view key, const Case& c, DocumentWriter* out) {
   // The first are the oldest and, after them, the most telling (decide/ keeps them so): the end goes first.
-  Json list = Json::array();
-  const size_t count = cut->Take(c.evidence.size(), cut->budget().evidence, "evidence");
-  for (size_t i = 0; i < count; ++i) {
-    const Evidence& evidence = c.evidence[i];
-    Json entry;
-    entry["topic"] = cut->Text(evidence.topic);
-    entry["partition"] = evidence.partition;
-    entry["offset"] = evidence.offset;
-    entry["alert_id"] = cut->Text(evidence.alert_id);
-    entry["event_time"] = TimeOrNull(evidence.event_time);
-    entry["rule"] = cut->TextOrNull(evidence.rule_name);
-    entry["message"] = cut->TextOrNull(evidence.message);
-    entry["score"] = evidence.score < 0 ? Json() : Json(evidence.score);
-    entry["verdict"] = evidence.verdict == Verdict::kNone ? Json() : Json(std::string(Name(evidence.verdict)));
-    const size_t limit = cut->budget().excerpt_bytes;
-    if (evidence.excerpt.size() > limit) cut->Mark("evidence.excerpt");
-    entry["excerpt"] = limit == 0 ? Json() : Json(std::string(CutAtCodePoint(evidence.excerpt, limit)));
-    entry["raw_kept"] = evidence.raw_slot.has_value();
-    list.push_back(std::move(entry));
-  }
-  return list;
+  out->Array(key, [&] {
+    const size_t limit = out->budget().excerpt_bytes;
+    const size_t count = out->Take(c.evidence.size(), out->budget().evidence, "evidence");
+    for (size_t i = 0; i < count; ++i) {
+      const Evidence& evidence = c.evidence[i];
+      out->Object({}, [&] {
+        out->Text("topic", evidence.topic);
+        out->Int("partition", evidence.partition);
+        out->Int("offset", evidence.offset);
+        out->Text("alert_id", evidence.alert_id);
+        out->TimeOrNull("event_time", evidence.event_time);
+        out->TextOrNull("rule", evidence.rule_name);
+        out->TextOrNull("message", evidence.message);
+        out->ScoreOrNull("score", evidence.score);
+        out->VerdictOrNull("verdict", evidence.verdict);
+        if (evidence.excerpt.size() > limit) out->Mark("evidence.excerpt");
+        out->TextOrNull("excerpt", CutAtCodePoint(evidence.excerpt, limit));
+        out->Bool("raw_kept", evidence.raw_slot.has_value());
+      });
+    }
+  });
 }
 
-Json LevelJson(const ReportContext& context, uint8_t level, Cutter* cut) {
-  Json json;
-  json["index"] = level;
-  json["name"] = cut->Text(LevelName(context, level));
-  return json;
+void WriteLevel(std::string_view key, const ReportContext& context, uint8_t level, DocumentWriter* out) {
+  out->Object(key, [&] {
+    out->Unsigned("index", level);
+    out->Text("name", LevelName(context, level));
+  });
 }
 
-Json EscalationJson(const EscalationRecord& record, const ReportContext& context, Cutter* cut) {
-  Json json;
-  json["at"] = FormatTimestamp(record.at);
-  json["from"] = LevelJson(context, record.from_level, cut);
-  json["to"] = LevelJson(context, record.to_level, cut);
-  json["passed"] = Json::array();
-  for (uint8_t level : record.passed) json["passed"].push_back(LevelJson(context, level, cut));
-  json["kind"] = Name(record.kind);
-  json["reason"] = cut->Text(record.reason);
-  json["requested"] = cut->TextOrNull(record.requested);
-  json["from_assignee"] = cut->TextOrNull(record.from_assignee);
-  json["to_assignee"] = cut->TextOrNull(record.to_assignee);
-  json["to_team"] = cut->TextOrNull(record.to_team);
-  json["nobody_on_shift"] = record.nobody_on_shift;
-  json["rule_id"] = cut->TextOrNull(record.rule_id);
-  return json;
+void WriteEscalation(std::string_view key, const EscalationRecord& record, const ReportContext& context,
+                     DocumentWriter* out) {
+  out->Object(key, [&] {
+    out->Time("at", record.at);
+    WriteLevel("from", context, record.from_level, out);
+    WriteLevel("to", context, record.to_level, out);
+    out->Array("passed", [&] {
+      for (uint8_t level : record.passed) WriteLevel({}, context, level, out);
+    });
+    out->String("kind", Name(record.kind));
+    out->Text("reason", record.reason);
+    out->TextOrNull("requested", record.requested);
+    out->TextOrNull("from_assignee", record.from_assignee);
+    out->TextOrNull("to_assignee", record.to_assignee);
+    out->TextOrNull("to_team", record.to_team);
+    out->Bool("nobody_on_shift", record.nobody_on_shift);
+    out->TextOrNull("rule_id", record.rule_id);
+  });
 }
 
-Json EntriesJson(const std::vector<TimelineEntry>& entries, std::string_view what, Cutter* cut) {
-  Json list = Json::array();
-  const size_t count = cut->Take(entries.size(), cut->budget().notes, what);
-  for (size_t i = entries.size() - count; i < entries.size(); ++i) {
-    Json entry;
-    entry["at"] = FormatTimestamp(entries[i].at);
-    entry["what"] = cut->Text(entries[i].what);
-    entry["by"] = entries[i].actor.empty() ? Json("triaged") : cut->Text(entries[i].actor);
-    entry["text"] = cut->TextOrNull(entries[i].text);
-    list.push_back(std::move(entry));
-  }
-  return list;
+void WriteEntries(std::string_view key, const std::vector<TimelineEntry>& entries, std::string_view what,
+                  DocumentWriter* out) {
+  out->Array(key, [&] {
+    const size_t count = out->Take(entries.size(), out->budget().notes, what);
+    for (size_t i = entries.size() - count; i < entries.size(); ++i) {
+      const TimelineEntry& entry = entries[i];
+      out->Object({}, [&] {
+        out->Time("at", entry.at);
+        out->Text("what", entry.what);
+        out->Text("by", entry.actor.empty() ? "triaged" : std::string_view(entry.actor));
+        out->TextOrNull("text", entry.text);
+      });
+    }
+  });
 }
 
 std::string Traceparent(const Case& c) {
@@ -254,29 +260,31 @@ std::vector<std::string> Concerns(const Case& c, const ReportContext& context, T
   return concerns;
 }
 
-Json HandoffJson(const Case& c, const EscalationRecord* record, const ReportContext& context, Timestamp now,
-                 Cutter* cut) {
-  Json json;
-  json["summary"] = cut->Text(Summary(c, context));
-  json["status"] = Name(c.status);
-  Json& verdict = json["verdict"];
-  verdict["name"] = c.verdict == Verdict::kNone ? Json() : Json(std::string(Name(c.verdict)));
-  verdict["confidence"] = c.verdict_confidence;
-  verdict["by"] = cut->TextOrNull(c.verdict_by);
-  verdict["why"] = cut->TextOrNull(c.verdict_reason);
-  json["actions_taken"] = EntriesJson(c.timeline, "handoff.actions_taken", cut);
-  json["actions_dropped"] = c.timeline_dropped;
-  json["notes"] = EntriesJson(c.notes, "handoff.notes", cut);
-  Json& impact = json["impact"];
-  impact["hosts"] = c.hosts.Count();
-  impact["users"] = c.users.Count();
-  impact["source_addresses"] = c.source_addresses.Count();
-  impact["techniques"] = c.techniques_seen.Count();
-  impact["incident"] = cut->TextOrNull(c.incident);
-  impact["classification"] = cut->TextOrNull(c.classification);
-  json["immediate_concerns"] = cut->Texts(Concerns(c, context, now), "handoff.immediate_concerns");
-  json["requested"] = cut->TextOrNull(record ? record->requested : std::string());
-  return json;
+void WriteHandoff(std::string_view key, const Case& c, const EscalationRecord* record, const ReportContext& context,
+                  Timestamp now, DocumentWriter* out) {
+  out->Object(key, [&] {
+    out->Text("summary", Summary(c, context));
+    out->String("status", Name(c.status));
+    out->Object("verdict", [&] {
+      out->VerdictOrNull("name", c.verdict);
+      out->Unsigned("confidence", c.verdict_confidence);
+      out->TextOrNull("by", c.verdict_by);
+      out->TextOrNull("why", c.verdict_reason);
+    });
+    WriteEntries("actions_taken", c.timeline, "handoff.actions_taken", out);
+    out->Unsigned("actions_dropped", c.timeline_dropped);
+    WriteEntries("notes", c.notes, "handoff.notes", out);
+    out->Object("impact", [&] {
+      out->Unsigned("hosts", c.hosts.Count());
+      out->Unsigned("users", c.users.Count());
+      out->Unsigned("source_addresses", c.source_addresses.Count());
+      out->Unsigned("techniques", c.techniques_seen.Count());
+      out->TextOrNull("incident", c.incident);
+      out->TextOrNull("classification", c.classification);
+    });
+    out->Texts("immediate_concerns", Concerns(c, context, now));
+    out->TextOrNull("requested", record ? std::string_view(record->requested) : std::string_view());
+  });
 }
 
 }  // namespace triaged

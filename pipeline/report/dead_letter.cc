@@ -1,6 +1,7 @@
 // Dead letters: the record that could not be taken, unchanged, with headers that say why (CONTRACTS.md, Dead letters).
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "pipeline/base/utf8.h"
 #include "pipeline/report/base64.h"
@@ -35,44 +36,42 @@ std::string_view LastHeader(const std::vector<Header>& headers, std::string_view
   return {};
 }
 
-// Adds `name` as text, or `name`_base64 when the bytes are not UTF-8; null when there are none.
-void AddBytes(Json* json, const std::string& name, const std::optional<std::string_view>& bytes, size_t limit) {
-  if (!bytes) {
-    (*json)[name] = nullptr;
-    return;
-  }
-  if (IsValidUtf8(*bytes)) {
-    (*json)[name] = std::string(CutAtCodePoint(*bytes, limit));
-  } else {
-    (*json)[name + "_base64"] = Base64(bytes->substr(0, limit));
-  }
+// Writes `name` as text, or `name`_base64 when the bytes are not UTF-8; null when there are none.
+void WriteBytes(const std::string& name, const std::optional<std::string_view>& bytes, size_t limit,
+                DocumentWriter* out) {
+  if (!bytes) return out->Null(name);
+  if (IsValidUtf8(*bytes)) return out->String(name, CutAtCodePoint(*bytes, limit));
+  out->String(name + "_base64", Base64(bytes->substr(0, limit)));
 }
 
-Json HeadersJson(const std::vector<Header>& headers, size_t count, Json* truncated) {
-  Json list = Json::array();
-  bool cut = count > kMaxShownHeaders;
-  for (size_t i = 0; i < std::min(count, kMaxShownHeaders); ++i) {
-    Json entry;
-    entry["name"] = std::string(CutAtCodePoint(headers[i].name, kMaxShownHeaderBytes));
-    AddBytes(&entry, "value", headers[i].value, kMaxShownHeaderBytes);
-    cut |= headers[i].value.size() > kMaxShownHeaderBytes || headers[i].name.size() > kMaxShownHeaderBytes;
-    list.push_back(std::move(entry));
-  }
-  if (cut) truncated->push_back("headers");
-  return list;
+void WriteHeaders(const std::vector<Header>& headers, size_t count, DocumentWriter* out) {
+  out->Array("headers", [&] {
+    const size_t shown = out->Take(count, kMaxShownHeaders, "headers");
+    for (size_t i = 0; i < shown; ++i) {
+      const Header& header = headers[i];
+      out->Object({}, [&] {
+        out->String("name", CutAtCodePoint(header.name, kMaxShownHeaderBytes));
+        WriteBytes("value", header.value, kMaxShownHeaderBytes, out);
+      });
+      const bool whole = header.name.size() <= kMaxShownHeaderBytes && header.value.size() <= kMaxShownHeaderBytes;
+      if (!whole) out->Mark("headers");
+    }
+  });
 }
 
 // A number from a header we wrote; null when it is none, so that a foreign record cannot break the line.
-Json NumberOrNull(std::string_view text) {
-  const bool negative = text.starts_with('-');
-  const std::string_view digits = negative ? text.substr(1) : text;
-  if (digits.empty() || digits.size() > 18) return {};
+void WriteNumber(std::string_view key, std::string_view text, DocumentWriter* out) {
   int64_t number = 0;
-  for (char ch : digits) {
-    if (ch < '0' || ch > '9') return {};
-    number = number * 10 + (ch - '0');
-  }
-  return negative ? -number : number;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  if (parsed.ec != std::errc() || parsed.ptr != end) return out->Null(key);
+  out->Int(key, number);
+}
+
+// Key and value in the JSON line; the Kafka record keeps them whole.
+void WriteOriginal(std::string_view name, const std::optional<std::string>& bytes, DocumentWriter* out) {
+  WriteBytes(std::string(name), bytes, kMaxShownBytes, out);
+  if (bytes && bytes->size() > kMaxShownBytes) out->Mark(name);
 }
 
 }  // namespace
@@ -110,28 +109,21 @@ std::string DeadLetterJson(const OutputRecord& dead_letter, std::string_view app
   envelope.type = "dead_letter";
   envelope.time = dead_letter.timestamp.value_or(Timestamp{});
   envelope.schema = "dead-letter.v1";
-  Json json = EnvelopeJson(envelope, application_id);
-
-  Json truncated = Json::array();
-  Json d;
-  d["reason"] = text("reason");
-  d["message"] = text("message");
-  d["stage"] = text("stage");
-  d["topic"] = text("topic");
-  d["partition"] = NumberOrNull(text("partition"));
-  d["offset"] = NumberOrNull(text("offset"));
-  d["timestamp"] = text("timestamp");
-  d["version"] = text("version");
-  AddBytes(&d, "key", dead_letter.key, kMaxShownBytes);
-  AddBytes(&d, "value", dead_letter.value, kMaxShownBytes);
-  d["value_bytes"] = dead_letter.value ? Json(dead_letter.value->size()) : Json();
-  const size_t original = headers.size() >= kAdded.size() ? headers.size() - kAdded.size() : 0;
-  d["headers"] = HeadersJson(headers, original, &truncated);
-  if (dead_letter.key && dead_letter.key->size() > kMaxShownBytes) truncated.push_back("key");
-  if (dead_letter.value && dead_letter.value->size() > kMaxShownBytes) truncated.push_back("value");
-  d["truncated"] = std::move(truncated);
-  json["data"] = std::move(d);
-  return Dump(json);
+  return EventText(envelope, application_id, SIZE_MAX, [&](DocumentWriter* out) {
+    for (const char* name : {"reason", "message", "stage", "topic"}) out->String(name, text(name));
+    WriteNumber("partition", text("partition"), out);
+    WriteNumber("offset", text("offset"), out);
+    for (const char* name : {"timestamp", "version"}) out->String(name, text(name));
+    WriteOriginal("key", dead_letter.key, out);
+    WriteOriginal("value", dead_letter.value, out);
+    if (dead_letter.value) {
+      out->Unsigned("value_bytes", dead_letter.value->size());
+    } else {
+      out->Null("value_bytes");
+    }
+    WriteHeaders(headers, headers.size() - std::min(headers.size(), kAdded.size()), out);
+    out->Truncated("truncated");
+  });
 }
 
 }  // namespace triaged

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
+#include <iterator>
 
 #include "pipeline/report/case_parts.h"
 
@@ -108,128 +110,139 @@ bool NamesDetection(const Case& c) {
   });
 }
 
-Json Unknown(W w) {
-  Json json;
-  json["known"] = false;
-  json["reason"] = UnknownReason(w);
-  return json;
+void WriteObserved(const Observed& seen, DocumentWriter* out) {
+  out->Object({}, [&] {
+    out->String("field", AlertFieldName(seen.field));
+    out->Text("value", seen.value);
+    out->Unsigned("count", seen.count);
+    out->Text("alert_id", seen.alert_id);
+    out->TextOrNull("path", seen.path);
+  });
 }
 
-Json ObservedJson(const Observed& seen, Cutter* cut) {
-  Json json;
-  json["field"] = AlertFieldName(seen.field);
-  json["value"] = cut->Text(seen.value);
-  json["count"] = seen.count;
-  json["alert_id"] = cut->Text(seen.alert_id);
-  json["path"] = cut->TextOrNull(seen.path);
-  return json;
+std::bitset<kAlertFieldCount> FieldsWithValues(const Case& c) {
+  std::bitset<kAlertFieldCount> present;
+  for (const Observed& seen : c.observed) {
+    if (seen.field < kAlertFieldCount && !seen.value.empty()) present.set(seen.field);
+  }
+  return present;
 }
 
-// Adds the groups of `w` to `json`; a group without values is left out.
-void AddObserved(const Case& c, W w, Cutter* cut, Json* json) {
-  for (const WField& f : kWFields) {
-    if (f.w != w) continue;
-    size_t shown = 0;
-    for (const Observed& seen : c.observed) {
-      if (seen.field != f.field || seen.value.empty()) continue;
-      if (shown == cut->budget().values) {
-        cut->Mark("five_ws");
-        break;
-      }
-      (*json)[f.group].push_back(ObservedJson(seen, cut));
-      ++shown;
+void WriteValues(const Case& c, FieldId id, DocumentWriter* out) {
+  size_t shown = 0;
+  for (const Observed& seen : c.observed) {
+    if (seen.field != id || seen.value.empty()) continue;
+    if (shown++ == out->budget().values) return out->Mark("five_ws");
+    WriteObserved(seen, out);
+  }
+}
+
+// The groups of `w`; one without values is left out. The table lists the fields of a group one after the other.
+void WriteGroups(const Case& c, W w, DocumentWriter* out) {
+  const auto present = FieldsWithValues(c);
+  const auto end = std::end(kWFields);
+  for (auto at = std::begin(kWFields); at != end && !out->overflow();) {
+    const auto group_end =
+        std::find_if(at, end, [&](const WField& f) { return f.w != at->w || std::string_view(f.group) != at->group; });
+    const bool any = at->w == w && std::any_of(at, group_end, [&](const WField& f) { return present[f.field]; });
+    if (any && out->budget().values == 0) {
+      out->Mark("five_ws");
+    } else if (any) {
+      out->Array(at->group, [&] {
+        for (auto f = at; f != group_end; ++f) {
+          if (present[f->field]) WriteValues(c, f->field, out);
+        }
+      });
     }
+    at = group_end;
   }
 }
 
 // An end of the span of time, with the alert that shows it while that alert is among the evidence.
-Json Instant(const Case& c, Timestamp t, const ReportContext& context, Cutter* cut) {
-  Json json;
-  json["value"] = FormatTimestamp(t);
-  json["local"] = FormatInZone(t, ReportZone(context));
+void WriteInstant(std::string_view key, const Case& c, Timestamp t, const std::string& zone, DocumentWriter* out) {
   const auto at = std::find_if(c.evidence.begin(), c.evidence.end(),
                                [&](const Evidence& evidence) { return evidence.event_time == t; });
-  json["alert_id"] = at == c.evidence.end() ? Json() : cut->Text(at->alert_id);
-  // Normalised alerts keep the event time under this name; the source's own path is not stored for times.
-  json["field"] = "@timestamp";
-  return json;
+  out->Object(key, [&] {
+    out->Time("value", t);
+    out->String("local", FormatInZone(t, zone));
+    out->TextOrNull("alert_id", at == c.evidence.end() ? std::string_view() : std::string_view(at->alert_id));
+    // Normalised alerts keep the event time under this name; the source's own path is not stored for times.
+    out->String("field", "@timestamp");
+  });
 }
 
-Json Span(Duration span) {
+void WriteSpan(std::string_view key, Duration span, DocumentWriter* out) {
   const Duration shown = std::max(span, Duration{0});
-  Json json;
-  json["ms"] = shown.count();
-  json["text"] = FormatDuration(shown);
-  return json;
+  out->Object(key, [&] {
+    out->Int("ms", shown.count());
+    out->String("text", FormatDuration(shown));
+  });
 }
 
-Json When(const Case& c, const ReportContext& context, Cutter* cut) {
-  Json json;
-  json["known"] = true;
-  json["zone"] = ReportZone(context);
-  json["first"] = Instant(c, c.first_seen, context, cut);
-  json["last"] = Instant(c, c.last_seen, context, cut);
-  json["duration"] = Span(c.last_seen - c.first_seen);
+void WriteWhen(const Case& c, const ReportContext& context, DocumentWriter* out) {
+  const std::string zone = ReportZone(context);
+  out->String("zone", zone);
+  WriteInstant("first", c, c.first_seen, zone, out);
+  WriteInstant("last", c, c.last_seen, zone, out);
+  WriteSpan("duration", c.last_seen - c.first_seen, out);
+  if (c.first_ingested == Timestamp{}) return out->Null("detection_delay");
   // Negative when a source's clock runs ahead of the broker's: shown as no delay.
-  json["detection_delay"] = c.first_ingested == Timestamp{} ? Json() : Span(c.first_ingested - c.first_seen);
-  return json;
+  WriteSpan("detection_delay", c.first_ingested - c.first_seen, out);
 }
 
-Json What(const Case& c, Cutter* cut) {
-  Json json;
-  json["known"] = true;
-  AddObserved(c, W::kWhat, cut, &json);
-  Json rules = Json::array();
-  const size_t count = cut->Take(c.votes.size(), cut->budget().rules, "rules");
-  for (size_t i = 0; i < count; ++i) {
-    rules.push_back(
-        {{"id", cut->Text(c.votes[i].rule_id)}, {"title", cut->Text(c.votes[i].title)}, {"hits", c.votes[i].hits}});
-  }
-  json["rules"] = std::move(rules);
-  json["tactics"] = cut->Texts(c.tactics, "tactics");
-  json["techniques"] = cut->Texts(c.techniques, "techniques");
-  json["counts"] = CountsJson(c);
-  return json;
+void WriteWhat(const Case& c, DocumentWriter* out) {
+  WriteGroups(c, W::kWhat, out);
+  out->Array("rules", [&] {
+    const size_t count = out->Take(c.votes.size(), out->budget().rules, "rules");
+    for (size_t i = 0; i < count; ++i) {
+      out->Object({}, [&] {
+        out->Text("id", c.votes[i].rule_id);
+        out->Text("title", c.votes[i].title);
+        out->Unsigned("hits", c.votes[i].hits);
+      });
+    }
+  });
+  out->Texts("tactics", c.tactics);
+  out->Texts("techniques", c.techniques);
+  WriteCounts("counts", c, out);
 }
 
-Json WhySeverity(const Case& c, const ReportContext& context, Cutter* cut) {
-  Json json;
-  json["name"] = cut->Text(SeverityName(context, c.severity));
-  json["max_score"] = c.max_score < 0 ? Json() : Json(c.max_score);
+void WriteWhySeverity(const Case& c, const ReportContext& context, DocumentWriter* out) {
   const auto at = std::find_if(c.evidence.begin(), c.evidence.end(), [&](const Evidence& evidence) {
     return c.max_score >= 0 && evidence.score == c.max_score;
   });
-  json["alert_id"] = at == c.evidence.end() ? Json() : cut->Text(at->alert_id);
-  json["field"] = "event.severity";
-  std::string reason = c.max_score < 0 ? "no alert of this case states a score: the policy's default, or raised since"
-                                       : "the highest score of its alerts, or raised since";
+  std::string_view reason = c.max_score < 0
+                                ? "no alert of this case states a score: the policy's default, or raised since"
+                                : "the highest score of its alerts, or raised since";
   for (const TimelineEntry& entry : c.timeline) {
-    if (entry.what == "severity_changed") reason = entry.text;  // the latest stands
+    if (entry.what == "severity_changed" && !entry.text.empty()) reason = entry.text;  // the latest stands
   }
-  json["reason"] = cut->Text(reason);
-  return json;
+  out->Object("severity", [&] {
+    out->Text("name", SeverityName(context, c.severity));
+    out->ScoreOrNull("max_score", c.max_score);
+    out->TextOrNull("alert_id", at == c.evidence.end() ? std::string_view() : std::string_view(at->alert_id));
+    out->String("field", "event.severity");
+    out->Text("reason", reason);
+  });
 }
 
-Json Why(const Case& c, const ReportContext& context, Cutter* cut) {
-  Json json;
-  json["known"] = true;
-  json["verdict"] = VerdictJson(c, cut);
-  json["severity"] = WhySeverity(c, context, cut);
-  Json escalations = Json::array();
-  const size_t count = cut->Take(c.escalations.size(), cut->budget().list, "escalations");
-  for (size_t i = c.escalations.size() - count; i < c.escalations.size(); ++i) {
-    const EscalationRecord& record = c.escalations[i];
-    Json entry;
-    entry["at"] = FormatTimestamp(record.at);
-    entry["from"] = cut->Text(LevelName(context, record.from_level));
-    entry["to"] = cut->Text(LevelName(context, record.to_level));
-    entry["kind"] = Name(record.kind);
-    entry["reason"] = cut->Text(record.reason);
-    entry["rule_id"] = cut->TextOrNull(record.rule_id);
-    escalations.push_back(std::move(entry));
-  }
-  json["escalations"] = std::move(escalations);
-  return json;
+void WriteWhy(const Case& c, const ReportContext& context, DocumentWriter* out) {
+  WriteVerdict("verdict", c, out);
+  WriteWhySeverity(c, context, out);
+  out->Array("escalations", [&] {
+    const size_t count = out->Take(c.escalations.size(), out->budget().list, "escalations");
+    for (size_t i = c.escalations.size() - count; i < c.escalations.size(); ++i) {
+      const EscalationRecord& record = c.escalations[i];
+      out->Object({}, [&] {
+        out->Time("at", record.at);
+        out->Text("from", LevelName(context, record.from_level));
+        out->Text("to", LevelName(context, record.to_level));
+        out->String("kind", Name(record.kind));
+        out->Text("reason", record.reason);
+        out->TextOrNull("rule_id", record.rule_id);
+      });
+    }
+  });
 }
 
 }  // namespace
@@ -284,25 +297,28 @@ std::vector<std::string_view> MissingWs(const Case& c) {
   return missing;
 }
 
-Json FiveWsJson(const Case& c, const ReportContext& context, Cutter* cut) {
-  Json json;
-  for (size_t i = 0; i < kWCount; ++i) {
-    const W w = static_cast<W>(i);
-    Json& answer = json[std::string(Name(w))];
-    if (!Answered(c, w)) {
-      answer = Unknown(w);
-    } else if (w == W::kWhat) {
-      answer = What(c, cut);
-    } else if (w == W::kWhen) {
-      answer = When(c, context, cut);
-    } else if (w == W::kWhy) {
-      answer = Why(c, context, cut);
-    } else {
-      answer["known"] = true;
-      AddObserved(c, w, cut, &answer);
+void WriteFiveWs(std::string_view key, const Case& c, const ReportContext& context, DocumentWriter* out) {
+  out->Object(key, [&] {
+    for (size_t i = 0; i < kWCount; ++i) {
+      const W w = static_cast<W>(i);
+      const bool known = Answered(c, w);
+      out->Object(Name(w), [&] {
+        out->Bool("known", known);
+        if (!known) return out->String("reason", UnknownReason(w));
+        switch (w) {
+          case W::kWho:
+          case W::kWhere:
+            return WriteGroups(c, w, out);
+          case W::kWhat:
+            return WriteWhat(c, out);
+          case W::kWhen:
+            return WriteWhen(c, context, out);
+          case W::kWhy:
+            return WriteWhy(c, context, out);
+        }
+      });
     }
-  }
-  return json;
+  });
 }
 
 }  // namespace triaged

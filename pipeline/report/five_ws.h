@@ -32,6 +32,6 @@ std::span<const WField> WFields();
 // The name of a normalised alert field.
 std::string_view AlertFieldName(FieldId id);
 
-Json FiveWsJson(const Case& c, const ReportContext& context, Cutter* cut);
+void WriteFiveWs(std::string_view key, const Case& c, const ReportContext& context, DocumentWriter* out);
 
 }  // namespace triaged

@@ -101,8 +101,11 @@ class ConditionParser {
       if (function == "sum") hint += " of type 'value_sum'";
       if (function == "avg") hint += " of type 'value_avg'";
       if (function == "near") hint += " of type 'temporal'";
-      if (function == "min" || function == "max") hint = "Sigma 2 has no minimum or maximum: use 'lt' or 'gt' on the field";
-      ErrorAt(tokens_[i], "aggregations ('| " + std::string(tokens_[i + 1].text) + "') were removed from conditions in Sigma 2", hint);
+      if (function == "min" || function == "max")
+        hint = "Sigma 2 has no minimum or maximum: use 'lt' or 'gt' on the field";
+      ErrorAt(tokens_[i],
+              "aggregations ('| " + std::string(tokens_[i + 1].text) + "') were removed from conditions in Sigma 2",
+              hint);
       return true;
     }
     return false;
@@ -231,7 +234,8 @@ class ConditionParser {
       return of;
     }
     if (of.count > of.selections.size()) {
-      ErrorAt(count, "'" + word + " of' can never hold: only " + std::to_string(of.selections.size()) + " selections match");
+      ErrorAt(count, "'" + word + " of' can never hold",
+              "matching selections: " + std::to_string(of.selections.size()));
     }
     return of;
   }

@@ -11,36 +11,16 @@ namespace triaged::rules {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, Modifier>, 31> kModifiers = {{
-    {"all", Modifier::kAll},
-    {"base64", Modifier::kBase64},
-    {"base64offset", Modifier::kBase64Offset},
-    {"cased", Modifier::kCased},
-    {"cidr", Modifier::kCidr},
-    {"contains", Modifier::kContains},
-    {"day", Modifier::kDay},
-    {"endswith", Modifier::kEndsWith},
-    {"exists", Modifier::kExists},
-    {"expand", Modifier::kExpand},
-    {"fieldref", Modifier::kFieldRef},
-    {"gt", Modifier::kGt},
-    {"gte", Modifier::kGte},
-    {"hour", Modifier::kHour},
-    {"i", Modifier::kIgnoreCase},
-    {"lt", Modifier::kLt},
-    {"lte", Modifier::kLte},
-    {"m", Modifier::kMultiLine},
-    {"minute", Modifier::kMinute},
-    {"month", Modifier::kMonth},
-    {"neq", Modifier::kNeq},
-    {"re", Modifier::kRe},
-    {"s", Modifier::kSingleLine},
-    {"startswith", Modifier::kStartsWith},
-    {"utf16", Modifier::kUtf16},
-    {"utf16be", Modifier::kUtf16Be},
-    {"utf16le", Modifier::kUtf16Le},
-    {"week", Modifier::kWeek},
-    {"wide", Modifier::kUtf16Le},
-    {"windash", Modifier::kWindash},
+    {"all", Modifier::kAll},       {"base64", Modifier::kBase64},     {"base64offset", Modifier::kBase64Offset},
+    {"cased", Modifier::kCased},   {"cidr", Modifier::kCidr},         {"contains", Modifier::kContains},
+    {"day", Modifier::kDay},       {"endswith", Modifier::kEndsWith}, {"exists", Modifier::kExists},
+    {"expand", Modifier::kExpand}, {"fieldref", Modifier::kFieldRef}, {"gt", Modifier::kGt},
+    {"gte", Modifier::kGte},       {"hour", Modifier::kHour},         {"i", Modifier::kIgnoreCase},
+    {"lt", Modifier::kLt},         {"lte", Modifier::kLte},           {"m", Modifier::kMultiLine},
+    {"minute", Modifier::kMinute}, {"month", Modifier::kMonth},       {"neq", Modifier::kNeq},
+    {"re", Modifier::kRe},         {"s", Modifier::kSingleLine},      {"startswith", Modifier::kStartsWith},
+    {"utf16", Modifier::kUtf16},   {"utf16be", Modifier::kUtf16Be},   {"utf16le", Modifier::kUtf16Le},
+    {"week", Modifier::kWeek},     {"wide", Modifier::kUtf16Le},      {"windash", Modifier::kWindash},
     {"year", Modifier::kYear},
 }};
 
@@ -212,7 +192,10 @@ std::optional<DetectionAst> ReadDetection(const YamlNode& node, SourceNotes* not
   for (const YamlNode::Entry& entry : node.map()) {
     if (entry.key == "condition" || RefuseDeprecatedKey(entry, notes)) continue;
     NamedSelection selection{entry.key, {}, PlaceOf(entry)};
-    if (std::optional<SelectionAst> body = ReadSelection(entry.value, notes)) selection.body = std::move(*body);
+    if (entry.value.IsNull()) {
+      notes->Error(PlaceOf(entry), "selection '" + entry.key + "' is empty", "give it a field and a value");
+    } else if (std::optional<SelectionAst> body = ReadSelection(entry.value, notes))
+      selection.body = std::move(*body);
     detection.selections.push_back(std::move(selection));
   }
   const YamlNode* condition = node.Find("condition");

@@ -46,30 +46,31 @@ void GramIndex::Build(const std::vector<std::pair<uint32_t, uint32_t>>& grams) {
 }
 
 void FieldMatcher::Add(PredicateId predicate, const std::vector<Pattern>& patterns) {
-  for (const Pattern& pattern : patterns) entries_.push_back({pattern, {predicate}});
+  for (const Pattern& pattern : patterns) entries_.push_back({pattern, {predicate}, 0});
 }
 
 void FieldMatcher::BuildInside(const std::vector<uint32_t>& patterns, Inside* inside) const {
+  const size_t width = inside->width;
   size_t shortest = SIZE_MAX;
   // How many patterns share each gram: the less shared, the better it tells them apart.
   std::map<uint32_t, uint64_t> shared;
   for (uint32_t index : patterns) {
     const std::string& literal = entries_[index].pattern.literal;
     shortest = std::min(shortest, literal.size());
-    for (size_t at = 0; at + 4 <= literal.size(); ++at) ++shared[Load32(literal.data() + at)];
+    for (size_t at = 0; at + width <= literal.size(); ++at) ++shared[LoadGram(literal.data() + at, width)];
   }
-  inside->step = std::min(shortest - 3, kMaxStep);
+  inside->step = std::min(shortest - (width - 1), width == 4 ? kMaxStep : 1);
 
   std::vector<std::pair<uint32_t, uint32_t>> grams;
   for (uint32_t index : patterns) {
     const std::string& literal = entries_[index].pattern.literal;
     size_t best = 0;
     uint64_t best_cost = UINT64_MAX;
-    for (size_t begin = 0; begin + inside->step + 3 <= literal.size(); ++begin) {
+    for (size_t begin = 0; begin + inside->step + width - 1 <= literal.size(); ++begin) {
       uint64_t cost = 0;
       for (size_t at = begin; at < begin + inside->step; ++at) {
-        cost += shared[Load32(literal.data() + at)];
-        for (size_t i = 0; i < 4; ++i) cost += Commonness(static_cast<unsigned char>(literal[at + i]));
+        cost += shared[LoadGram(literal.data() + at, width)];
+        for (size_t i = 0; i < width; ++i) cost += Commonness(static_cast<unsigned char>(literal[at + i]));
       }
       if (cost < best_cost) {
         best_cost = cost;
@@ -77,11 +78,21 @@ void FieldMatcher::BuildInside(const std::vector<uint32_t>& patterns, Inside* in
       }
     }
     for (size_t at = best; at < best + inside->step; ++at) {
-      grams.emplace_back(Hash32(Load32(literal.data() + at)), static_cast<uint32_t>(inside->places.size()));
+      grams.emplace_back(Hash32(LoadGram(literal.data() + at, width)), static_cast<uint32_t>(inside->places.size()));
       inside->places.push_back({index, static_cast<uint32_t>(at)});
     }
   }
   inside->index.Build(grams);
+  if (grams.size() <= Inside::kSmallMost) {
+    inside->small.assign(size_t{1} << Inside::kSmallBits, 0);
+    for (const auto& [hash, place] : grams) inside->small[hash >> (32 - Inside::kSmallBits)] = 1;
+  } else {
+    inside->large.assign((size_t{1} << Inside::kLargeBits) / 64, 0);
+    for (const auto& [hash, place] : grams) {
+      const uint32_t slot = hash >> (32 - Inside::kLargeBits);
+      inside->large[slot >> 6] |= uint64_t{1} << (slot & 63);
+    }
+  }
 }
 
 void FieldMatcher::Build() {
@@ -99,15 +110,16 @@ void FieldMatcher::Build() {
   }
 
   Grams equal, starts8, starts4, ends8, ends4;
-  std::vector<uint32_t> inside_short, inside_long;
+  std::vector<uint32_t> inside_tiny, inside_short, inside_long;
   for (uint32_t index = 0; index < entries_.size(); ++index) {
-    const Entry& entry = entries_[index];
+    Entry& entry = entries_[index];
     const std::string& literal = entry.pattern.literal;
     const char* const end = literal.data() + literal.size();
     const PatternKind kind = entry.pattern.kind;
     if (kind == PatternKind::kEquals) {
       equal.emplace_back(EqualHash(literal), index);
-    } else if (kind == PatternKind::kAny || literal.size() < 4) {
+    } else if (kind == PatternKind::kAny || literal.size() < 2 ||
+               (literal.size() < 4 && (kind == PatternKind::kStartsWith || kind == PatternKind::kEndsWith))) {
       short_.push_back(index);
     } else if (kind == PatternKind::kStartsWith && literal.size() >= 8) {
       starts8.emplace_back(Hash64(Load64(literal.data())), index);
@@ -118,6 +130,7 @@ void FieldMatcher::Build() {
     } else if (kind == PatternKind::kEndsWith) {
       ends4.emplace_back(Hash32(Load32(end - 4)), index);
     } else {
+      if (kind == PatternKind::kGlob) entry.glob = globs_++;
       (literal.size() < kLongPattern ? inside_short : inside_long).push_back(index);
     }
   }

@@ -5,9 +5,11 @@
 // others: verification settles it), so the value needs no lower-case copy.
 //   equality: length, first and last bytes → one lookup a value
 //   startswith, endswith: the first or last 8, else 4 bytes → one lookup each
-//   contains and globs: 4 bytes, looked up at every `step`-th byte of the value. A pattern is indexed under `step` grams
+//   contains and globs: 4 bytes, looked up at every `step`-th byte of the value. A pattern is indexed under `step`
+//   grams
 //     in a row, so one of them falls on a place that is looked at; the longer the shortest pattern, the longer the step
-//   shorter ones: compared one by one
+//     and patterns of 2 or 3 bytes are indexed under 2
+//   what is shorter still: compared one by one
 // Immutable once built; thread-safe.
 #pragma once
 
@@ -34,9 +36,6 @@ class GramIndex {
     const uint32_t slot = hash >> shift_;
     return (bitmap_[slot >> 6] >> (slot & 63)) & 1;
   }
-  bool MayHaveAny(uint32_t a, uint32_t b, uint32_t c, uint32_t d) const {
-    return MayHave(a) | MayHave(b) | MayHave(c) | MayHave(d);
-  }
   std::span<const uint32_t> Bucket(uint32_t hash) const {
     const uint32_t slot = hash >> shift_;
     return {entries_.data() + begin_[slot], begin_[slot + 1] - begin_[slot]};
@@ -55,9 +54,14 @@ class FieldMatcher {
   void Add(PredicateId predicate, const std::vector<Pattern>& patterns);
   void Build();
 
-  // Calls `hit(PredicateId)` for every predicate that `value` makes hold; possibly more than once.
-  template <typename HitFn>
-  void Scan(std::string_view value, HitFn&& hit) const {
+  // How many globs are indexed. A glob costs up to size(glob) * size(value), so it must be tried once per value only,
+  // however often its gram is met.
+  uint32_t globs() const { return globs_; }
+
+  // Calls `hit(PredicateId)` for every predicate that `value` makes hold; possibly more than once. `first_try(glob)`
+  // says whether this glob (a number below globs()) is asked about for the first time for this value.
+  template <typename HitFn, typename FirstTryFn>
+  void Scan(std::string_view value, HitFn&& hit, FirstTryFn&& first_try) const {
     auto verify = [&](std::span<const uint32_t> bucket) {
       for (uint32_t index : bucket) {
         const Entry& entry = entries_[index];
@@ -74,15 +78,18 @@ class FieldMatcher {
     if (value.size() >= 4) {
       Look(starts4_, Hash32(Load32(value.data())), verify);
       Look(ends4_, Hash32(Load32(value.data() + value.size() - 4)), verify);
-      for (const Inside& inside : inside_) ScanInside(inside, value, hit);
     }
-    verify(short_);
+    for (const Inside& inside : inside_) {
+      if (value.size() >= inside.width) ScanInside(inside, value, hit, first_try);
+    }
+    if (!short_.empty()) verify(short_);
   }
 
  private:
   struct Entry {
     Pattern pattern;
     std::vector<PredicateId> predicates;
+    uint32_t glob = 0;  // its number, of an indexed glob
   };
 
   static uint32_t Load32(const char* at) {
@@ -90,23 +97,32 @@ class FieldMatcher {
     std::memcpy(&bytes, at, sizeof(bytes));
     return bytes | 0x20202020u;
   }
+  static uint32_t Load16(const char* at) {
+    uint16_t bytes;
+    std::memcpy(&bytes, at, sizeof(bytes));
+    return bytes | 0x2020u;
+  }
+  static uint32_t LoadGram(const char* at, size_t width) { return width == 4 ? Load32(at) : Load16(at); }
   static uint64_t Load64(const char* at) {
     uint64_t bytes;
     std::memcpy(&bytes, at, sizeof(bytes));
     return bytes | 0x2020202020202020u;
   }
   static uint32_t Hash32(uint32_t gram) { return gram * 0x9E3779B1u; }
-  static uint32_t Hash64(uint64_t gram) {
-    return static_cast<uint32_t>((gram * 0x9E3779B97F4A7C15u) >> 32);
-  }
+  static uint32_t Hash64(uint64_t gram) { return static_cast<uint32_t>((gram * 0x9E3779B97F4A7C15u) >> 32); }
   static uint32_t EqualHash(std::string_view value) {
     uint64_t first = 0;
     uint64_t last = 0;
     if (value.size() >= 8) {
       first = Load64(value.data());
       last = Load64(value.data() + value.size() - 8);
-    } else {
-      for (char c : value) first = (first << 8) | static_cast<unsigned char>(c | 0x20);
+    } else if (value.size() >= 4) {
+      first = Load32(value.data());
+      last = Load32(value.data() + value.size() - 4);
+    } else if (!value.empty()) {
+      for (const char c : {value.front(), value[value.size() / 2], value.back()}) {
+        first = (first << 8) | static_cast<unsigned char>(c | 0x20);
+      }
     }
     return Hash64(first ^ ((last << 23) | (last >> 41)) ^ (static_cast<uint64_t>(value.size()) << 56));
   }
@@ -122,37 +138,72 @@ class FieldMatcher {
     uint32_t offset;
   };
 
-  // Patterns that may begin anywhere, of similar length.
+  // Patterns that may begin anywhere, of similar length. The filter is asked for every place looked at, so its hash has
+  // a constant width: few patterns have a byte for each slot, many a bit.
   struct Inside {
+    static constexpr int kSmallBits = 12;  // 4 KiB of bytes
+    static constexpr int kLargeBits = 16;  // 8 KiB of bits
+    static constexpr size_t kSmallMost = 300;
+
+    size_t width = 4;  // bytes of a gram: 4, or 2 for patterns too short for that
     size_t step = 1;
+    std::vector<uint8_t> small;  // one of the two is empty
+    std::vector<uint64_t> large;
     GramIndex index;  // → places
     std::vector<GramPlace> places;
   };
 
-  template <typename HitFn>
-  void ScanInside(const Inside& inside, std::string_view value, HitFn&& hit) const {
-    const char* const data = value.data();
-    const size_t step = inside.step;
-    const size_t end = value.size() - 3;  // first place where no 4 bytes are left
-    size_t at = 0;
-    for (; at + 3 * step < end; at += 4 * step) {
-      const uint32_t h0 = Hash32(Load32(data + at));
-      const uint32_t h1 = Hash32(Load32(data + at + step));
-      const uint32_t h2 = Hash32(Load32(data + at + 2 * step));
-      const uint32_t h3 = Hash32(Load32(data + at + 3 * step));
-      if (!inside.index.MayHaveAny(h0, h1, h2, h3)) [[likely]] {
-        continue;
-      }
-      VerifyAt(inside, value, at, h0, hit);
-      VerifyAt(inside, value, at + step, h1, hit);
-      VerifyAt(inside, value, at + 2 * step, h2, hit);
-      VerifyAt(inside, value, at + 3 * step, h3, hit);
+  template <typename HitFn, typename FirstTryFn>
+  void ScanInside(const Inside& inside, std::string_view value, HitFn&& hit, FirstTryFn&& first_try) const {
+    if (!inside.small.empty()) {
+      const uint8_t* const slots = inside.small.data();
+      ScanFiltered(
+          inside, value, [slots](uint32_t hash) { return slots[hash >> (32 - Inside::kSmallBits)] != 0; }, hit,
+          first_try);
+    } else {
+      const uint64_t* const words = inside.large.data();
+      ScanFiltered(
+          inside, value,
+          [words](uint32_t hash) {
+            return ((words[hash >> (32 - Inside::kLargeBits + 6)] >> ((hash >> (32 - Inside::kLargeBits)) & 63)) & 1) !=
+                   0;
+          },
+          hit, first_try);
     }
-    for (; at < end; at += step) VerifyAt(inside, value, at, Hash32(Load32(data + at)), hit);
   }
 
-  template <typename HitFn>
-  void VerifyAt(const Inside& inside, std::string_view value, size_t at, uint32_t hash, HitFn&& hit) const {
+  template <typename FilterFn, typename HitFn, typename FirstTryFn>
+  void ScanFiltered(const Inside& inside, std::string_view value, FilterFn&& may_have, HitFn&& hit,
+                    FirstTryFn&& first_try) const {
+    const char* const data = value.data();
+    const size_t step = inside.step;
+    const size_t end = value.size() - (inside.width - 1);  // first place where too few bytes are left
+    auto scan = [&](auto load) {
+      auto probe = [&](size_t at) {
+        const uint32_t hash = Hash32(load(data + at));
+        if (may_have(hash)) [[unlikely]] {
+          VerifyAt(inside, value, at, hash, hit, first_try);
+        }
+      };
+      size_t at = 0;
+      for (; at + 3 * step < end; at += 4 * step) {
+        probe(at);
+        probe(at + step);
+        probe(at + 2 * step);
+        probe(at + 3 * step);
+      }
+      for (; at < end; at += step) probe(at);
+    };
+    if (inside.width == 4) {
+      scan([](const char* at) { return Load32(at); });
+    } else {
+      scan([](const char* at) { return Load16(at); });
+    }
+  }
+
+  template <typename HitFn, typename FirstTryFn>
+  [[gnu::noinline]] void VerifyAt(const Inside& inside, std::string_view value, size_t at, uint32_t hash, HitFn&& hit,
+                                  FirstTryFn&& first_try) const {
     if (!inside.index.MayHave(hash)) return;
     for (uint32_t index : inside.index.Bucket(hash)) {
       const GramPlace place = inside.places[index];
@@ -161,7 +212,7 @@ class FieldMatcher {
       if (at < place.offset || value.size() - (at - place.offset) < pattern.literal.size()) continue;
       const std::string_view there = value.substr(at - place.offset, pattern.literal.size());
       if (!EqualBytes(there, pattern.literal, pattern.cased)) continue;
-      if (pattern.kind == PatternKind::kGlob && !Matches(pattern, value)) continue;
+      if (pattern.kind == PatternKind::kGlob && (!first_try(entry.glob) || !Matches(pattern, value))) continue;
       for (PredicateId id : entry.predicates) hit(id);
     }
   }
@@ -169,10 +220,11 @@ class FieldMatcher {
   void BuildInside(const std::vector<uint32_t>& patterns, Inside* inside) const;
 
   std::vector<Entry> entries_;
+  uint32_t globs_ = 0;
   GramIndex equal_;
   GramIndex starts8_, starts4_;
   GramIndex ends8_, ends4_;
-  std::vector<Inside> inside_;   // at most two: short patterns and long ones
+  std::vector<Inside> inside_;   // at most three: tiny patterns, short ones, long ones
   std::vector<uint32_t> short_;  // entries no index holds
 };
 

@@ -49,36 +49,86 @@ class KindSetter {
 
 void Apply(Modifier modifier, ItemMeaning* meaning, KindSetter* set) {
   switch (modifier) {
-    case Modifier::kAll: meaning->all = true; break;
-    case Modifier::kNeq: meaning->neq = true; break;
-    case Modifier::kCased: meaning->cased = true; break;
-    case Modifier::kExpand: meaning->expand = true; break;
-    case Modifier::kContains: set->SetAnchor(Anchor::kContains); break;
-    case Modifier::kStartsWith: set->SetAnchor(Anchor::kStartsWith); break;
-    case Modifier::kEndsWith: set->SetAnchor(Anchor::kEndsWith); break;
-    case Modifier::kCidr: set->Kind(PredicateKind::kCidr); break;
-    case Modifier::kExists: set->Kind(PredicateKind::kExists); break;
-    case Modifier::kFieldRef: set->Kind(PredicateKind::kFieldRef); break;
-    case Modifier::kRe: set->Kind(PredicateKind::kRegex); break;
-    case Modifier::kIgnoreCase: set->Flag('i'); break;
-    case Modifier::kMultiLine: set->Flag('m'); break;
-    case Modifier::kSingleLine: set->Flag('s'); break;
-    case Modifier::kLt: set->SetComparison(Comparison::kLess); break;
-    case Modifier::kLte: set->SetComparison(Comparison::kLessEqual); break;
-    case Modifier::kGt: set->SetComparison(Comparison::kGreater); break;
-    case Modifier::kGte: set->SetComparison(Comparison::kGreaterEqual); break;
-    case Modifier::kMinute: set->Part(TimePart::kMinute); break;
-    case Modifier::kHour: set->Part(TimePart::kHour); break;
-    case Modifier::kDay: set->Part(TimePart::kDay); break;
-    case Modifier::kWeek: set->Part(TimePart::kWeek); break;
-    case Modifier::kMonth: set->Part(TimePart::kMonth); break;
-    case Modifier::kYear: set->Part(TimePart::kYear); break;
+    case Modifier::kAll:
+      meaning->all = true;
+      break;
+    case Modifier::kNeq:
+      meaning->neq = true;
+      break;
+    case Modifier::kCased:
+      meaning->cased = true;
+      break;
+    case Modifier::kExpand:
+      meaning->expand = true;
+      break;
+    case Modifier::kContains:
+      set->SetAnchor(Anchor::kContains);
+      break;
+    case Modifier::kStartsWith:
+      set->SetAnchor(Anchor::kStartsWith);
+      break;
+    case Modifier::kEndsWith:
+      set->SetAnchor(Anchor::kEndsWith);
+      break;
+    case Modifier::kCidr:
+      set->Kind(PredicateKind::kCidr);
+      break;
+    case Modifier::kExists:
+      set->Kind(PredicateKind::kExists);
+      break;
+    case Modifier::kFieldRef:
+      set->Kind(PredicateKind::kFieldRef);
+      break;
+    case Modifier::kRe:
+      set->Kind(PredicateKind::kRegex);
+      break;
+    case Modifier::kIgnoreCase:
+      set->Flag('i');
+      break;
+    case Modifier::kMultiLine:
+      set->Flag('m');
+      break;
+    case Modifier::kSingleLine:
+      set->Flag('s');
+      break;
+    case Modifier::kLt:
+      set->SetComparison(Comparison::kLess);
+      break;
+    case Modifier::kLte:
+      set->SetComparison(Comparison::kLessEqual);
+      break;
+    case Modifier::kGt:
+      set->SetComparison(Comparison::kGreater);
+      break;
+    case Modifier::kGte:
+      set->SetComparison(Comparison::kGreaterEqual);
+      break;
+    case Modifier::kMinute:
+      set->Part(TimePart::kMinute);
+      break;
+    case Modifier::kHour:
+      set->Part(TimePart::kHour);
+      break;
+    case Modifier::kDay:
+      set->Part(TimePart::kDay);
+      break;
+    case Modifier::kWeek:
+      set->Part(TimePart::kWeek);
+      break;
+    case Modifier::kMonth:
+      set->Part(TimePart::kMonth);
+      break;
+    case Modifier::kYear:
+      set->Part(TimePart::kYear);
+      break;
     case Modifier::kBase64:
     case Modifier::kBase64Offset:
     case Modifier::kUtf16:
     case Modifier::kUtf16Be:
     case Modifier::kUtf16Le:
-    case Modifier::kWindash: meaning->transforms.push_back(modifier); break;
+    case Modifier::kWindash:
+      meaning->transforms.push_back(modifier);
+      break;
   }
 }
 

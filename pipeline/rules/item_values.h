@@ -21,14 +21,15 @@ struct ItemMeaning {
   bool neq = false;
   bool cased = false;
   bool expand = false;
-  std::string regex_flags;             // of "ims"
-  std::vector<Modifier> transforms;    // windash and encodings, in order
+  std::string regex_flags;           // of "ims"
+  std::vector<Modifier> transforms;  // windash and encodings, in order
 };
 
 // nullopt after errors (modifiers that contradict each other).
 std::optional<ItemMeaning> ReadModifiers(const ItemAst& item, SourceNotes* notes);
 
-// The predicates of one value: any of them. `base` carries the field and all that the modifiers say. Empty after errors.
+// The predicates of one value: any of them. `base` carries the field and all that the modifiers say. Empty after
+// errors.
 std::vector<Predicate> ValuePredicates(const ItemMeaning& meaning, const YamlNode& value, const Predicate& base,
                                        SourceNotes* notes);
 

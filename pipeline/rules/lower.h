@@ -14,7 +14,7 @@ namespace triaged::rules {
 // Limits of one item (a field with its values); a rule beyond them is refused by name.
 inline constexpr size_t kMaxValuesPerItem = 20'000;  // after windash and base64offset
 inline constexpr size_t kMaxValueBytes = 8192;
-inline constexpr int kMaxRegexBytes = 1 << 20;       // RE2's memory for one program
+inline constexpr int kMaxRegexBytes = 1 << 20;  // RE2's memory for one program
 
 class Lowering {
  public:

@@ -43,7 +43,9 @@ Pattern MakePattern(const SigmaText& text, Anchor anchor, bool cased);
 bool Matches(const Pattern& pattern, std::string_view value);
 
 // ASCII helpers, shared by everything that compares text here.
-inline unsigned char FoldByte(unsigned char c) { return c >= 'A' && c <= 'Z' ? static_cast<unsigned char>(c | 0x20) : c; }
+inline unsigned char FoldByte(unsigned char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<unsigned char>(c | 0x20) : c;
+}
 std::string Fold(std::string_view text);
 // `literal` must be folded already when !cased. Sizes must be equal.
 bool EqualBytes(std::string_view value, std::string_view literal, bool cased);

@@ -5,6 +5,8 @@
 // `exists` and `null` only.
 #pragma once
 
+#include <re2/re2.h>
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -12,8 +14,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <re2/re2.h>
 
 #include "pipeline/model/fields.h"
 #include "pipeline/rules/pattern.h"

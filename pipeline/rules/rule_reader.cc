@@ -12,9 +12,9 @@ namespace {
 // Sigma's own keys (rules specification 2.1) and ours.
 const std::vector<std::string_view>& KnownKeys() {
   static const std::vector<std::string_view> keys = {
-      "title", "id",        "name",   "related",        "taxonomy", "status", "description", "license",
-      "author", "references", "date", "modified",       "logsource", "detection", "fields", "falsepositives",
-      "level", "tags",      "scope",  "triage"};
+      "title",  "id",         "name",  "related",  "taxonomy",  "status",    "description", "license",
+      "author", "references", "date",  "modified", "logsource", "detection", "fields",      "falsepositives",
+      "level",  "tags",       "scope", "triage"};
   return keys;
 }
 
@@ -24,8 +24,7 @@ const std::vector<std::string_view>& Levels() {
 }
 
 const std::vector<std::string_view>& Statuses() {
-  static const std::vector<std::string_view> statuses = {"stable", "test", "experimental", "deprecated",
-                                                         "unsupported"};
+  static const std::vector<std::string_view> statuses = {"stable", "test", "experimental", "deprecated", "unsupported"};
   return statuses;
 }
 
@@ -43,7 +42,8 @@ bool RefuseOtherDocument(const YamlNode& document, SourceNotes* notes) {
       return true;
     }
     if (entry.key == "action") {
-      notes->Error(PlaceOf(entry), "rule collections with 'action: " + entry.value.scalar() + "' were removed in Sigma 2",
+      notes->Error(PlaceOf(entry),
+                   "rule collections with 'action: " + entry.value.scalar() + "' were removed in Sigma 2",
                    "write every rule out in full");
       return true;
     }

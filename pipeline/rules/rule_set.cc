@@ -33,7 +33,9 @@ class Lists {
       begin_.push_back(static_cast<uint32_t>(items_.size()));
     }
   }
-  std::span<const uint32_t> operator[](size_t i) const { return {items_.data() + begin_[i], begin_[i + 1] - begin_[i]}; }
+  std::span<const uint32_t> operator[](size_t i) const {
+    return {items_.data() + begin_[i], begin_[i + 1] - begin_[i]};
+  }
 
  private:
   std::vector<uint32_t> begin_;
@@ -51,6 +53,8 @@ struct Scratch final : RuleScratch {
   std::vector<Mark> predicates;
   std::vector<uint32_t> seen_rules;  // epoch in which the rule became a candidate
   std::vector<uint32_t> candidates;
+  uint64_t scan = 0;                 // number of the value being scanned
+  std::vector<uint64_t> glob_scans;  // the last value each glob was tried on
 
   void Begin() {
     candidates.clear();
@@ -63,7 +67,9 @@ struct Scratch final : RuleScratch {
 };
 
 struct FieldPlan {
+  FieldId field = kNoField;
   FieldMatcher matcher;
+  uint32_t first_glob = 0;  // of this matcher, among all
   bool has_patterns = false;
   std::vector<uint32_t> present_rules;  // rules that wait for the field's presence
 };
@@ -85,6 +91,7 @@ class CompiledRuleSet final : public RuleSet {
     scratch->predicates.resize(predicates_.size());
     scratch->seen_rules.resize(rules_.size(), 0);
     scratch->candidates.reserve(rules_.size());
+    scratch->glob_scans.resize(globs_, 0);
     return scratch;
   }
 
@@ -92,13 +99,7 @@ class CompiledRuleSet final : public RuleSet {
     Scratch& state = static_cast<Scratch&>(*scratch);
     TRIAGED_CHECK(state.predicates.size() == predicates_.size());
     state.Begin();
-    for (FieldId field : event.present()) {
-      if (keywords_.has_patterns && field < normalised_size_) ScanValues(keywords_.matcher, event.Get(field), &state);
-      if (field >= plan_of_field_.size() || plan_of_field_[field] == kNoPlan) continue;
-      const FieldPlan& plan = plans_[plan_of_field_[field]];
-      AddCandidates(plan.present_rules, &state);
-      if (plan.has_patterns) ScanValues(plan.matcher, event.Get(field), &state);
-    }
+    FindCandidates(event, &state);
     AddCandidates(always_, &state);
 
     auto holds = [&](PredicateId id) {
@@ -120,6 +121,33 @@ class CompiledRuleSet final : public RuleSet {
  private:
   static constexpr uint16_t kNoPlan = std::numeric_limits<uint16_t>::max();
 
+  // Scans the fields that are both present and asked about, going through the shorter of the two lists.
+  void FindCandidates(const FieldTable& event, Scratch* state) const {
+    const std::span<const FieldId> present = event.present();
+    if (keywords_.has_patterns) {
+      for (FieldId field : present) {
+        if (field < normalised_size_) ScanValues(keywords_, event.Get(field), state);
+      }
+    }
+    if (plans_.size() <= present.size()) {
+      for (const FieldPlan& plan : plans_) {
+        const std::span<const Value> values = event.Get(plan.field);
+        if (!values.empty()) ScanField(plan, values, state);
+      }
+      return;
+    }
+    const std::span<const uint16_t> plan_of_field(plan_of_field_);
+    for (FieldId field : present) {
+      if (field >= plan_of_field.size() || plan_of_field[field] == kNoPlan) continue;
+      ScanField(plans_[plan_of_field[field]], event.Get(field), state);
+    }
+  }
+
+  void ScanField(const FieldPlan& plan, std::span<const Value> values, Scratch* state) const {
+    AddCandidates(plan.present_rules, state);
+    if (plan.has_patterns) ScanValues(plan, values, state);
+  }
+
   void AddCandidates(std::span<const uint32_t> rules, Scratch* state) const {
     for (uint32_t rule : rules) {
       if (state->seen_rules[rule] == state->epoch) continue;
@@ -128,15 +156,21 @@ class CompiledRuleSet final : public RuleSet {
     }
   }
 
-  void ScanValues(const FieldMatcher& matcher, std::span<const Value> values, Scratch* state) const {
+  void ScanValues(const FieldPlan& plan, std::span<const Value> values, Scratch* state) const {
     for (const Value& value : values) {
       if (value.kind == ValueKind::kNull) continue;
-      matcher.Scan(value.text, [&](PredicateId id) {
+      ++state->scan;
+      auto hit = [&](PredicateId id) {
         Mark& mark = state->predicates[id];
         if (mark.epoch == state->epoch) return;
         mark = {state->epoch, true};
         AddCandidates(waiting_[id], state);
-      });
+      };
+      auto first_try = [&](uint32_t glob) {
+        uint64_t& last = state->glob_scans[plan.first_glob + glob];
+        return std::exchange(last, state->scan) != state->scan;
+      };
+      plan.matcher.Scan(value.text, hit, first_try);
     }
   }
 
@@ -170,14 +204,20 @@ class CompiledRuleSet final : public RuleSet {
       plan.matcher.Add(id, predicate.patterns);
       plan.has_patterns = true;
     }
-    for (FieldPlan& plan : plans_) plan.matcher.Build();
-    keywords_.matcher.Build();
+    for (FieldPlan& plan : plans_) Build(&plan);
+    Build(&keywords_);
+  }
+
+  void Build(FieldPlan* plan) {
+    plan->matcher.Build();
+    plan->first_glob = globs_;
+    globs_ += plan->matcher.globs();
   }
 
   FieldPlan& PlanOf(FieldId field) {
     if (plan_of_field_[field] == kNoPlan) {
       plan_of_field_[field] = static_cast<uint16_t>(plans_.size());
-      plans_.emplace_back();
+      plans_.emplace_back().field = field;
     }
     return plans_[plan_of_field_[field]];
   }
@@ -191,7 +231,8 @@ class CompiledRuleSet final : public RuleSet {
   std::vector<uint16_t> plan_of_field_;  // field → index into plans_, or kNoPlan
   std::vector<FieldPlan> plans_;
   FieldPlan keywords_;
-  std::vector<uint32_t> always_;         // rules without a cover
+  uint32_t globs_ = 0;            // of all plans
+  std::vector<uint32_t> always_;  // rules without a cover
 };
 
 // Reads and lowers all files; the rules and expressions run in parallel.

@@ -81,9 +81,9 @@ TEST_CASE("durations are read and written") {
   const std::vector<std::pair<std::string_view, Duration>> both = {
       {"0", 0ms}, {"250ms", 250ms}, {"30s", 30s}, {"15m", 15min}, {"4h", 4h}, {"7d", 168h}, {"1h30m", 90min},
       {"1d2h3m4s5ms", 26h + 3min + 4s + 5ms}, {"1m1ms", 1min + 1ms}};
-  for (const auto& [text, duration] : both) {
-    CHECK_MESSAGE(ParseDuration(text) == duration, text);
-    CHECK(FormatDuration(duration) == text);
+  for (const auto& pair : both) {
+    CHECK_MESSAGE(ParseDuration(pair.first) == pair.second, pair.first);
+    CHECK(FormatDuration(pair.second) == pair.first);
   }
   CHECK(ParseDuration("90m") == 90min);
   CHECK(ParseDuration("0s") == 0ms);
@@ -110,7 +110,7 @@ TEST_CASE("Murmur2 is Kafka's") {
       {"a-little-bit-longer-string", -1486304829},
       {"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971},
       {"abc", 479470107}};
-  for (const auto& [key, hash] : known) CHECK_MESSAGE(static_cast<int32_t>(Murmur2(key)) == hash, key);
+  for (const auto& pair : known) CHECK_MESSAGE(static_cast<int32_t>(Murmur2(pair.first)) == pair.second, pair.first);
 }
 
 TEST_CASE("PartitionForKey clears the sign bit, it does not negate") {
@@ -178,8 +178,8 @@ TEST_CASE("StableHash64 changes half of the bits when one input bit changes") {
 }
 
 TEST_CASE("IsValidUtf8 follows table 3-7") {
-  for (std::string_view text : {"", "plain", "Grüße", "日本語", "😀", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf", "\xee\x80\x80",
-                                "eight by eight ü after"}) {
+  for (std::string_view text : {"", "plain", "Grüße", "日本語", "😀", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf",
+                                "\xee\x80\x80", "eight by eight ü after"}) {
     CHECK_MESSAGE(IsValidUtf8(text), text);
     CHECK(SanitiseUtf8(text) == text);
     CHECK(FindInvalidUtf8(text) == text.size());
@@ -226,7 +226,9 @@ TEST_CASE("IsValidUtf8 agrees with the definition for all sequences of up to thr
 TEST_CASE("CutAtCodePoint never cuts a character") {
   const std::string_view text = "aü日😀z";  // 1 + 2 + 3 + 4 + 1 bytes
   const std::vector<size_t> expected = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
-  for (size_t max = 0; max < expected.size(); ++max) CHECK_MESSAGE(CutAtCodePoint(text, max).size() == expected[max], max);
+  for (size_t max = 0; max < expected.size(); ++max) {
+    CHECK_MESSAGE(CutAtCodePoint(text, max).size() == expected[max], max);
+  }
   CHECK(CutAtCodePoint("\x80\x80\x80\x80\x80\x80\x80", 5).size() == 5);
   CHECK(CutAtCodePoint("", 0).empty());
 }

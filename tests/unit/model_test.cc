@@ -68,6 +68,8 @@ TEST_CASE("a catalogue that is full gives no field") {
   for (size_t i = catalog.size(); i < kNoField; ++i) last = catalog.Resolve(std::to_string(i));
   CHECK(last == kNoField - 1);
   CHECK(catalog.Resolve("one more") == kNoField);
+  CHECK(catalog.Resolve("and one more") == kNoField);
+  CHECK(catalog.size() == kNoField);
   CHECK(catalog.Resolve("source.ip") == field::kSourceIp);
 }
 
@@ -94,8 +96,8 @@ TEST_CASE("case ids have one text each") {
   CHECK(ParseCaseId("3-17") == CaseId{3, 17});
   CHECK(ParseCaseId("0-1") == CaseId{0, 1});
   CHECK(ParseCaseId("2147483647-18446744073709551615") == CaseId{INT32_MAX, UINT64_MAX});
-  for (std::string_view text : {"", "-", "3", "3-", "-17", "3-17-1", "03-17", "3-017", "+3-17", "3--17", " 3-17", "3-17 ",
-                                "2147483648-1", "1-18446744073709551616", "a-1", "1-0x1"}) {
+  for (std::string_view text : {"", "-", "3", "3-", "-17", "3-17-1", "03-17", "3-017", "+3-17", "3--17", " 3-17",
+                                "3-17 ", "2147483648-1", "1-18446744073709551616", "a-1", "1-0x1"}) {
     CHECK_MESSAGE(!ParseCaseId(text).has_value(), text);
   }
 }

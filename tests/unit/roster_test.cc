@@ -102,6 +102,20 @@ TEST_CASE("roster: in the hour that occurs twice the shifts overlap") {
   CHECK(at("2026-10-25T01:30:00Z").also == "");
 }
 
+TEST_CASE("roster: a clock that goes back over midnight does not undo the hand-off") {
+  // St. John's, 2010-11-07: 00:01 becomes 23:01 of the day before at 02:31 UTC; midnight is at 02:30 and at 03:30 UTC.
+  Compiled compiled(
+      Team("members: [ann, bob, cid], rotation: {every: 1d, handoff: \"00:00\", zone: America/St_Johns, "
+           "start: 2010-11-06}"));
+  REQUIRE(compiled.roster);
+  CHECK(compiled.roster->At("t", At("2010-11-07T02:29:59Z")).person == "ann");
+  for (const char* time : {"2010-11-07T02:30:00Z", "2010-11-07T02:40:00Z", "2010-11-07T03:29:59Z"}) {
+    CHECK(compiled.roster->At("t", At(time)).person == "bob");
+    CHECK(compiled.roster->At("t", At(time)).also == "ann");
+  }
+  CHECK(compiled.roster->At("t", At("2010-11-07T03:30:00Z")).also == "");
+}
+
 TEST_CASE("roster: nobody is ever missing, and shifts follow in order, over thirty years in many zones") {
   for (const std::string zone : {"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC",
                                  "Pacific/Apia", "America/Sao_Paulo", "Africa/Casablanca"}) {

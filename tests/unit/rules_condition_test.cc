@@ -91,7 +91,8 @@ TEST_CASE("rules: an unknown field of a case is refused") {
 TEST_CASE("rules: a condition with selections, and a list") {
   FieldCatalog catalog(FieldCatalog::Taxonomy::kCase);
   Diagnostics diagnostics;
-  const auto named = OverCase("a: {case.status: open}\nb: {case.verdict: null}\ncondition: a and b", &catalog, &diagnostics);
+  const auto named =
+      OverCase("a: {case.status: open}\nb: {case.verdict: null}\ncondition: a and b", &catalog, &diagnostics);
   const auto listed = OverCase("- case.status: open\n- case.level: L2", &catalog, &diagnostics);
   REQUIRE(named != nullptr);
   REQUIRE(listed != nullptr);
@@ -115,6 +116,18 @@ TEST_CASE("rules: matches come in the order of the rules") {
   REQUIRE(matched.size() == 20);
   for (uint32_t i = 0; i < 20; ++i) CHECK(matched[i] == i);
   CHECK(rules->rules()[7].id == "rule-7");
+}
+
+TEST_CASE("rules: a glob is tried once per value, however often its literal is met") {
+  FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
+  const auto rules = MustCompile(RuleText("s:\n  message: 'abcdefgh*never?there'\ncondition: s"), &catalog);
+  std::string text;
+  while (text.size() < 1024 * 1024) text += "abcdefgh";
+  Event event(&catalog);
+  event.Text("message", text);
+  CHECK(Evaluate(*rules, event.table()).empty());  // would take hours if it were tried at each place
+  event.Text("message", text + "never there");
+  CHECK(Evaluate(*rules, event.table()).size() == 1);
 }
 
 }  // namespace

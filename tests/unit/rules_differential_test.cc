@@ -15,8 +15,9 @@ namespace triaged::rules_test {
 namespace {
 
 const std::vector<std::string> kFields = {"process.name", "message", "win.image", "user.name", "n"};
-const std::vector<std::string> kPieces = {"cmd.exe", "\\", "power", "SHELL", "a",  "B",   "ab", "windows", "*", "?",
-                                          "\\*",     "é",  " -enc ", "x",   "10", "xyz", "-",  "System32", "", "abcdefgh"};
+const std::vector<std::string> kPieces = {"cmd.exe", "\\",  "power", "SHELL",    "a", "B",       "ab",
+                                          "windows", "*",   "?",     "\\*",      "é", " -enc ",  "x",
+                                          "10",      "xyz", "-",     "System32", "",  "abcdefgh"};
 
 struct PlainValue {
   bool null = false;
@@ -31,8 +32,8 @@ struct Item {
   bool all = false, neq = false, cased = false, wanted = true;
   std::vector<std::string> values;
 };
-using Map = std::vector<Item>;        // all
-using Selection = std::vector<Map>;   // any
+using Map = std::vector<Item>;       // all
+using Selection = std::vector<Map>;  // any
 
 struct Tree {
   enum Kind { kName, kOf, kAnd, kOr, kNot } kind = kName;
@@ -195,8 +196,13 @@ class Maker {
     Item item;
     item.field = Below(kFields.size());
     const size_t kind = Below(20);
-    item.kind = kind < 13 ? Item::kText : kind < 14 ? Item::kRegex : kind < 15 ? Item::kLess
-                : kind < 16 ? Item::kExists : kind < 17 ? Item::kNull : kind < 18 ? Item::kKeyword : Item::kText;
+    item.kind = kind < 13   ? Item::kText
+                : kind < 14 ? Item::kRegex
+                : kind < 15 ? Item::kLess
+                : kind < 16 ? Item::kExists
+                : kind < 17 ? Item::kNull
+                : kind < 18 ? Item::kKeyword
+                            : Item::kText;
     item.neq = Chance(7) && item.kind != Item::kExists;
     item.wanted = Chance(60);
     if (item.kind == Item::kExists || item.kind == Item::kNull) return item;
@@ -345,10 +351,12 @@ std::string Difference(const std::vector<uint32_t>& found, const std::vector<uin
     const bool by_engine = std::find(found.begin(), found.end(), i) != found.end();
     const bool by_plain = std::find(expected.begin(), expected.end(), i) != expected.end();
     if (by_engine == by_plain) continue;
-    text += std::string("engine says ") + (by_engine ? "match" : "no match") + ", plain the opposite:\n" + RuleYaml(&rules[i], i);
+    text += std::string("engine says ") + (by_engine ? "match" : "no match") + ", plain the opposite:\n" +
+            RuleYaml(&rules[i], i);
   }
   for (size_t f = 0; f < kFields.size() && !text.empty(); ++f) {
-    for (const PlainValue& value : event[f]) text += kFields[f] + " = " + (value.null ? "null" : Quoted(value.text)) + "\n";
+    for (const PlainValue& value : event[f])
+      text += kFields[f] + " = " + (value.null ? "null" : Quoted(value.text)) + "\n";
   }
   return text;
 }
@@ -394,7 +402,7 @@ TEST_CASE("rules: engine and plain evaluator agree on random rules and events") 
       REQUIRE(found == expected);
     }
   }
-  CHECK(matches > done / 20);      // the generator must not be blind
+  CHECK(matches > done / 20);  // the generator must not be blind
   CHECK(matches < done * 19 / 20);
 }
 

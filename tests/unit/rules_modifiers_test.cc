@@ -136,7 +136,9 @@ TEST_CASE("rules: neq") {
 }
 
 TEST_CASE("rules: fieldref") {
-  const auto event = [](Event& e) { e.Text("user.name", "Ann").Text("user.target.name", "ann").Text("message", "by ann."); };
+  const auto event = [](Event& e) {
+    e.Text("user.name", "Ann").Text("user.target.name", "ann").Text("message", "by ann.");
+  };
   CHECK(Selects("user.name|fieldref: user.target.name", event));
   CHECK_FALSE(Selects("user.name|fieldref|cased: user.target.name", event));
   CHECK_FALSE(Selects("user.name|fieldref: message", event));

@@ -96,7 +96,9 @@ TEST_CASE("rules: base64 and its shifted forms") {
 TEST_CASE("rules: utf16") {
   CHECK(*ToUtf16("ab", Utf16::kLittleEndian) == std::string("a\0b\0", 4));
   CHECK(*ToUtf16("ab", Utf16::kBigEndian) == std::string("\0a\0b", 4));
-  CHECK(*ToUtf16("a", Utf16::kWithMark) == std::string("\xFF\xFE" "a\0", 4));
+  CHECK(*ToUtf16("a", Utf16::kWithMark) == std::string("\xFF\xFE"
+                                                       "a\0",
+                                                       4));
   CHECK(*ToUtf16("\U0001F600", Utf16::kLittleEndian) == std::string("\x3D\xD8\x00\xDE", 4));
   CHECK_FALSE(ToUtf16("\xC3", Utf16::kLittleEndian).has_value());
   CHECK_FALSE(ToUtf16("\xFF", Utf16::kLittleEndian).has_value());

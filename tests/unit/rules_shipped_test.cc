@@ -56,8 +56,8 @@ TEST_CASE("shipped rules: load, and each says something") {
     CHECK(rule.triage.verdict.has_value());
     CHECK_FALSE(rule.triage.classification.empty());
     for (const std::string& tag : rule.triage.tags) tags.insert(tag);
-    const bool asks = std::find(rule.triage.tags.begin(), rule.triage.tags.end(), "remediation_required") !=
-                      rule.triage.tags.end();
+    const bool asks =
+        std::find(rule.triage.tags.begin(), rule.triage.tags.end(), "remediation_required") != rule.triage.tags.end();
     if (asks) CHECK_FALSE(rule.triage.request.empty());
     if (rule.triage.verdict == Verdict::kFalsePositive) {
       CHECK_FALSE(rule.triage.close_owner.empty());
@@ -70,7 +70,8 @@ TEST_CASE("shipped rules: load, and each says something") {
 TEST_CASE("shipped rules: attacks") {
   Shipped shipped;
   Event shadow(&shipped.catalog);
-  shadow.Text("rule.name", "Shadow copies deleted").Text("process.command_line", "vssadmin.exe Delete Shadows /all /quiet");
+  shadow.Text("rule.name", "Shadow copies deleted")
+      .Text("process.command_line", "vssadmin.exe Delete Shadows /all /quiet");
   CHECK(shipped.Titles(shadow) == Titles{"Backups and recovery destroyed"});
   shadow.Text("event.action", "process_blocked");
   CHECK(shipped.Titles(shadow).empty());

@@ -1,19 +1,11 @@
 // The shipped JSON Schemas against what report/ renders, and against documents that they must refuse.
 #include <doctest/doctest.h>
 
-#include <fstream>
-#include <iterator>
-#include <memory>
 #include <set>
-#include <sstream>
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validation_results.hpp>
-#include <valijson/validator.hpp>
 
 #include "pipeline/model/command.h"
 #include "tests/unit/report_cases.h"
+#include "tests/unit/schema_file.h"
 
 namespace triaged {
 namespace {
@@ -22,42 +14,9 @@ using test::CaseDice;
 using test::Context;
 using test::EscalatedEvent;
 using test::LargestCase;
+using test::PlainJson;
+using test::SchemaFile;
 using test::SocCase;
-using PlainJson = nlohmann::json;
-
-class SchemaFile {
- public:
-  explicit SchemaFile(const std::string& name) : schema_(std::make_unique<valijson::Schema>()) {
-    std::ifstream file(std::string(TRIAGED_SOURCE_DIR) + "/configs/schemas/" + name + ".json", std::ios::binary);
-    REQUIRE_MESSAGE(file, name);
-    text_.assign(std::istreambuf_iterator<char>(file), {});
-    json_ = PlainJson::parse(text_);
-    valijson::SchemaParser(valijson::SchemaParser::kDraft7)
-        .populateSchema(valijson::adapters::NlohmannJsonAdapter(json_), *schema_);
-  }
-
-  // Empty when valid, else what is wrong.
-  std::string Problems(const PlainJson& document) const {
-    valijson::Validator validator(valijson::Validator::kStrongTypes);
-    valijson::ValidationResults results;
-    if (validator.validate(*schema_, valijson::adapters::NlohmannJsonAdapter(document), &results)) return "";
-    std::ostringstream out;
-    valijson::ValidationResults::Error error;
-    while (results.popError(error)) {
-      for (const std::string& step : error.context) out << step;
-      out << ": " << error.description << "\n";
-    }
-    return "invalid:\n" + out.str();
-  }
-  std::string Problems(const std::string& text) const { return Problems(PlainJson::parse(text)); }
-  bool Accepts(const PlainJson& document) const { return Problems(document).empty(); }
-  const PlainJson& json() const { return json_; }
-
- private:
-  std::string text_;
-  PlainJson json_;
-  std::unique_ptr<valijson::Schema> schema_;
-};
 
 // `document` with `pointer` set (or erased, when `value` is discarded).
 PlainJson With(PlainJson document, const char* pointer, PlainJson value) {
@@ -146,9 +105,9 @@ TEST_CASE("schema: wrong events are refused") {
       {"/data/escalation/kind", "because"},
       {"/data/requested", "isolate"},
   };
-  for (const auto& [pointer, value] : wrong) {
-    INFO(pointer);
-    CHECK_FALSE(schema.Accepts(With(good, pointer, value)));
+  for (const auto& change : wrong) {
+    INFO(change.first);
+    CHECK_FALSE(schema.Accepts(With(good, change.first, change.second)));
   }
   CHECK_FALSE(schema.Accepts(Without(good, "/data", "handoff")));  // an escalation without its package
   CHECK_FALSE(schema.Accepts(Without(good, "/data", "escalation")));

@@ -111,6 +111,7 @@ TEST_CASE("what could surprise is refused where it stands") {
       {"a: {{ name }}\n", "error: a map's key must be text"},
       {"a: 1\n]\n", "f.yml:2:1: error:"},
       {"'a' 'b'\n", "f.yml:1:5: error:"},
+      {"--- 'a' 'b'\n", "f.yml:1:9: error: there is text behind the end"},
       {"a: [1, 2\n", "f.yml:1: error: the file ends inside"},
       {"a: 1\nb: \"open\n", "f.yml:2: error: the file ends inside"},
       {"a: 'open", "f.yml:1: error: the file ends inside"},
@@ -122,9 +123,9 @@ TEST_CASE("what could surprise is refused where it stands") {
       {"a: 1\nb: \xff\n", "f.yml:2:4: error: the file is not valid UTF-8"},
       {std::string("\xff\xfe" "a\0:\0", 6), "f.yml:1:1: error: the file is not valid UTF-8"},
   };
-  for (const auto& [text, expected] : refusals) {
-    const std::string problems = Problems(text);
-    CHECK_MESSAGE(Contains(problems, expected), text, " gave ", problems);
+  for (const auto& pair : refusals) {
+    const std::string problems = Problems(pair.first);
+    CHECK_MESSAGE(Contains(problems, pair.second), pair.first, " gave ", problems);
   }
   CHECK(Problems("'<<': 1\n").empty());
   CHECK(Problems("a: '*x'\nb: '&y'\n").empty());
@@ -133,7 +134,8 @@ TEST_CASE("what could surprise is refused where it stands") {
 TEST_CASE("all problems of a file are reported at once, with the line they are in") {
   const std::string problems = Problems("a: &x 1\na: 2\nc: !!int 3\n");
   CHECK(Contains(problems, "f.yml:1:4: error: anchors"));
-  CHECK(Contains(problems, "f.yml:2:1: error: the key 'a' is there twice\n  a: 2\n  ^\n  hint: the first one is in line 1\n"));
+  CHECK(Contains(problems,
+                 "f.yml:2:1: error: the key 'a' is there twice\n  a: 2\n  ^\n  hint: the first one is in line 1\n"));
   CHECK(Contains(problems, "f.yml:3:4: error: tags"));
 }
 
@@ -278,7 +280,8 @@ TEST_CASE("MapReader reports keys nobody asked for, with the nearest one") {
   f.reader.Finish();
   const std::string text = f.Render();
   CAPTURE(text);
-  CHECK(Contains(text, "f.yml:1:1: error: unknown key 'titel' in the test\n  titel: x\n  ^\n  hint: did you mean 'title'?"));
+  CHECK(Contains(text,
+                 "f.yml:1:1: error: unknown key 'titel' in the test\n  titel: x\n  ^\n  hint: did you mean 'title'?"));
   CHECK(Contains(text, "f.yml:3:1: error: unknown key 'zzzzzzzz'"));
   CHECK(Contains(text, "hint: further keys it may have: title"));
   CHECK(f.diagnostics.items().size() == 2);

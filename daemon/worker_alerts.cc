@@ -1,0 +1,154 @@
+#include "daemon/worker_alerts.h"
+
+#include <nlohmann/json.hpp>
+
+#include "pipeline/base/check.h"
+#include "pipeline/report/report.h"
+
+namespace triaged {
+namespace {
+
+constexpr size_t kMaxRefusedBytes = 64 * 1024;
+constexpr int kMetadataVersion = 1;
+
+}  // namespace
+
+std::string EncodeBalance(const Balance& balance) {
+  nlohmann::ordered_json json;
+  json["v"] = kMetadataVersion;
+  json["consumed"] = balance.consumed;
+  for (size_t i = 0; i < kAlertOutcomeCount; ++i) {
+    if (balance.outcomes[i] > 0) json[std::string(Name(static_cast<AlertOutcome>(i)))] = balance.outcomes[i];
+  }
+  return json.dump();
+}
+
+std::optional<Balance> DecodeBalance(std::string_view metadata) {
+  const auto json = nlohmann::json::parse(metadata, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return std::nullopt;
+  const auto number = [&](const std::string& name) -> uint64_t {
+    const auto at = json.find(name);
+    return at != json.end() && at->is_number_unsigned() ? at->get<uint64_t>() : 0;
+  };
+  if (number("v") != static_cast<uint64_t>(kMetadataVersion)) return std::nullopt;
+  Balance balance;
+  balance.consumed = number("consumed");
+  for (size_t i = 0; i < kAlertOutcomeCount; ++i) {
+    balance.outcomes[i] = number(std::string(Name(static_cast<AlertOutcome>(i))));
+  }
+  if (!balance.Adds()) return std::nullopt;
+  return balance;
+}
+
+AlertSources::AlertSources(ProcessorOptions options, std::shared_ptr<const Engine> engine)
+    : intake_(std::move(options), std::move(engine)) {}
+
+void AlertSources::SetEngine(std::shared_ptr<const Engine> engine) { intake_.SetEngine(std::move(engine)); }
+
+void AlertSources::Reset(const std::vector<TopicPartition>& assigned) {
+  sources_.clear();
+  refused_.clear();
+  facts_ = {};
+  records_ = 0;
+  for (const TopicPartition& source : assigned) sources_.emplace(source, Source{});
+}
+
+std::vector<TopicPartition> AlertSources::Unresolved() const {
+  std::vector<TopicPartition> unresolved;
+  for (const auto& [where, source] : sources_) {
+    if (!source.next) unresolved.push_back(where);
+  }
+  return unresolved;
+}
+
+void AlertSources::Resolve(const TopicPartition& source, int64_t next, const Balance& balance, bool first_sight) {
+  const auto at = sources_.find(source);
+  TRIAGED_CHECK(at != sources_.end() && next >= 0);
+  at->second.next = at->second.staged_next = next;
+  at->second.balance = balance;
+  at->second.first_sight = at->second.moved = first_sight;
+}
+
+std::vector<PartitionOffset> AlertSources::NextOffsets() const {
+  std::vector<PartitionOffset> offsets;
+  for (const auto& [where, source] : sources_) {
+    if (source.next) offsets.push_back({where, source.staged_next, {}});
+  }
+  return offsets;
+}
+
+bool AlertSources::Take(const InputRecord& input, std::vector<OutputRecord>* outputs) {
+  const TopicPartition where{std::string(input.topic), input.partition};
+  const auto at = sources_.find(where);
+  if (at == sources_.end() || !at->second.next || input.offset < at->second.staged_next) return false;
+  Source& source = at->second;
+  StepFacts facts;
+  if (const auto refused = refused_.find({where, input.offset}); refused != refused_.end()) {
+    OutputRecord letter = DeadLetterRecord(input, "too_large", refused->second, "intake");
+    if (letter.value && letter.value->size() > kMaxRefusedBytes) {
+      letter.headers.push_back({"triaged.error.cut", std::to_string(letter.value->size())});
+      letter.value->resize(kMaxRefusedBytes);
+    }
+    outputs->push_back(std::move(letter));
+    facts.dead_letters.push_back({"too_large", where.topic, refused->second, where.partition, input.offset});
+    ++facts.balance.consumed;
+    ++facts.balance.outcomes[static_cast<size_t>(AlertOutcome::kDeadLettered)];
+  } else {
+    intake_.Take(input, outputs, &facts);
+  }
+  TRIAGED_CHECK(facts.balance.consumed == 1 && facts.balance.Adds());
+  source.staged.Add(facts.balance);
+  source.staged_next = input.offset + 1;
+  source.moved = true;
+  ++records_;
+  facts_.balance.Add(facts.balance);
+  facts_.dead_letters.insert(facts_.dead_letters.end(), std::make_move_iterator(facts.dead_letters.begin()),
+                             std::make_move_iterator(facts.dead_letters.end()));
+  return true;
+}
+
+void AlertSources::Refuse(const TopicPartition& source, int64_t offset, const std::string& message) {
+  refused_[{source, offset}] = message;
+}
+
+std::vector<PartitionOffset> AlertSources::StagedOffsets() const {
+  std::vector<PartitionOffset> offsets;
+  for (const auto& [where, source] : sources_) {
+    if (!source.moved) continue;
+    Balance after = source.balance;
+    after.Add(source.staged);
+    offsets.push_back({where, source.staged_next, EncodeBalance(after)});
+  }
+  return offsets;
+}
+
+std::vector<std::pair<TopicPartition, Balance>> AlertSources::Commit() {
+  std::vector<std::pair<TopicPartition, Balance>> balances;
+  for (auto& [where, source] : sources_) {
+    if (!source.moved) continue;
+    source.next = source.staged_next;
+    source.balance.Add(source.staged);
+    source.staged = {};
+    source.moved = source.first_sight = false;
+    balances.emplace_back(where, source.balance);
+  }
+  std::erase_if(refused_, [&](const auto& refused) {
+    const auto at = sources_.find(refused.first.first);
+    return at == sources_.end() || !at->second.next || refused.first.second < *at->second.next;
+  });
+  facts_ = {};
+  records_ = 0;
+  return balances;
+}
+
+void AlertSources::Discard() {
+  for (auto& [where, source] : sources_) {
+    if (source.next) source.staged_next = *source.next;
+    source.staged = {};
+    source.moved = source.first_sight;
+  }
+  facts_ = {};
+  records_ = 0;
+}
+
+}  // namespace triaged

@@ -1,0 +1,217 @@
+// From Assigned to Running. The order is what makes it exact (KAFKA.md, Assign): nothing is consumed; the committed
+// group offsets are read until they are known; only then the changelog's high watermark is asked for; the store is
+// restored up to it; only then progress and group are compared and consumption begins. Everything goes in slices
+// between polls, so that the member stays in the group.
+#include <algorithm>
+
+#include "daemon/worker.h"
+#include "pipeline/base/check.h"
+
+namespace triaged {
+
+bool Worker::NeedsOffsets() const {
+  bool anyone = false;
+  Unknown(&anyone);
+  return anyone;
+}
+
+// Whose group offsets are to be read now. Alert partitions that the group has never heard of wait until the state
+// partitions have told whether this group ever ran (`anyone` counts them only once they may be resolved).
+std::vector<TopicPartition> Worker::Unknown(bool* anyone) const {
+  std::vector<TopicPartition> unknown = alerts_.Unresolved();
+  const Duration now = client_->Monotonic();
+  bool waiting = false;
+  *anyone = false;
+  for (const auto& [number, taking] : taking_) {
+    const Partition& partition = *partitions_.at(number);
+    if (partition.state() != PartitionState::kRunning) waiting = true;
+    if (partition.state() != PartitionState::kAssigned || taking.offsets_known || taking.retry_at > now) continue;
+    unknown.insert(unknown.end(), partition.sources().begin(), partition.sources().end());
+    *anyone = true;
+  }
+  if (!alerts_.Unresolved().empty() && (group_has_offsets_ || !waiting)) *anyone = true;
+  return unknown;
+}
+
+Status Worker::AdvanceAssignment() {
+  if (NeedsOffsets()) {
+    if (Status read = ReadOffsets(); !read || !client_) return read;
+  }
+  for (const auto& [number, partition] : partitions_) {
+    if (partition->state() != PartitionState::kAssigned || !taking_.at(number).offsets_known) continue;
+    if (Status begun = BeginRestore(*partition); !begun) return begun;
+  }
+  if (Status read = ReadSlices(); !read) return read;
+  return consume_changed_ ? Reassign() : Status();
+}
+
+Status Worker::ReadOffsets() {
+  bool anyone = false;
+  const std::vector<TopicPartition> unknown = Unknown(&anyone);
+  auto committed = client_->CommittedOffsets(unknown, options_.query_slice);
+  if (!committed) return {};  // unknown, which is not "none": asked again after the next poll
+  for (const auto& [where, offset] : *committed) group_has_offsets_ |= offset.offset.has_value();
+  for (auto& [number, taking] : taking_) {
+    const Partition& partition = *partitions_.at(number);
+    if (partition.state() != PartitionState::kAssigned || taking.offsets_known || taking.retry_at > Now()) continue;
+    const bool complete = std::all_of(partition.sources().begin(), partition.sources().end(),
+                                      [&](const TopicPartition& source) { return committed->contains(source); });
+    if (!complete) continue;
+    taking.group = {};
+    for (const TopicPartition& source : partition.sources()) {
+      taking.group.committed[source] = committed->at(source);
+    }
+    taking.offsets_known = true;
+  }
+  return ResolveAlerts(*committed);
+}
+
+Status Worker::ResolveAlerts(const std::map<TopicPartition, BrokerClient::Committed>& committed) {
+  std::vector<Partition*> progressed;
+  bool waiting = false;
+  for (const auto& [number, partition] : partitions_) {
+    if (partition->state() != PartitionState::kRunning) {
+      waiting = true;
+    } else if (partition->store()->progress().steps > 0) {
+      progressed.push_back(partition.get());
+    }
+  }
+  for (const TopicPartition& source : alerts_.Unresolved()) {
+    const auto at = committed.find(source);
+    if (at == committed.end()) continue;
+    if (!at->second.offset && !group_has_offsets_) {
+      // Not one offset in the whole group: either it never ran, or its offsets expired. The progress records tell.
+      if (waiting) continue;
+      if (Status fresh = CheckExpired(progressed); !fresh) return fresh;
+    }
+    auto marks = client_->QueryWatermarks(source, options_.query_slice);
+    if (!marks) continue;  // asked again
+    const auto balance = DecodeBalance(at->second.metadata);
+    if (at->second.offset && !balance) {
+      Report(Trouble::kWarning, -1, SourceKey(source.topic, source.partition) +
+                                        ": its group offset carries no balance of ours; stage one counts from zero");
+    }
+    int64_t next = at->second.offset.value_or(marks->low);
+    if (next < marks->low) {
+      Report(Trouble::kWarning, -1, SourceKey(source.topic, source.partition) + ": retention removed records " +
+                                        std::to_string(next) + " to " + std::to_string(marks->low - 1) +
+                                        " before they were taken; raise the topic's retention or add workers");
+      next = marks->low;
+    }
+    alerts_.Resolve(source, next, balance.value_or(Balance{}), !at->second.offset);
+    consume_changed_ = true;
+  }
+  return {};
+}
+
+Status Worker::CheckExpired(const std::vector<Partition*>& progressed) {
+  if (progressed.empty()) return {};
+  const std::string what = "group " + options_.application_id + " has progress in " + topics_.state +
+                           " but not one committed offset: they expired (offsets.retention.minutes) or were deleted, "
+                           "and where the alert topics were read to is not known";
+  if (!options_.accept_data_loss) {
+    return Stop(-1, {ErrorClass::kInvariant, what + "; set the group's offsets with kafka-consumer-groups, or start once "
+                                                    "with --accept-data-loss to read them from the beginning"});
+  }
+  Report(Trouble::kWarning, -1, what + "; read from the beginning, as configured");
+  return {};
+}
+
+void Worker::RetryLater(Partition& partition, const Error& error) {
+  Report(Trouble::kRetry, partition.number(), error.message);
+  if (client_ && partition.state() == PartitionState::kRestoring) client_->CloseChangelog(partition.number());
+  if (partition.state() == PartitionState::kRunning) consume_changed_ = true;
+  SetState(partition, PartitionState::kClosed);
+  partition.CloseStore();
+  SetState(partition, PartitionState::kAssigned);
+  more_due_.erase(partition.number());
+  Taking& taking = taking_[partition.number()];
+  taking.backoff = std::clamp(taking.backoff * 2, options_.retry_min, options_.retry_max);
+  taking.retry_at = Now() + taking.backoff;
+  taking.offsets_known = false;
+}
+
+Status Worker::BeginRestore(Partition& partition) {
+  Taking& taking = taking_.at(partition.number());
+  // After the group offsets: whatever they count as done is below this end.
+  auto state = client_->QueryWatermarks({topics_.state, partition.number()}, options_.query_slice);
+  if (!state) return {};  // asked again
+  for (const TopicPartition& source : partition.sources()) {
+    auto marks = client_->QueryWatermarks(source, options_.query_slice);
+    if (!marks) return {};
+    taking.group.watermarks[source] = *marks;
+  }
+  auto range = partition.BeginRestore(*state, client_->BrokerTime());
+  if (!range) {
+    RetryLater(partition, range.error());
+    return {};
+  }
+  if (!range->note.empty()) Report(Trouble::kStoreMoved, partition.number(), range->note);
+  if (Status opened = client_->OpenChangelog(partition.number(), range->from, range->end); !opened) {
+    RetryLater(partition, opened.error());
+    return {};
+  }
+  taking.range = *range;
+  SetState(partition, PartitionState::kRestoring);
+  return {};
+}
+
+Status Worker::ReadSlices() {
+  std::vector<Partition*> restoring;
+  bool running = false;
+  for (const auto& [number, partition] : partitions_) {
+    if (partition->state() == PartitionState::kRestoring) restoring.push_back(partition.get());
+    running |= partition->state() == PartitionState::kRunning;
+  }
+  if (restoring.empty()) return {};
+  // Those that run already should not wait for those that restore.
+  const Duration slice = running ? options_.restore_slice / 4 : options_.restore_slice;
+  const Duration bound = std::max<Duration>(slice / static_cast<int64_t>(restoring.size()), Duration{1});
+  for (Partition* partition : restoring) {
+    if (Status read = RestoreSlice(*partition, bound); !read) return read;
+  }
+  return {};
+}
+
+Status Worker::RestoreSlice(Partition& partition, Duration bound) {
+  auto slice = client_->ReadChangelog(partition.number(), options_.restore_records, bound);
+  if (!slice) {
+    RetryLater(partition, slice.error());
+    return {};
+  }
+  const bool at_end = slice->at_end;
+  const int64_t next = slice->next_offset;
+  auto foreign = partition.Restore(std::move(*slice));
+  if (!foreign) {
+    RetryLater(partition, foreign.error());
+    return {};
+  }
+  if (*foreign) {
+    Report(Trouble::kStoreMoved, partition.number(),
+           "the store was made from another changelog (its lineage differs): wiped, restored from the beginning");
+    RetryLater(partition, EnvironmentError("restore partition " + std::to_string(partition.number()) + " anew"));
+    return {};
+  }
+  parts_.observer->OnRestoreProgress(partition.number(), next, taking_.at(partition.number()).range.end);
+  return at_end ? FinishRestore(partition) : Status();
+}
+
+Status Worker::FinishRestore(Partition& partition) {
+  client_->CloseChangelog(partition.number());
+  Taking& taking = taking_.at(partition.number());
+  std::vector<std::string> warnings;
+  Status finished = partition.FinishRestore(taking.group, engine_, parts_.new_lineage(), &warnings);
+  for (const std::string& warning : warnings) Report(Trouble::kWarning, partition.number(), warning);
+  if (!finished) {
+    if (finished.error().kind == ErrorClass::kInvariant) return Stop(partition.number(), finished.error());
+    RetryLater(partition, finished.error());
+    return {};
+  }
+  taking.backoff = options_.retry_min;
+  SetState(partition, PartitionState::kRunning);
+  parts_.observer->OnBalance(partition.number(), partition.store()->progress().balance);
+  consume_changed_ = true;
+  return {};
+}
+
+}  // namespace triaged

@@ -1,0 +1,72 @@
+// WorkerObserver: all that a worker tells the shell, which makes metrics, logs and health of it. The worker itself
+// neither logs nor counts.
+//
+// Every call comes on the worker's own thread, between or inside its turns; several workers may share one observer, so
+// implementations are thread-safe, quick, and never call back into the worker. The default of each call does nothing.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "daemon/broker_client.h"
+#include "pipeline/base/time.h"
+#include "pipeline/processor/processor.h"
+#include "storage/partition_store.h"
+
+namespace triaged {
+
+// The life of a state partition in a worker; partition.h has the diagram and the table of legal transitions.
+enum class PartitionState : uint8_t { kAssigned, kRestoring, kRunning, kClosed, kLost };
+std::string_view Name(PartitionState state);
+
+// One partition's part of a committed transaction.
+struct StepReport {
+  int32_t partition = -1;      // state partition; -1: stage one
+  size_t records = 0;          // inputs taken
+  size_t outputs = 0;          // records written, the changelog's among them
+  uint64_t output_bytes = 0;
+  StepFacts facts;
+  Duration decide{0};          // monotonic: deciding and encoding
+  Duration commit{0};          // of the whole transaction this step was part of: begin to commit
+  Timestamp broker_time{};
+};
+
+enum class Trouble : uint8_t {
+  kWarning,     // went on; a person should know
+  kRetry,       // the environment failed; aborted or closed, and tried again
+  kLostClient,  // the Kafka client was given up; all partitions are Lost and taken anew
+  kStoreMoved,  // a damaged or foreign store was set aside and is restored from the changelog
+  kStop,        // the daemon must stop (RunOnce returns the same error)
+};
+std::string_view Name(Trouble trouble);
+
+class WorkerObserver {
+ public:
+  virtual ~WorkerObserver() = default;
+
+  // Once a turn, also while nothing happens: the sign of life for the watchdog.
+  virtual void OnTurn(int /*worker*/) {}
+  // The client joined (true) or was given up (false). Joined without partitions is healthy.
+  virtual void OnConnected(int /*worker*/, bool /*connected*/) {}
+  virtual void OnPartitionState(int /*worker*/, int32_t /*partition*/, PartitionState /*state*/) {}
+  virtual void OnRestoreProgress(int32_t /*partition*/, int64_t /*position*/, int64_t /*end*/) {}
+
+  // After the commit, never before.
+  virtual void OnStep(int /*worker*/, const StepReport& /*report*/) {}
+  // The whole balance of a state partition, from its progress record.
+  virtual void OnBalance(int32_t /*partition*/, const Balance& /*balance*/) {}
+  // The whole balance of one alert partition in stage one, as committed with its group offset.
+  virtual void OnAlertBalance(const TopicPartition& /*source*/, const Balance& /*balance*/) {}
+
+  // A running partition's logical clock beside broker time: broker_time - clock is how far it is behind.
+  virtual void OnClock(int32_t /*partition*/, Timestamp /*clock*/, Timestamp /*broker_time*/, bool /*caught_up*/) {}
+  virtual void OnStoreStats(int32_t /*partition*/, const StoreStats& /*stats*/) {}
+  virtual void OnTransaction(int /*worker*/, CommitOutcome /*outcome*/, Duration /*took*/) {}
+
+  // `partition` -1: the worker as a whole.
+  virtual void OnTrouble(int /*worker*/, int32_t /*partition*/, Trouble /*kind*/, const std::string& /*message*/) {}
+};
+
+}  // namespace triaged

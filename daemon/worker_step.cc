@@ -1,0 +1,298 @@
+// Steps and transactions: what was polled becomes one Kafka transaction, and only after its commit a store write.
+#include <algorithm>
+
+#include "daemon/worker.h"
+#include "pipeline/base/check.h"
+#include "pipeline/base/time.h"
+
+namespace triaged {
+namespace {
+
+// Transactions of one turn when deadlines do not fit into one step; then what is left is polled again.
+constexpr int kMaxRounds = 1000;
+constexpr Duration kMaxTurn = std::chrono::seconds(5);
+// The same failure this often in a row is not the environment's.
+constexpr int kSameFailures = 2;
+constexpr int kHopelessFailures = 5;
+
+uint64_t SizeOf(const OutputRecord& record) {
+  return (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
+}
+
+}  // namespace
+
+// Stage one takes its records here; those of state partitions are set aside for StepPartition. Records of a partition
+// that does not run, or below its next offset, were polled before a rewind or rebalance: dropped.
+void Worker::Distribute(const std::vector<InputRecord>& records, Turn* turn) {
+  pending_.clear();
+  const Duration begun = Now();
+  for (const InputRecord& record : records) {
+    if (record.input_class == InputClass::kAlert && !direct()) {
+      const size_t before = turn->outputs.size();
+      if (!alerts_.Take(record, &turn->outputs)) continue;
+      if (turn->outputs.size() == before) continue;
+      turn->origins.push_back({before, -1, {std::string(record.topic), record.partition}, record.offset, true});
+      continue;
+    }
+    const auto at = partitions_.find(record.partition);
+    if (at == partitions_.end() || at->second->state() != PartitionState::kRunning) continue;
+    if (record.offset < at->second->NextOffset(record.topic)) continue;
+    pending_[record.partition].records.push_back(record);
+  }
+  for (auto& [number, pending] : pending_) SortInputs(&pending.records);
+  turn->stage_one_took = Now() - begun;
+}
+
+bool Worker::WantsStep(const Partition& partition, const Pending& pending) const {
+  if (!pending.rest().empty()) return true;
+  if (!CaughtUp(partition)) return false;  // the clock follows the records until then
+  const auto due = partition.NextDeadline();
+  const auto broker_time = client_->BrokerTime();
+  return due && broker_time && *due <= std::max(*broker_time, partition.clock());
+}
+
+void Worker::NoteFault(int32_t number, const std::string& message, const std::optional<InputPlace>& suspect) {
+  Fault& fault = faults_[number];
+  if (fault.message != message) fault = {message, 0, std::nullopt, 0};
+  ++fault.count;
+  if (!suspect) return;
+  fault.alone = fault.suspect == suspect ? fault.alone + 1 : 1;
+  fault.suspect = suspect;
+}
+
+// Adds the partition's step to the turn. A step that fails leaves the turn as it was.
+Status Worker::StepPartition(Partition& partition, Pending* pending, Turn* turn) {
+  const int32_t number = partition.number();
+  std::span<const InputRecord> inputs = pending->rest();
+  const auto fault = faults_.find(number);
+  const bool isolated = fault != faults_.end() && fault->second.count >= kSameFailures && !inputs.empty();
+  if (isolated) inputs = inputs.first(1);
+  std::optional<InputPlace> alone;
+  if (inputs.size() == 1) {
+    alone = InputPlace{{std::string(inputs.front().topic), inputs.front().partition}, inputs.front().offset};
+  }
+  const StepTime time{*client_->BrokerTime(), CaughtUp(partition)};
+  const Duration begun = Now();
+  const bool refuse = isolated && fault->second.suspect == alone && fault->second.alone >= kSameFailures;
+  Result<PartitionStep> step = refuse ? partition.Refuse(inputs.front(), "repeated_failure", fault->second.message)
+                                      : partition.Step(inputs, time);
+  if (refuse) faults_.erase(fault);
+  if (!step) {
+    partition.Discard();
+    if (step.error().kind == ErrorClass::kInvariant) return Stop(number, step.error());
+    if (step.error().kind == ErrorClass::kBadInput) {
+      NoteFault(number, step.error().message, alone);
+      Report(Trouble::kRetry, number, step.error().message);
+      if (faults_[number].count < kHopelessFailures || !inputs.empty()) return {};
+      return Stop(number, {ErrorClass::kInvariant, "a step without input fails again and again: " + step.error().message});
+    }
+    RetryLater(partition, step.error());
+    return {};
+  }
+  pending->taken += step->result.taken;
+  if (step->result.more_due) {
+    more_due_.insert(number);
+  } else {
+    more_due_.erase(number);
+  }
+  if (!step->touched) return {};
+
+  Turn::Part part;
+  part.partition = &partition;
+  part.report.partition = number;
+  part.report.records = step->result.taken;
+  part.report.outputs = step->result.outputs.size() + step->state.size();
+  part.report.facts = std::move(step->result.facts);
+  part.report.broker_time = time.broker_time;
+  part.report.decide = Now() - begun;
+  turn->origins.push_back({turn->outputs.size(), number, {}, 0, false});
+  if (alone) {
+    turn->origins.back().source = alone->first;
+    turn->origins.back().offset = alone->second;
+    turn->origins.back().one_input = true;
+  }
+  for (OutputRecord& output : step->result.outputs) {
+    part.report.output_bytes += SizeOf(output);
+    turn->outputs.push_back(std::move(output));
+  }
+  for (StateRecord& record : step->state) {
+    OutputRecord output;
+    output.topic = OutputTopic::kState;
+    output.partition = number;
+    output.key = std::move(record.key);
+    output.value = std::move(record.value);
+    part.report.output_bytes += SizeOf(output);
+    turn->outputs.push_back(std::move(output));
+  }
+  turn->parts.push_back(std::move(part));
+  return {};
+}
+
+Status Worker::StepRecords(const std::vector<InputRecord>& records) {
+  if (!client_->BrokerTime()) return records.empty() ? Status() : DropStep();
+  const Duration begun = Now();
+  Turn turn;
+  Distribute(records, &turn);
+  turn.alerts = !alerts_.StagedOffsets().empty();
+  for (int round = 0;; ++round) {
+    bool left = false;
+    size_t taken = 0;
+    for (const auto& [number, partition] : partitions_) {
+      if (partition->state() != PartitionState::kRunning) continue;
+      Pending& pending = pending_[number];
+      if (!WantsStep(*partition, pending)) continue;
+      const size_t before = pending.taken;
+      if (Status stepped = StepPartition(*partition, &pending, &turn); !stepped) return stepped;
+      if (partition->state() != PartitionState::kRunning) continue;  // closed: its inputs come again
+      taken += pending.taken - before;
+      left |= !pending.rest().empty();
+    }
+    const bool idle = turn.empty();
+    if (!idle) {
+      const auto ended = Transact(turn);
+      if (!ended) return ended.error();
+      if (*ended == Ending::kDropped) return {};
+    }
+    if (!left) break;
+    // Nothing moves (a step that fails), or it takes long: back to the group, and poll what is left again.
+    if ((idle && taken == 0) || round >= kMaxRounds || Now() - begun > kMaxTurn) return Reassign();
+    turn = Turn{};
+  }
+  // Everything went through: whatever failed before does not fail any more.
+  for (const auto& [number, pending] : pending_) {
+    if (!pending.records.empty() && partitions_.at(number)->state() == PartitionState::kRunning) faults_.erase(number);
+  }
+  return {};
+}
+
+Status Worker::Tick() {
+  Turn turn;
+  turn.tick = true;
+  OutputRecord tick;
+  tick.topic = OutputTopic::kSteps;
+  tick.key = options_.instance + "/" + std::to_string(options_.number);
+  tick.value = R"({"tick":")" + *tick.key + R"("})";
+  turn.outputs.push_back(std::move(tick));
+  const auto ended = Transact(turn);
+  return ended ? Status() : Status(ended.error());
+}
+
+// ---- the transaction ------------------------------------------------------------------------------------------
+
+Result<Worker::Ending> Worker::Transact(Turn& turn) {
+  const auto dropped = [](Status status) -> Result<Ending> {
+    if (!status) return status.error();
+    return Ending::kDropped;
+  };
+  const Duration begun = Now();
+  if (Status begin = client_->Begin(); !begin) return dropped(LoseClient(begin.error().message, false));
+  in_transaction_ = true;
+  for (size_t i = 0; i < turn.outputs.size(); ++i) {
+    if (Status produced = client_->Produce(turn.outputs[i]); !produced) {
+      if (produced.error().kind == ErrorClass::kBadInput) Blame(turn, i, produced.error());
+      return dropped(AbortAndRewind(turn, produced.error().message));
+    }
+  }
+  if (Status sent = SendOffsets(turn); !sent) return dropped(AbortAndRewind(turn, sent.error().message));
+  const CommitOutcome outcome = client_->Commit(options_.commit_timeout);
+  const Duration took = Now() - begun;
+  parts_.observer->OnTransaction(options_.number, outcome, took);
+  switch (outcome) {
+    case CommitOutcome::kAborted: return dropped(AbortAndRewind(turn, "the transaction cannot commit"));
+    case CommitOutcome::kUnknown:
+      return dropped(LoseClient("whether a transaction committed stayed unknown for " +
+                                    FormatDuration(options_.commit_timeout) + "; the changelog will tell", false));
+    case CommitOutcome::kCommitted: break;
+  }
+  in_transaction_ = false;
+  last_commit_ = Now();
+  failing_since_.reset();
+  CommitStores(turn, took);
+  return Ending::kCommitted;
+}
+
+// For every state partition the step touched, both its intake and its commands offsets, also when only a deadline
+// fired: the group generation that comes with them is what fences a former owner off this partition.
+Status Worker::SendOffsets(const Turn& turn) {
+  std::vector<PartitionOffset> offsets;
+  for (const Turn::Part& part : turn.parts) {
+    for (PartitionOffset& next : part.partition->NextOffsets()) offsets.push_back(std::move(next));
+  }
+  if (turn.alerts) {
+    for (PartitionOffset& next : alerts_.StagedOffsets()) offsets.push_back(std::move(next));
+  }
+  if (offsets.empty()) return {};
+  for (const PartitionOffset& offset : offsets) TRIAGED_CHECK(offset.offset >= 0);
+  return client_->SendOffsets(offsets);
+}
+
+void Worker::CommitStores(Turn& turn, Duration took) {
+  const auto& reached = client_->LastStateOffsets();
+  for (Turn::Part& part : turn.parts) {
+    Partition& partition = *part.partition;
+    const auto at = reached.find(partition.number());
+    const std::optional<int64_t> position = at != reached.end() ? std::optional(at->second) : std::nullopt;
+    const Status written = partition.Commit(position);
+    part.report.commit = took;
+    parts_.observer->OnStep(options_.number, part.report);
+    parts_.observer->OnBalance(partition.number(), partition.store()->progress().balance);
+    // Kafka has it, the store has not: the partition is closed, and the changelog brings it back.
+    if (!written) RetryLater(partition, written.error());
+  }
+  if (!turn.alerts) return;
+  StepReport report;
+  report.records = alerts_.staged_records();
+  report.outputs = report.records;
+  report.facts = alerts_.staged_facts();
+  report.decide = turn.stage_one_took;
+  report.commit = took;
+  report.broker_time = client_->BrokerTime().value_or(Timestamp{});
+  for (const auto& [source, balance] : alerts_.Commit()) parts_.observer->OnAlertBalance(source, balance);
+  parts_.observer->OnStep(options_.number, report);
+}
+
+// Staged work is dropped, and inputs are taken again, only after the abort succeeded: until then the transaction may
+// still commit.
+Status Worker::AbortAndRewind(const Turn& turn, const std::string& why) {
+  if (Status aborted = client_->Abort(options_.abort_timeout); !aborted) {
+    return LoseClient(why + "; and it could not be aborted: " + aborted.error().message, false);
+  }
+  in_transaction_ = false;
+  if (!failing_since_) failing_since_ = Now();
+  if (Now() - *failing_since_ > options_.stall_timeout) {
+    return LoseClient("no transaction committed for " + FormatDuration(options_.stall_timeout) + ": " + why, false);
+  }
+  Report(Trouble::kRetry, -1, why + "; aborted, tried again");
+  if (turn.tick) return {};
+  parts_.pause(options_.retry_min);
+  return DropStep();
+}
+
+Status Worker::DropStep() {
+  alerts_.Discard();
+  pending_.clear();
+  for (const auto& [number, partition] : partitions_) {
+    if (partition->state() == PartitionState::kRunning) partition->Discard();
+  }
+  return Reassign();
+}
+
+// Kafka refused a record for what it is (its size): find out which input made it.
+void Worker::Blame(const Turn& turn, size_t output, const Error& error) {
+  const auto after = std::upper_bound(turn.origins.begin(), turn.origins.end(), output,
+                                      [](size_t at, const Turn::Origin& origin) { return at < origin.begin; });
+  if (after == turn.origins.begin()) return;
+  const Turn::Origin& origin = *std::prev(after);
+  const InputPlace place{origin.source, origin.offset};
+  if (origin.partition >= 0) {
+    NoteFault(origin.partition, error.message, origin.one_input ? std::optional(place) : std::nullopt);
+    return;
+  }
+  // Stage one's outputs come of one record each: no need to isolate it.
+  Fault& fault = alert_faults_[place];
+  if (++fault.count < kSameFailures) return;
+  alerts_.Refuse(origin.source, origin.offset, error.message);
+  alert_faults_.erase(place);
+}
+
+}  // namespace triaged

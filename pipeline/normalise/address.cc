@@ -1,0 +1,64 @@
+#include "pipeline/normalise/address.h"
+
+#include <arpa/inet.h>
+
+#include <cstring>
+
+namespace triaged {
+namespace {
+
+bool IsNumber(std::string_view text, unsigned max) {
+  if (text.empty() || text.size() > 5 || (text.size() > 1 && text.front() == '0')) return false;
+  unsigned value = 0;
+  for (char ch : text) {
+    if (ch < '0' || ch > '9') return false;
+    value = value * 10 + static_cast<unsigned>(ch - '0');
+  }
+  return value <= max;
+}
+
+bool IsIpv4(std::string_view text) {
+  if (text.size() > 15) return false;
+  for (int part = 0; part < 4; ++part) {
+    const size_t dot = text.find('.');
+    if ((dot == std::string_view::npos) != (part == 3)) return false;
+    if (!IsNumber(text.substr(0, dot), 255)) return false;
+    text.remove_prefix(dot == std::string_view::npos ? text.size() : dot + 1);
+  }
+  return true;
+}
+
+bool IsIpv6(std::string_view text) {
+  char copy[INET6_ADDRSTRLEN] = {};
+  if (text.size() < 2 || text.size() >= sizeof copy || text.find(':') == std::string_view::npos) return false;
+  std::memcpy(copy, text.data(), text.size());
+  in6_addr address;
+  return inet_pton(AF_INET6, copy, &address) == 1;
+}
+
+}  // namespace
+
+std::optional<Address> ParseAddress(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  if (IsIpv4(text)) return Address{text, {}};
+  if (text.starts_with('[')) {
+    const size_t end = text.find(']');
+    if (end == std::string_view::npos || !IsIpv6(text.substr(1, end - 1))) return std::nullopt;
+    const std::string_view rest = text.substr(end + 1);
+    if (rest.empty()) return Address{text.substr(1, end - 1), {}};
+    if (rest.front() != ':' || !IsNumber(rest.substr(1), 65535)) return std::nullopt;
+    return Address{text.substr(1, end - 1), rest.substr(1)};
+  }
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  if (IsIpv4(text.substr(0, colon)) && IsNumber(text.substr(colon + 1), 65535)) {
+    return Address{text.substr(0, colon), text.substr(colon + 1)};
+  }
+  if (!IsIpv6(text)) return std::nullopt;
+  const std::string_view mapped = text.substr(colon + 1);
+  const bool is_mapped = IsIpv4(mapped) && (text.starts_with("::ffff:") || text.starts_with("::FFFF:"));
+  return Address{is_mapped ? mapped : text, {}};
+}
+
+}  // namespace triaged

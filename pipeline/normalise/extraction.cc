@@ -1,0 +1,172 @@
+#include "pipeline/normalise/extraction.h"
+
+#include <charconv>
+#include <cstring>
+#include <type_traits>
+
+#include "pipeline/base/utf8.h"
+
+namespace triaged {
+namespace {
+
+using simdjson::dom::element_type;
+
+constexpr size_t kBlockBytes = 64 * 1024;
+
+NormaliseFailure Failure(NormaliseError reason, std::string message) { return {reason, std::move(message)}; }
+
+NormaliseFailure FromParser(simdjson::error_code code, int max_depth) {
+  switch (code) {
+    case simdjson::DEPTH_ERROR:
+      return Failure(NormaliseError::kTooDeep, "nested deeper than " + std::to_string(max_depth) + " levels");
+    case simdjson::UTF8_ERROR: return Failure(NormaliseError::kInvalidUtf8, "not valid UTF-8");
+    case simdjson::EMPTY: return Failure(NormaliseError::kEmpty, "nothing but white space");
+    default: return Failure(NormaliseError::kInvalidJson, simdjson::error_message(code));
+  }
+}
+
+}  // namespace
+
+bool IsNullWord(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  if (text.size() > 6) return false;
+  constexpr std::string_view kWords[] = {"", "-", "--", "None", "none", "N/A", "n/a", "<NA>", "null", "NULL", "(null)", "<nil>"};
+  for (std::string_view word : kWords) {
+    if (text == word) return true;
+  }
+  return false;
+}
+
+Extraction::Extraction(const PathTrie& trie, NormaliseLimits limits) : trie_(trie), limits_(limits) {
+  static_assert(std::is_standard_layout_v<Hit>, "Next() relies on the first member's address");
+  states_.resize(trie.size());
+  blocks_.push_back(std::make_unique<char[]>(kBlockBytes));
+}
+
+std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
+  hits_.clear();
+  block_ = used_ = 0;
+  if (++epoch_ == 0) {
+    states_.assign(states_.size(), NodeState{});
+    epoch_ = 1;
+  }
+  if (record.empty()) return Failure(NormaliseError::kEmpty, "the record has no value");
+  if (record.size() > limits_.max_bytes) {
+    return Failure(NormaliseError::kTooLarge, std::to_string(record.size()) + " bytes, the limit (limits.alert_bytes) is " +
+                                                  std::to_string(limits_.max_bytes));
+  }
+  if (record.starts_with("\xef\xbb\xbf")) record.remove_prefix(3);
+  const size_t first = record.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return Failure(NormaliseError::kEmpty, "nothing but white space");
+  // Copied into a buffer of our own with the padding the parser reads beyond the end, zeroed (simdjson #1834).
+  if (buffer_size_ < record.size() + simdjson::SIMDJSON_PADDING) {
+    buffer_size_ = record.size() * 2 + simdjson::SIMDJSON_PADDING;
+    buffer_ = std::make_unique<char[]>(buffer_size_);
+  }
+  std::memcpy(buffer_.get(), record.data(), record.size());
+  std::memset(buffer_.get() + record.size(), 0, simdjson::SIMDJSON_PADDING);
+  if (parser_.capacity() < record.size() || parser_.max_depth() != static_cast<size_t>(limits_.max_depth) + 1) {
+    const size_t capacity = std::max(record.size() * 2, size_t{4096});
+    if (const auto error = parser_.allocate(capacity, static_cast<size_t>(limits_.max_depth) + 1)) {
+      return FromParser(error, limits_.max_depth);
+    }
+  }
+  simdjson::dom::element root;
+  const auto error = parser_.parse(buffer_.get(), record.size(), /*realloc_if_needed=*/false).get(root);
+  if (error) return FromParser(error, limits_.max_depth);
+  simdjson::dom::object object;
+  if (root.get(object)) return Failure(NormaliseError::kNotAnObject, "valid JSON, but not an object");
+  WalkObject(object, PathTrie::kRoot);
+  return std::nullopt;
+}
+
+Extraction::NodeState& Extraction::Touch(PathTrie::Node node) {
+  NodeState& state = states_[node];
+  if (state.epoch != epoch_) state = {epoch_, -1, -1};
+  return state;
+}
+
+void Extraction::WalkObject(simdjson::dom::object object, PathTrie::Node node) {
+  for (const auto field : object) {
+    const PathTrie::Node child = trie_.Descend(node, field.key);
+    if (child != PathTrie::kNone) WalkValue(field.value, child);
+  }
+}
+
+std::string_view Extraction::Keep(std::string_view text) {
+  if (text.size() > kBlockBytes) text = CutAtCodePoint(text, kBlockBytes);
+  if (used_ + text.size() > kBlockBytes) {
+    if (++block_ == blocks_.size()) blocks_.push_back(std::make_unique<char[]>(kBlockBytes));
+    used_ = 0;
+  }
+  char* at = blocks_[block_].get() + used_;
+  std::memcpy(at, text.data(), text.size());
+  used_ += text.size();
+  return {at, text.size()};
+}
+
+void Extraction::AddHit(PathTrie::Node node, const Value& value) {
+  NodeState& state = Touch(node);
+  const auto index = static_cast<int32_t>(hits_.size());
+  hits_.push_back({value, -1});
+  if (state.first < 0) {
+    state.first = index;
+  } else {
+    hits_[static_cast<size_t>(state.last)].next = index;
+  }
+  state.last = index;
+}
+
+void Extraction::WalkValue(simdjson::dom::element element, PathTrie::Node node) {
+  Value value;
+  value.path = trie_.Path(node);
+  char digits[32];
+  const auto keep_digits = [&](std::to_chars_result end) {
+    value.text = Keep({digits, static_cast<size_t>(end.ptr - digits)});
+  };
+  switch (element.type()) {
+    case element_type::OBJECT: {
+      Touch(node);
+      const simdjson::dom::object object = element.get_object().value_unsafe();
+      return WalkObject(object, node);
+    }
+    case element_type::ARRAY: {
+      Touch(node);
+      const simdjson::dom::array array = element.get_array().value_unsafe();
+      for (const auto item : array) WalkValue(item, node);
+      return;
+    }
+    case element_type::STRING:
+      value.text = element.get_string().value_unsafe();
+      if (IsNullWord(value.text)) {
+        Touch(node);
+        return;
+      }
+      break;
+    case element_type::INT64:
+      value.kind = ValueKind::kInteger;
+      value.integer = element.get_int64().value_unsafe();
+      keep_digits(std::to_chars(digits, digits + sizeof digits, value.integer));
+      break;
+    case element_type::UINT64:
+      value.kind = ValueKind::kUnsigned;
+      value.unsigned_integer = element.get_uint64().value_unsafe();
+      keep_digits(std::to_chars(digits, digits + sizeof digits, value.unsigned_integer));
+      break;
+    case element_type::DOUBLE:
+      value.kind = ValueKind::kDouble;
+      value.real = element.get_double().value_unsafe();
+      keep_digits(std::to_chars(digits, digits + sizeof digits, value.real));
+      break;
+    case element_type::BOOL:
+      value.kind = ValueKind::kBool;
+      value.boolean = element.get_bool().value_unsafe();
+      value.text = value.boolean ? "true" : "false";
+      break;
+    case element_type::NULL_VALUE: return;
+  }
+  AddHit(node, value);
+}
+
+}  // namespace triaged

@@ -1,0 +1,240 @@
+#include "pipeline/normalise/time_shapes.h"
+
+#include <charconv>
+#include <cmath>
+
+namespace triaged {
+namespace {
+
+namespace chrono = std::chrono;
+
+// A text read from the left; every Take… moves on only when it succeeds.
+class Reader {
+ public:
+  explicit Reader(std::string_view text) : text_(text) {}
+
+  // A number of `min` to `max` digits; -1 when there is none.
+  int Number(size_t min, size_t max) {
+    size_t digits = 0;
+    int value = 0;
+    while (digits < max && digits < text_.size() && text_[digits] >= '0' && text_[digits] <= '9') {
+      value = value * 10 + (text_[digits++] - '0');
+    }
+    if (digits < min) return -1;
+    text_.remove_prefix(digits);
+    return value;
+  }
+  bool Char(char ch) {
+    if (text_.empty() || text_.front() != ch) return false;
+    text_.remove_prefix(1);
+    return true;
+  }
+  bool OneOf(std::string_view chars) {
+    if (text_.empty() || chars.find(text_.front()) == std::string_view::npos) return false;
+    text_.remove_prefix(1);
+    return true;
+  }
+  void Spaces() {
+    while (Char(' ')) {
+    }
+  }
+  // "Jan" … "Dec", also in full and in any case: 1 … 12, or 0.
+  unsigned Month() {
+    constexpr std::string_view kMonths = "janfebmaraprmayjunjulaugsepoctnovdec";
+    if (text_.size() < 3) return 0;
+    char name[3];
+    for (int i = 0; i < 3; ++i) name[i] = static_cast<char>(text_[static_cast<size_t>(i)] | 0x20);
+    const size_t at = kMonths.find(std::string_view(name, 3));
+    if (at == std::string_view::npos || at % 3 != 0) return 0;
+    while (!text_.empty() && ((text_.front() | 0x20) >= 'a' && (text_.front() | 0x20) <= 'z')) text_.remove_prefix(1);
+    return static_cast<unsigned>(at / 3 + 1);
+  }
+  bool Word(std::string_view word) {
+    if (!text_.starts_with(word)) return false;
+    text_.remove_prefix(word.size());
+    return true;
+  }
+  bool Done() const { return text_.empty(); }
+
+ private:
+  std::string_view text_;
+};
+
+struct Parts {
+  int year = 0;
+  unsigned month = 0;
+  int day = 0;
+  int hour = 0, minute = 0, second = 0, millis = 0;
+  std::optional<int> offset_minutes;
+};
+
+std::optional<ParsedTime> Assemble(const Parts& p) {
+  const chrono::year_month_day date{chrono::year(p.year), chrono::month(p.month),
+                                    chrono::day(static_cast<unsigned>(p.day))};
+  if (p.day < 1 || !date.ok() || p.hour > 23 || p.minute > 59 || p.second > 60) return std::nullopt;
+  const Timestamp at = chrono::sys_days(date) + chrono::hours(p.hour) + chrono::minutes(p.minute) +
+                       chrono::seconds(p.second) + Duration(p.millis) - chrono::minutes(p.offset_minutes.value_or(0));
+  return ParsedTime{at, !p.offset_minutes.has_value()};
+}
+
+// hh:mm[:ss[.fraction]]; false when it is none.
+bool ReadClock(Reader& in, size_t min_hour_digits, Parts* p) {
+  p->hour = in.Number(min_hour_digits, 2);
+  if (p->hour < 0 || !in.Char(':')) return false;
+  p->minute = in.Number(2, 2);
+  if (p->minute < 0) return false;
+  if (!in.Char(':')) return true;
+  p->second = in.Number(2, 2);
+  if (p->second < 0) return false;
+  if (!in.OneOf(".,")) return true;
+  int digits = 0;
+  int digit = 0;
+  for (; (digit = in.Number(1, 1)) >= 0; ++digits) {
+    if (digits < 3) p->millis = p->millis * 10 + digit;
+  }
+  for (int i = digits; i < 3; ++i) p->millis *= 10;
+  return digits > 0 && digits <= 12;
+}
+
+// Z, UTC, GMT, +0000, +00:00, +00; leaves the offset empty when the text ends here.
+bool ReadZone(Reader& in, Parts* p) {
+  in.Spaces();
+  if (in.Done()) return true;
+  if (in.OneOf("Zz") || in.Word("UTC") || in.Word("GMT")) {
+    p->offset_minutes = 0;
+    return in.Done();
+  }
+  const bool negative = in.Char('-');
+  if (!negative && !in.Char('+')) return false;
+  const int hours = in.Number(2, 2);
+  if (hours < 0 || hours > 23) return false;
+  in.Char(':');
+  const int minutes = in.Number(2, 2);
+  if (minutes > 59) return false;
+  const int offset = hours * 60 + (minutes < 0 ? 0 : minutes);
+  p->offset_minutes = negative ? -offset : offset;
+  return in.Done();
+}
+
+bool ReadAmPm(Reader& in, Parts* p) {
+  in.Spaces();
+  const bool pm = in.Word("PM") || in.Word("pm");
+  if (!pm && !in.Word("AM") && !in.Word("am")) return true;  // a 24-hour clock
+  if (p->hour > 12) return false;
+  p->hour = p->hour % 12 + (pm ? 12 : 0);
+  return true;
+}
+
+std::optional<ParsedTime> Iso(std::string_view text) {
+  Reader in(text);
+  Parts p;
+  p.year = in.Number(4, 4);
+  if (p.year < 0 || !in.OneOf("-/")) return std::nullopt;
+  const int month = in.Number(1, 2);
+  if (month < 1 || !in.OneOf("-/")) return std::nullopt;
+  p.month = static_cast<unsigned>(month);
+  p.day = in.Number(1, 2);
+  if (in.Done()) return Assemble(p);
+  if (!in.OneOf("Tt ") || !ReadClock(in, 1, &p) || !ReadZone(in, &p)) return std::nullopt;
+  return Assemble(p);
+}
+
+// 4/11/2025 6:21:02 PM: month first, as the products that write it do.
+std::optional<ParsedTime> Slashes(std::string_view text) {
+  Reader in(text);
+  Parts p;
+  const int month = in.Number(1, 2);
+  if (month < 1 || !in.Char('/')) return std::nullopt;
+  p.month = static_cast<unsigned>(month);
+  p.day = in.Number(1, 2);
+  if (!in.Char('/')) return std::nullopt;
+  p.year = in.Number(4, 4);
+  if (!in.OneOf(", ")) return std::nullopt;
+  in.Spaces();
+  if (!ReadClock(in, 1, &p) || !ReadAmPm(in, &p) || !ReadZone(in, &p)) return std::nullopt;
+  return Assemble(p);
+}
+
+// Sep 23, 2022 11:25:46 PM
+std::optional<ParsedTime> MonthFirst(std::string_view text) {
+  Reader in(text);
+  Parts p;
+  p.month = in.Month();
+  in.Spaces();
+  p.day = in.Number(1, 2);
+  in.Char(',');
+  in.Spaces();
+  p.year = in.Number(4, 4);
+  in.OneOf(", @");
+  in.Spaces();
+  if (p.month == 0 || p.day < 1 || p.year < 0) return std::nullopt;
+  if (!ReadClock(in, 1, &p) || !ReadAmPm(in, &p) || !ReadZone(in, &p)) return std::nullopt;
+  return Assemble(p);
+}
+
+// RFC 2822 "Tue, 23 Sep 2022 11:25:46 +0200" and CLF "10/Oct/2000:13:55:36 -0700".
+std::optional<ParsedTime> DayFirst(std::string_view text) {
+  if (text.size() > 5 && text[3] == ',') text.remove_prefix(4);
+  Reader in(text);
+  Parts p;
+  in.Spaces();
+  p.day = in.Number(1, 2);
+  if (!in.OneOf(" /-")) return std::nullopt;
+  p.month = in.Month();
+  if (p.month == 0 || !in.OneOf(" /-")) return std::nullopt;
+  p.year = in.Number(4, 4);
+  if (p.year < 0 || !in.OneOf(" :")) return std::nullopt;
+  if (!ReadClock(in, 1, &p) || !ReadZone(in, &p)) return std::nullopt;
+  return Assemble(p);
+}
+
+// Seconds, ms, µs or ns since 1970, told apart by size: each unit covers the years 1973 to 5138.
+std::optional<ParsedTime> Epoch(int64_t number) {
+  if (number < 100'000'000) return std::nullopt;  // before 1973: a count, not a time
+  if (number < 100'000'000'000) return ParsedTime{FromUnixMillis(number * 1000), false};
+  if (number < 100'000'000'000'000) return ParsedTime{FromUnixMillis(number), false};
+  if (number < 100'000'000'000'000'000) return ParsedTime{FromUnixMillis(number / 1000), false};
+  return ParsedTime{FromUnixMillis(number / 1'000'000), false};
+}
+
+std::optional<ParsedTime> EpochText(std::string_view text) {
+  int64_t whole = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), whole);
+  if (error != std::errc()) return std::nullopt;
+  auto time = Epoch(whole);
+  if (!time || end == text.data() + text.size()) return time;
+  Reader in(text.substr(static_cast<size_t>(end - text.data())));
+  if (!in.Char('.')) return std::nullopt;
+  int millis = 0;
+  for (int i = 0; i < 3; ++i) {
+    const int digit = in.Number(1, 1);
+    millis = millis * 10 + (digit < 0 ? 0 : digit);
+  }
+  while (in.Number(1, 1) >= 0) {
+  }
+  if (!in.Done()) return std::nullopt;
+  if (whole < 100'000'000'000) time->at += Duration(millis);  // a fraction of a second; finer ones are cut
+  return time;
+}
+
+}  // namespace
+
+std::optional<ParsedTime> ParseTimeShape(const Value& value) {
+  switch (value.kind) {
+    case ValueKind::kInteger: return Epoch(value.integer);
+    case ValueKind::kUnsigned:
+      return value.unsigned_integer > INT64_MAX ? std::nullopt : Epoch(static_cast<int64_t>(value.unsigned_integer));
+    case ValueKind::kDouble: return EpochText(value.text);
+    case ValueKind::kString: break;
+    case ValueKind::kBool:
+    case ValueKind::kNull: return std::nullopt;
+  }
+  if (const auto strict = ParseTimestamp(value.text)) return ParsedTime{*strict, false};
+  if (value.text.size() > 64) return std::nullopt;
+  for (const auto shape : {Iso, EpochText, Slashes, MonthFirst, DayFirst}) {
+    if (auto time = shape(value.text)) return time;
+  }
+  return std::nullopt;
+}
+
+}  // namespace triaged

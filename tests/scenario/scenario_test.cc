@@ -1,0 +1,74 @@
+// Runs every timeline under tests/scenario against the shipped formats, rules and SOC pack.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "daemon/config.h"
+#include "daemon/timeline.h"
+
+namespace triaged {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::shared_ptr<const Engine> ShippedEngine(const std::string& pack) {
+  const std::string configs = TRIAGED_SOURCE_DIR "/configs/";
+  Config config;
+  config.formats = {configs + "formats"};
+  config.rules = {configs + "rules"};
+  config.policies = {configs + "policies/" + pack + ".yaml"};
+  Diagnostics diagnostics;
+  auto engine = LoadEngine(config, &diagnostics);
+  INFO(diagnostics.Render());
+  REQUIRE(engine != nullptr);
+  return engine;
+}
+
+std::vector<std::string> Timelines(const std::string& folder) {
+  std::vector<std::string> paths;
+  for (const auto& entry : fs::directory_iterator(TRIAGED_SOURCE_DIR "/tests/scenario/" + folder)) {
+    if (entry.path().extension() == ".timeline") paths.push_back(entry.path().string());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+TEST_CASE("every timeline of the SOC pack goes as written") {
+  const auto engine = ShippedEngine("soc-tiered");
+  const auto paths = Timelines("soc");
+  REQUIRE(paths.size() >= 15);
+  for (const std::string& path : paths) {
+    const auto file = ReadSourceFile(path);
+    REQUIRE(file.ok());
+    const auto result = RunTimeline(*file, engine);
+    CAPTURE(path);
+    if (!result) {
+      FAIL_CHECK(result.error().message);
+      continue;
+    }
+    for (const std::string& failure : result->failures) FAIL_CHECK(failure);
+    CHECK(result->lines > 0);
+  }
+}
+
+TEST_CASE("a timeline can fail") {
+  const auto engine = ShippedEngine("soc-tiered");
+  const SourceFile wrong{"wrong.timeline", "00:00 alert host=a rule=r severity=low → nothing\n"};
+  const auto result = RunTimeline(wrong, engine);
+  REQUIRE(result.ok());
+  CHECK(result->failures.size() == 1);
+
+  const SourceFile unannounced{"quiet.timeline", "00:00 alert host=a rule=r severity=low → opens 0-1\n23:00 → nothing\n"};
+  const auto quiet = RunTimeline(unannounced, engine);
+  REQUIRE(quiet.ok());
+  CHECK_FALSE(quiet->failures.empty());
+
+  const SourceFile empty{"empty.timeline", "# nothing is expected\n"};
+  CHECK_FALSE(RunTimeline(empty, engine).ok());
+}
+
+}  // namespace
+}  // namespace triaged
