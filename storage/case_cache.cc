@@ -23,11 +23,13 @@ size_t HeapBytes(const Case& c) {
     bytes += sketch->hashes().capacity() * sizeof(uint64_t);
   }
   bytes += (c.requests.capacity() + c.tags.capacity() + c.sources.capacity() + c.techniques.capacity() +
-            c.tactics.capacity() + c.criteria_fired.capacity()) * sizeof(std::string);
+            c.tactics.capacity() + c.criteria_fired.capacity()) *
+           sizeof(std::string);
   bytes += c.votes.capacity() * sizeof(RuleVote) + c.observed.capacity() * sizeof(Observed) +
            c.evidence.capacity() * sizeof(Evidence) + c.escalations.capacity() * sizeof(EscalationRecord) +
            (c.timeline.capacity() + c.notes.capacity()) * sizeof(TimelineEntry);
-  for (const RuleVote& vote : c.votes) bytes += HeapBytes(vote.rule_id) + HeapBytes(vote.title) + HeapBytes(vote.reason);
+  for (const RuleVote& vote : c.votes)
+    bytes += HeapBytes(vote.rule_id) + HeapBytes(vote.title) + HeapBytes(vote.reason);
   for (const Observed& o : c.observed) bytes += HeapBytes(o.value) + HeapBytes(o.alert_id) + HeapBytes(o.path);
   for (const Evidence& e : c.evidence) {
     bytes += HeapBytes(e.topic) + HeapBytes(e.alert_id) + HeapBytes(e.rule_name) + HeapBytes(e.message) +
@@ -56,10 +58,8 @@ CachedCase* CaseCache::FindKey(uint64_t key_hash, std::string_view key) const {
   return nullptr;
 }
 
-CachedCase* CaseCache::Add(Case c, uint64_t key_hash) {
-  auto cached = std::make_unique<CachedCase>();
-  static_cast<Case&>(*cached) = std::move(c);
-  cached->key_hash = key_hash;
+CachedCase* CaseCache::Add(Case&& c, uint64_t key_hash) {
+  auto cached = std::make_unique<CachedCase>(std::move(c), key_hash);
   cached->place = static_cast<uint32_t>(cases_.size());
   Put(&by_sequence_, cases_.size(), SpreadSequence(cached->id.sequence), cached.get());
   cases_.push_back(std::move(cached));

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "pipeline/base/time.h"
@@ -18,15 +19,17 @@ namespace triaged {
 // A cached case and what the store knows about it. The case comes first: a Case* that the store handed out is one of
 // these.
 struct CachedCase : Case {
-  uint64_t step = 0;            // the step that touched it last
-  uint64_t key_hash = 0;        // of Case::key, fixed when it entered the cache
-  Timestamp indexed_due{};      // its entry in the due index; zero: none
-  Timestamp committed_due{};    // what that was when the step began
-  uint32_t place = 0;           // in the cache's list
-  bool changed = false;         // in this step
-  bool inserted = false;        // in this step
-  bool newest_of_key = false;   // the key table points here
-  bool referenced = false;      // since the hand last came by
+  CachedCase(Case&& c, uint64_t hash) : Case(std::move(c)), key_hash(hash) {}
+
+  uint64_t step = 0;           // the step that touched it last
+  uint64_t key_hash;           // of Case::key, fixed when it entered the cache
+  Timestamp indexed_due{};     // its entry in the due index; zero: none
+  Timestamp committed_due{};   // what that was when the step began
+  uint32_t place = 0;          // in the cache's list
+  bool changed = false;        // in this step
+  bool inserted = false;       // in this step
+  bool newest_of_key = false;  // the key table points here
+  bool referenced = false;     // since the hand last came by
 };
 
 class CaseCache {
@@ -38,7 +41,7 @@ class CaseCache {
   CachedCase* FindKey(uint64_t key_hash, std::string_view key) const;
 
   // Precondition: no case of that sequence is cached.
-  CachedCase* Add(Case c, uint64_t key_hash);
+  CachedCase* Add(Case&& c, uint64_t key_hash);
   // Makes it the case that FindKey gives for its key, in place of any other.
   void SetNewest(CachedCase* c);
   void Drop(CachedCase* c);

@@ -37,16 +37,16 @@ enum class RecordKind : uint8_t {
   kEvidenceRaw = 3,
   kSeenBlock = 4,
   kProgress = 5,
-  kPosition = 6,  // store-local
-  kFormat = 7,    // store-local
-  kPartition = 8, // store-local
+  kPosition = 6,   // store-local
+  kFormat = 7,     // store-local
+  kPartition = 8,  // store-local
 };
 
 // The progress record, and with it what the store itself must remember between steps.
 struct StoredProgress {
   Progress progress;
-  Timestamp seen_horizon{};       // ids first seen before this are forgotten
-  uint64_t next_seen_block = 1;   // number of the next dedup block
+  Timestamp seen_horizon{};      // ids first seen before this are forgotten
+  uint64_t next_seen_block = 1;  // number of the next dedup block
   bool operator==(const StoredProgress&) const = default;
 };
 

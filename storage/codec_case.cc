@@ -1,4 +1,5 @@
-// The case record. One description of the fields (Walk…) serves writing and reading, so that the two cannot drift apart.
+// The case record. One description of the fields (Walk…) serves writing and reading, so that the two cannot drift
+// apart.
 #include <algorithm>
 #include <array>
 #include <concepts>

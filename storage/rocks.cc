@@ -34,10 +34,12 @@ rocksdb::CompressionType Compression() {
 
 }  // namespace
 
-RocksResources::RocksResources(const StoreOptions& options)
-    : options_(options), env_(rocksdb::Env::Default()), cache_(rocksdb::NewLRUCache(options.memory_budget_bytes / 2)) {
+RocksResources::RocksResources(const StoreOptions& options, rocksdb::Env* env)
+    : options_(options),
+      env_(env == nullptr ? rocksdb::Env::Default() : env),
+      cache_(rocksdb::NewLRUCache(options.memory_budget_bytes / 2)) {
   if (!options_.in_memory) return;
-  memory_env_.reset(rocksdb::NewMemEnv(rocksdb::Env::Default()));
+  memory_env_.reset(rocksdb::NewMemEnv(env_));
   env_ = memory_env_.get();
 }
 

@@ -1,5 +1,5 @@
-// What this folder needs of RocksDB: options, the environment, and the meaning of its errors. The only header of the
-// project that includes RocksDB's.
+// What this folder needs of RocksDB: options, the environment, and the meaning of its errors. No other header includes
+// RocksDB's.
 #pragma once
 
 #include <rocksdb/cache.h>
@@ -7,6 +7,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/options.h>
 #include <rocksdb/status.h>
+#include <rocksdb/write_batch.h>
 
 #include <atomic>
 #include <cstdint>
@@ -22,7 +23,8 @@ namespace triaged {
 // Immutable after construction, so threads may share it.
 class RocksResources : public SharedStoreResources {
  public:
-  explicit RocksResources(const StoreOptions& options);
+  // `env`, when given, replaces the real one (tests inject faults); it must outlive the resources.
+  explicit RocksResources(const StoreOptions& options, rocksdb::Env* env = nullptr);
 
   const StoreOptions& options() const override { return options_; }
   rocksdb::Env* env() const { return env_; }

@@ -7,9 +7,7 @@
 
 namespace triaged {
 
-std::string RocksPartitionStore::Doing(std::string_view what) const {
-  return std::string(what) + " in " + directory_;
-}
+std::string RocksPartitionStore::Doing(std::string_view what) const { return std::string(what) + " in " + directory_; }
 
 // A record that a newer release wrote is no damage: the data must be kept.
 Error RocksPartitionStore::Damage(std::string_view doing, const Error& error) const {
@@ -19,8 +17,7 @@ Error RocksPartitionStore::Damage(std::string_view doing, const Error& error) co
 
 Result<std::optional<rocksdb::PinnableSlice>> RocksPartitionStore::Get(std::string_view key) {
   std::optional<rocksdb::PinnableSlice> value(std::in_place);
-  const rocksdb::Status status =
-      db_->Get(rocksdb::ReadOptions(), db_->DefaultColumnFamily(), ToSlice(key), &*value);
+  const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), db_->DefaultColumnFamily(), ToSlice(key), &*value);
   if (status.IsNotFound() && !status.IsPathNotFound()) {
     value.reset();
   } else if (!status.ok()) {
@@ -189,8 +186,7 @@ std::vector<StateRecord> RocksPartitionStore::StageChanges() {
   }
   batch_.Clear();
   for (const StateRecord& record : records) {
-    const rocksdb::Status status =
-        record.value ? batch_.Put(record.key, *record.value) : batch_.Delete(record.key);
+    const rocksdb::Status status = record.value ? batch_.Put(record.key, *record.value) : batch_.Delete(record.key);
     TRIAGED_CHECK(status.ok());  // in memory, below RocksDB's limits
   }
   prepared_ = true;

@@ -4,8 +4,6 @@
 // writes it. Invariant between steps: every cached case, the due index and the dedup table equal what RocksDB holds.
 #pragma once
 
-#include <rocksdb/write_batch.h>
-
 #include <atomic>
 #include <map>
 #include <memory>

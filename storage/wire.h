@@ -1,9 +1,9 @@
 // WireWriter and WireReader: the primitive encodings that stored records are made of.
 //
-// Little-endian fixed integers, LEB128 varints, zigzag for signed numbers, length-prefixed byte strings. Every value has
-// exactly one encoding: the reader refuses overlong varints, so that encode(decode(x)) == x holds for all it accepts.
-// The reader never reads past its input; after the first failure it stays failed and yields zeros and empty strings.
-// Not thread-safe.
+// Little-endian fixed integers, LEB128 varints, zigzag for signed numbers, length-prefixed byte strings. Every value
+// has exactly one encoding: the reader refuses overlong varints, so that encode(decode(x)) == x holds for all it
+// accepts. The reader never reads past its input; after the first failure it stays failed and yields zeros and empty
+// strings. Not thread-safe.
 #pragma once
 
 #include <bit>
@@ -32,9 +32,7 @@ class WireWriter {
     buffer[size++] = static_cast<char>(value);
     out_->append(buffer, size);
   }
-  void Zigzag(int64_t value) {
-    Varint((static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63));
-  }
+  void Zigzag(int64_t value) { Varint((static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63)); }
   void Bytes(std::string_view bytes) {
     Varint(bytes.size());
     out_->append(bytes);
@@ -73,10 +71,10 @@ class WireReader {
     for (int shift = 0; shift < 64; shift += 7) {
       if (next_ == end_) break;
       const auto byte = static_cast<uint8_t>(*next_++);
-      if (shift == 63 && byte > 1) break;       // beyond 64 bits
+      if (shift == 63 && byte > 1) break;  // beyond 64 bits
       value |= static_cast<uint64_t>(byte & 0x7f) << shift;
       if (byte < 0x80) {
-        if (byte == 0 && shift > 0) break;      // overlong: a shorter encoding exists
+        if (byte == 0 && shift > 0) break;  // overlong: a shorter encoding exists
         return value;
       }
     }

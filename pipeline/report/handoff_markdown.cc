@@ -107,7 +107,7 @@ void When(const Case& c, const ReportContext& context, std::string* out) {
 
 void Why(const Case& c, const ReportContext& context, std::string* out) {
   for (const RuleVote& vote : c.votes) {
-    std::string text = Plain(vote.title) + ", " + std::to_string(vote.hits) + " hits";
+    std::string text = Plain(vote.title) + ", hits: " + std::to_string(vote.hits);
     if (vote.verdict != Verdict::kNone) {
       text += ", says " + Plain(Name(vote.verdict)) + " at " + std::to_string(vote.confidence) + " %";
     }

@@ -131,7 +131,7 @@ void FieldMatcher::Build() {
       ends4.emplace_back(Hash32(Load32(end - 4)), index);
     } else {
       if (kind == PatternKind::kGlob) entry.glob = globs_++;
-      (literal.size() < kLongPattern ? inside_short : inside_long).push_back(index);
+      (literal.size() < 4 ? inside_tiny : literal.size() < kLongPattern ? inside_short : inside_long).push_back(index);
     }
   }
   equal_.Build(equal);
@@ -139,8 +139,11 @@ void FieldMatcher::Build() {
   starts4_.Build(starts4);
   ends8_.Build(ends8);
   ends4_.Build(ends4);
-  for (const std::vector<uint32_t>* patterns : {&inside_short, &inside_long}) {
-    if (!patterns->empty()) BuildInside(*patterns, &inside_.emplace_back());
+  for (const std::vector<uint32_t>* patterns : {&inside_tiny, &inside_short, &inside_long}) {
+    if (patterns->empty()) continue;
+    Inside& inside = inside_.emplace_back();
+    inside.width = patterns == &inside_tiny ? 2 : 4;
+    BuildInside(*patterns, &inside);
   }
 }
 

@@ -41,16 +41,20 @@ Case TypicalCase(uint64_t sequence) {
   c.tactics = {"Credential Access"};
   c.votes = {{"credential-dumping", "Credential dumping", "LSASS was read", Verdict::kNeedsReview, 70, 3}};
   const std::string alert = "a1b2c3d4-" + std::to_string(sequence);
-  c.observed = {{field::kHostName, host, alert, "host.name", 3}, {field::kUserName, "svc-backup", alert, "user.name", 3},
+  c.observed = {{field::kHostName, host, alert, "host.name", 3},
+                {field::kUserName, "svc-backup", alert, "user.name", 3},
                 {field::kSourceIp, "10.1.2.3", alert, "source.ip", 2},
                 {field::kProcessName, "procdump.exe", alert, "process.name", 1}};
   Evidence e;
   e.topic = "alerts", e.partition = 3, e.offset = static_cast<int64_t>(sequence) * 3, e.alert_id = alert;
-  e.event_time = now, e.rule_name = "Credential dumping", e.message = "LSASS memory was read by procdump.exe on " + host;
-  e.score = 73, e.excerpt = "{\"@timestamp\":\"2026-11-21T04:08:00.000Z\",\"host\":{\"name\":\"" + host + "\"},\"event\":{";
+  e.event_time = now, e.rule_name = "Credential dumping",
+  e.message = "LSASS memory was read by procdump.exe on " + host;
+  e.score = 73,
+  e.excerpt = "{\"@timestamp\":\"2026-11-21T04:08:00.000Z\",\"host\":{\"name\":\"" + host + "\"},\"event\":{";
   e.raw_slot = 0;
   c.evidence = {e};
-  for (Clock& clock : c.clocks) clock = {ClockState::kRunning, now, now + Duration(900'000), {}, Duration(0), {}, false, false};
+  for (Clock& clock : c.clocks)
+    clock = {ClockState::kRunning, now, now + Duration(900'000), {}, Duration(0), {}, false, false};
   c.level_due[1] = now + Duration(1'800'000);
   c.next_due = now + Duration(900'000);
   c.episode = 1;
@@ -93,8 +97,9 @@ void PutsNextToRaw(benchmark::State& state) {
   auto store = OpenStore(ours.path());
   const RocksResources raw_resources{StoreOptions{}};
   rocksdb::DB* opened = nullptr;
-  TRIAGED_CHECK(rocksdb::DB::Open(raw_resources.DbOptions(std::make_shared<std::atomic<uint64_t>>(0)), theirs.path(),
-                                  &opened).ok());
+  TRIAGED_CHECK(
+      rocksdb::DB::Open(raw_resources.DbOptions(std::make_shared<std::atomic<uint64_t>>(0)), theirs.path(), &opened)
+          .ok());
   std::unique_ptr<rocksdb::DB> raw(opened);
   rocksdb::WriteOptions no_log;
   no_log.disableWAL = true;

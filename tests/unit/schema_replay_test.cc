@@ -43,8 +43,8 @@ std::shared_ptr<const Engine> ShippedEngine() {
   return engine;
 }
 
-// Ours, and some of every file of alerts beside the project, where that is present.
-std::vector<std::string> Alerts() {
+// Ours, and the first line of every `stride`th file of alerts beside the project, where that is present.
+std::vector<std::string> Alerts(size_t stride) {
   std::vector<std::string> alerts = {
       R"({"@timestamp":"2026-11-21T04:08:00Z","ecs.version":"8.11","event.kind":"alert",
           "event":{"id":"a-1","severity":90},
@@ -70,10 +70,10 @@ std::vector<std::string> Alerts() {
     if (entry.path().extension() == ".ndjson") files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
-  for (const fs::path& file : files) {
-    std::ifstream in(file, std::ios::binary);
+  for (size_t i = 0; i < files.size(); i += stride) {
+    std::ifstream in(files[i], std::ios::binary);
     std::string line;
-    for (int i = 0; i < 6 && std::getline(in, line); ++i) alerts.push_back(line);
+    if (std::getline(in, line)) alerts.push_back(std::move(line));
   }
   return alerts;
 }
@@ -140,7 +140,7 @@ TEST_CASE("schema: what the whole pipeline says of varied alerts and commands is
   REQUIRE(replay.Open().ok());
   Validator validator;
   Timestamp now = *ParseTimestamp("2026-11-21T04:08:00Z");
-  for (const std::string& alert : Alerts()) {
+  for (const std::string& alert : Alerts(4)) {
     REQUIRE(replay.TakeAlert(alert, now).ok());
     now += std::chrono::seconds(7);
     validator.CheckAll(replay);
@@ -160,7 +160,7 @@ TEST_CASE("schema: what the whole pipeline says of varied alerts and commands is
     }
   }
   REQUIRE(replay.TakeCommand(R"({"id":1})", now).ok());
-  REQUIRE(replay.AdvanceTo(now + std::chrono::hours(24 * 7)).ok());
+  REQUIRE(replay.AdvanceTo(now + std::chrono::hours(25)).ok());
   validator.CheckAll(replay);
   const auto documents = replay.CaseDocuments();
   REQUIRE(documents.ok());
@@ -179,7 +179,7 @@ TEST_CASE("schema: normalised alerts of every format are valid") {
   const SchemaFile schema("normalised-alert.v1");
   Normaliser normaliser(engine->formats, engine->limits);
   int valid = 0;
-  for (const std::string& alert : Alerts()) {
+  for (const std::string& alert : Alerts(1)) {
     if (normaliser.Normalise(alert, {}, *ParseTimestamp("2026-11-21T04:08:00Z"))) continue;
     const std::string json = NormalisedJson(normaliser.alert(), *engine->alert_catalog);
     INFO(json);

@@ -45,8 +45,7 @@ TEST_CASE("due index: agrees with an ordered set over random inserts and erases"
         const DueIndex::Item item{At(static_cast<int64_t>(r.Below(1000))), r.Below(1'000'000)};
         if (model.insert(item).second) index.Insert(item);
       } else if (!model.empty()) {
-        auto victim = r.OneIn(2) ? model.begin()
-                                 : model.lower_bound({At(static_cast<int64_t>(r.Below(1000))), 0});
+        auto victim = r.OneIn(2) ? model.begin() : model.lower_bound({At(static_cast<int64_t>(r.Below(1000))), 0});
         if (victim == model.end()) victim = std::prev(victim);
         index.Erase(*victim);
         model.erase(victim);
@@ -97,7 +96,8 @@ void RequireSame(SeenTable& table, const SeenModel& model, const std::vector<uin
   for (uint64_t hash : hashes) {
     const auto expected = visible.find(hash);
     const SeenEntry* found = table.Find(hash);
-    const bool same = found == nullptr ? expected == visible.end() : expected != visible.end() && *found == expected->second;
+    const bool same =
+        found == nullptr ? expected == visible.end() : expected != visible.end() && *found == expected->second;
     if (!same) FAIL_CHECK("hash " << hash << " differs");
   }
 }
@@ -223,7 +223,7 @@ TEST_CASE("case cache: what was touched is spared once") {
   for (uint64_t sequence : {1, 2, 3, 4}) {
     Case c;
     c.id.sequence = sequence;
-    cache.Add(c, sequence)->referenced = sequence % 2 == 0;
+    cache.Add(std::move(c), sequence)->referenced = sequence % 2 == 0;
   }
   cache.Trim();
   CHECK(cache.FindSequence(2) != nullptr);
@@ -244,10 +244,11 @@ TEST_CASE("case cache: finds by sequence and key, keeps addresses, stays within 
       c.id.sequence = next++;
       c.key = "key" + std::to_string(r.Below(150));
       // Every key hashes to one of four values: only the comparison of the keys tells them apart.
-      CachedCase* added = cache.Add(c, StableHash64(c.key) % 4);
+      const uint64_t hash = StableHash64(c.key) % 4;
+      CachedCase* added = cache.Add(std::move(c), hash);
       cache.SetNewest(added);
-      model[c.id.sequence] = added;
-      newest[c.key] = c.id.sequence;
+      model[added->id.sequence] = added;
+      newest[added->key] = added->id.sequence;
     }
     if (!model.empty() && r.OneIn(3)) {
       auto victim = model.lower_bound(r.Below(next));

@@ -1,8 +1,5 @@
 // PartitionStore: steps, restore, crash and damage.
-#include "storage/partition_store.h"
-
 #include <doctest/doctest.h>
-
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -12,6 +9,7 @@
 
 #include "storage/codec.h"
 #include "storage/keys.h"
+#include "storage/partition_store.h"
 #include "tests/unit/storage_random.h"
 
 namespace triaged {

@@ -1,4 +1,5 @@
-// Random cases and progress records with every field set to something, from a seed; and a directory that removes itself.
+// Random cases and progress records with every field set to something, from a seed; and a directory that removes
+// itself.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +27,9 @@ class Random {
     return engine_() >> Below(64);
   }
   int64_t Signed() { return static_cast<int64_t>(OneIn(2) ? Number() : ~Number()); }
-  Timestamp Time() { return OneIn(4) ? Timestamp{} : FromUnixMillis(1'700'000'000'000 + static_cast<int64_t>(Below(1ull << 40))); }
+  Timestamp Time() {
+    return OneIn(4) ? Timestamp{} : FromUnixMillis(1'700'000'000'000 + static_cast<int64_t>(Below(1ull << 40)));
+  }
   std::string Text(size_t max = 40) {
     std::string text(Below(max + 1), '\0');
     for (char& byte : text) byte = static_cast<char>(OneIn(10) ? Below(256) : 'a' + Below(26));
@@ -101,9 +104,9 @@ inline Case RandomCase(Random& r, CaseId id) {
   c.observed_dropped = r.Number();
   c.evidence = r.List(4, [&] { return RandomEvidence(r); });
   c.evidence_dropped = r.Number();
-  for (Timestamp* t : {&c.opened_at, &c.episode_at, &c.level_at, &c.updated_at, &c.last_action_at, &c.resolved_at,
-                       &c.closed_at, &c.pause_started, &c.acknowledged_at, &c.next_repeat, &c.next_publish,
-                       &c.published_at, &c.next_due}) {
+  for (Timestamp* t :
+       {&c.opened_at, &c.episode_at, &c.level_at, &c.updated_at, &c.last_action_at, &c.resolved_at, &c.closed_at,
+        &c.pause_started, &c.acknowledged_at, &c.next_repeat, &c.next_publish, &c.published_at, &c.next_due}) {
     *t = r.Time();
   }
   for (Timestamp& due : c.level_due) due = r.Time();
@@ -111,8 +114,14 @@ inline Case RandomCase(Random& r, CaseId id) {
   c.resolution = r.Text(), c.close_rule = r.Text(), c.previous_case = r.Text(), c.paused_status_reason = r.Text();
   c.pause_total = Duration(r.Signed());
   for (Clock& clock : c.clocks) {
-    clock = {static_cast<ClockState>(r.Below(4)), r.Time(), r.Time(), r.Time(), Duration(r.Signed()), r.Time(),
-             r.OneIn(2), r.OneIn(2)};
+    clock = {static_cast<ClockState>(r.Below(4)),
+             r.Time(),
+             r.Time(),
+             r.Time(),
+             Duration(r.Signed()),
+             r.Time(),
+             r.OneIn(2),
+             r.OneIn(2)};
   }
   c.acknowledged = r.OneIn(2), c.acknowledged_by = r.Text(), c.repeats = static_cast<uint32_t>(r.Number());
   c.criteria_fired = r.Texts(3);

@@ -1,0 +1,177 @@
+#include "daemon/kafka_admin.h"
+
+#include <algorithm>
+#include <map>
+
+#include "daemon/broker_client.h"
+#include "daemon/clock.h"
+#include "daemon/kafka_handles.h"
+
+namespace triaged {
+namespace {
+
+constexpr size_t kOverhead = 64 * 1024;  // headers and framing beyond the alert itself
+
+struct TopicSpec {
+  std::string name;
+  bool compact = false;
+  bool log_append_time = false;
+  bool exact_partitions = true;  // false: any number will do
+};
+
+std::vector<TopicSpec> Specs(const std::string& application_id) {
+  const TopicNames names = TopicNames::For(application_id);
+  return {{names.intake, false, true, true},   {names.commands, false, true, true}, {names.state, true, true, true},
+          {names.steps, false, true, true},    {names.escalations, false, false, false},
+          {names.cases, true, false, false},   {names.dead_letter, false, false, false}};
+}
+
+struct Cluster {
+  int brokers = 0;
+  std::map<std::string, int> partitions;  // of existing topics
+};
+
+Result<RdHandle> AdminHandle(const KafkaConfig& kafka) {
+  auto conf = MakeConf(kafka.properties, {{"bootstrap.servers", kafka.bootstrap_servers}});
+  if (!conf) return conf.error();
+  return MakeHandle(RD_KAFKA_PRODUCER, std::move(*conf));
+}
+
+Result<Cluster> ReadCluster(rd_kafka_t* handle, Duration bound) {
+  const struct rd_kafka_metadata* metadata = nullptr;
+  const auto code = rd_kafka_metadata(handle, 1, nullptr, &metadata, static_cast<int>(bound.count()));
+  if (code) return EnvironmentError("the Kafka cluster does not answer: " + ErrorText(code));
+  Cluster cluster;
+  cluster.brokers = metadata->broker_cnt;
+  for (int i = 0; i < metadata->topic_cnt; ++i) {
+    if (!metadata->topics[i].err) cluster.partitions[metadata->topics[i].topic] = metadata->topics[i].partition_cnt;
+  }
+  rd_kafka_metadata_destroy(metadata);
+  return cluster;
+}
+
+// One admin request and its result event.
+using RdEvent = std::unique_ptr<rd_kafka_event_t, RdDeleter<rd_kafka_event_destroy>>;
+using RdAdminOptions = std::unique_ptr<rd_kafka_AdminOptions_t, RdDeleter<rd_kafka_AdminOptions_destroy>>;
+using RdNewTopic = std::unique_ptr<rd_kafka_NewTopic_t, RdDeleter<rd_kafka_NewTopic_destroy>>;
+using RdResource = std::unique_ptr<rd_kafka_ConfigResource_t, RdDeleter<rd_kafka_ConfigResource_destroy>>;
+
+Result<RdEvent> WaitFor(rd_kafka_queue_t* queue, Duration bound, const std::string& what) {
+  RdEvent event(rd_kafka_queue_poll(queue, static_cast<int>(bound.count())));
+  if (!event) return EnvironmentError(what + ": no answer within " + FormatDuration(bound));
+  if (rd_kafka_event_error(event.get())) {
+    return EnvironmentError(what + ": " + std::string(rd_kafka_event_error_string(event.get())));
+  }
+  return event;
+}
+
+RdNewTopic MakeNewTopic(const TopicSpec& spec, int partitions, int brokers, size_t alert_bytes) {
+  char message[256];
+  const int replication = std::min(brokers, 3);
+  RdNewTopic topic(rd_kafka_NewTopic_new(spec.name.c_str(), partitions, replication, message, sizeof message));
+  if (!topic) return topic;
+  const auto set = [&](const char* name, const std::string& value) {
+    rd_kafka_NewTopic_set_config(topic.get(), name, value.c_str());
+  };
+  set("cleanup.policy", spec.compact ? "compact" : "delete");
+  if (spec.log_append_time) set("message.timestamp.type", "LogAppendTime");
+  if (brokers >= 3) set("min.insync.replicas", "2");
+  set("max.message.bytes", std::to_string(std::max<size_t>(alert_bytes + kOverhead, 1048588)));
+  return topic;
+}
+
+// The settings of one topic that decisions depend on; problems are appended.
+Status CheckSettings(rd_kafka_t* handle, const TopicSpec& spec, Duration bound, std::vector<std::string>* problems) {
+  RdResource resource(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, spec.name.c_str()));
+  rd_kafka_ConfigResource_t* wanted = resource.get();
+  RdQueue queue(rd_kafka_queue_new(handle));
+  rd_kafka_DescribeConfigs(handle, &wanted, 1, nullptr, queue.get());
+  const auto event = WaitFor(queue.get(), bound, "reading the settings of topic '" + spec.name + "'");
+  if (!event) return event.error();
+  size_t count = 0;
+  const auto* result = rd_kafka_event_DescribeConfigs_result(event->get());
+  const auto* resources = rd_kafka_DescribeConfigs_result_resources(result, &count);
+  for (size_t i = 0; i < count; ++i) {
+    size_t entries = 0;
+    const auto* configs = rd_kafka_ConfigResource_configs(resources[i], &entries);
+    for (size_t j = 0; j < entries; ++j) {
+      const std::string name = rd_kafka_ConfigEntry_name(configs[j]);
+      const char* raw = rd_kafka_ConfigEntry_value(configs[j]);
+      const std::string value = raw ? raw : "";
+      const std::string policy = spec.compact ? "compact" : "delete";
+      if (name == "cleanup.policy" && value != policy) {
+        problems->push_back("topic '" + spec.name + "' has cleanup.policy=" + value + ": set it to " + policy);
+      }
+      if (name == "message.timestamp.type" && spec.log_append_time && value != "LogAppendTime") {
+        problems->push_back("topic '" + spec.name + "' has message.timestamp.type=" + value + ": set it to LogAppendTime");
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const std::string& application_id, Duration bound) {
+  const auto handle = AdminHandle(kafka);
+  if (!handle) return handle.error();
+  const auto cluster = ReadCluster(handle->get(), bound);
+  if (!cluster) return cluster.error();
+  std::vector<std::string> problems;
+  for (const TopicSpec& spec : Specs(application_id)) {
+    const auto found = cluster->partitions.find(spec.name);
+    if (found == cluster->partitions.end()) {
+      problems.push_back("topic '" + spec.name + "' is missing: create it with `triagectl topics create`");
+      continue;
+    }
+    if (spec.exact_partitions && found->second != kafka.partitions) {
+      problems.push_back("topic '" + spec.name + "' has " + std::to_string(found->second) + " partitions, kafka.partitions is " +
+                         std::to_string(kafka.partitions) + ": the number is fixed for the life of an application_id");
+    }
+    if (Status checked = CheckSettings(handle->get(), spec, bound, &problems); !checked) return checked.error();
+  }
+  if (kafka.routing == Routing::kDirect) {
+    for (const std::string& topic : kafka.alert_topics) {
+      const auto found = cluster->partitions.find(topic);
+      if (found == cluster->partitions.end() || found->second != kafka.partitions) {
+        problems.push_back("routing: direct needs topic '" + topic + "' with exactly " + std::to_string(kafka.partitions) +
+                           " partitions");
+      }
+    }
+  }
+  return problems;
+}
+
+Status CreateMissingTopics(const KafkaConfig& kafka, const std::string& application_id, size_t alert_bytes, Duration bound) {
+  const auto handle = AdminHandle(kafka);
+  if (!handle) return handle.error();
+  const auto cluster = ReadCluster(handle->get(), bound);
+  if (!cluster) return cluster.error();
+  std::vector<RdNewTopic> topics;
+  std::vector<rd_kafka_NewTopic_t*> raw;
+  for (const TopicSpec& spec : Specs(application_id)) {
+    if (cluster->partitions.contains(spec.name)) continue;
+    topics.push_back(MakeNewTopic(spec, kafka.partitions, cluster->brokers, alert_bytes));
+    raw.push_back(topics.back().get());
+  }
+  if (raw.empty()) return {};
+  RdQueue queue(rd_kafka_queue_new(handle->get()));
+  RdAdminOptions options(rd_kafka_AdminOptions_new(handle->get(), RD_KAFKA_ADMIN_OP_CREATETOPICS));
+  char message[256];
+  rd_kafka_AdminOptions_set_operation_timeout(options.get(), static_cast<int>(bound.count()), message, sizeof message);
+  rd_kafka_CreateTopics(handle->get(), raw.data(), raw.size(), options.get(), queue.get());
+  const auto event = WaitFor(queue.get(), bound + std::chrono::seconds(5), "creating topics");
+  if (!event) return event.error();
+  size_t count = 0;
+  const auto* results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event->get()), &count);
+  for (size_t i = 0; i < count; ++i) {
+    const auto code = rd_kafka_topic_result_error(results[i]);
+    if (code && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
+      return EnvironmentError("creating topic '" + std::string(rd_kafka_topic_result_name(results[i])) +
+                              "': " + ErrorText(code));
+    }
+  }
+  return {};
+}
+
+}  // namespace triaged

@@ -1,0 +1,237 @@
+#include "daemon/kafka_producer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "daemon/clock.h"
+#include "daemon/kafka_client.h"
+#include "pipeline/base/hash.h"
+
+namespace triaged {
+namespace {
+
+constexpr Duration kSlice{1000};            // of one blocking call
+constexpr Duration kQueueFullBound{10'000};
+constexpr Duration kMetadataBound{5'000};
+
+int Millis(Duration d) { return static_cast<int>(std::max<int64_t>(d.count(), 0)); }
+
+Error FromRd(const rd_kafka_error_t* error, const std::string& what) {
+  return EnvironmentError(what + ": " + rd_kafka_error_string(error));
+}
+
+}  // namespace
+
+KafkaProducer::KafkaProducer(const KafkaOptions& options)
+    : names_(TopicNames::For(options.application_id)), embedded_(options.embedded) {}
+
+KafkaProducer::~KafkaProducer() {
+  // What is still queued belongs to no committed transaction.
+  if (handle_) rd_kafka_purge(handle_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+}
+
+Result<std::unique_ptr<KafkaProducer>> KafkaProducer::Make(const KafkaOptions& options) {
+  std::unique_ptr<KafkaProducer> producer(new KafkaProducer(options));
+  const Properties ours = {
+      {"bootstrap.servers", options.bootstrap_servers},
+      {"transactional.id", options.application_id + "-" + options.instance + "-" + std::to_string(options.worker)},
+      {"transaction.timeout.ms", std::to_string(options.transaction_timeout.count())},
+      {"acks", "all"},
+      {"linger.ms", "2"},
+      {"retry.backoff.ms", "10"},
+      {"socket.nagle.disable", "true"},
+      {"allow.auto.create.topics", "false"},
+      {"message.max.bytes", "67200000"},
+      {"queue.buffering.max.messages", "500000"},
+      {"queue.buffering.max.kbytes", "524288"},
+  };
+  auto conf = MakeConf(options.properties, ours);
+  if (!conf) return conf.error();
+  rd_kafka_conf_set_opaque(conf->get(), producer.get());
+  rd_kafka_conf_set_dr_msg_cb(conf->get(), &KafkaProducer::OnDelivery);
+  auto handle = MakeHandle(RD_KAFKA_PRODUCER, std::move(*conf));
+  if (!handle) return handle.error();
+  producer->handle_ = std::move(*handle);
+  return producer;
+}
+
+void KafkaProducer::OnDelivery(rd_kafka_t*, const rd_kafka_message_t* message, void* self) {
+  auto& producer = *static_cast<KafkaProducer*>(self);
+  if (message->err) {
+    producer.delivery_error_ = message->err;
+    return;
+  }
+  if (!message->rkt || producer.names_.state == rd_kafka_topic_name(message->rkt)) {
+    // Offset -1 is a duplicate sequence: the broker has it, but does not say where; the old position stands.
+    int64_t& last = producer.state_offsets_.try_emplace(message->partition, -1).first->second;
+    last = std::max(last, message->offset);
+  }
+  rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+  const int64_t time = rd_kafka_message_timestamp(message, &type);
+  if (time > 0 && (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME || producer.embedded_)) {
+    producer.base_time_ = FromUnixMillis(time);
+    producer.base_monotonic_ = MonotonicTime();
+  }
+}
+
+std::optional<Timestamp> KafkaProducer::BrokerTime() const {
+  if (!base_time_) return std::nullopt;
+  return *base_time_ + (MonotonicTime() - base_monotonic_);
+}
+
+std::optional<Error> KafkaProducer::fatal() const {
+  char text[512];
+  const auto code = rd_kafka_fatal_error(handle_.get(), text, sizeof text);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
+  return EnvironmentError("the producer failed: " + ErrorText(code) + " (" + text + ")");
+}
+
+Status KafkaProducer::Start(Duration bound) {
+  const Duration end = MonotonicTime() + bound;
+  while (true) {
+    const RdError error(rd_kafka_init_transactions(handle_.get(), Millis(std::min(kSlice * 5, end - MonotonicTime()))));
+    if (!error) break;
+    if (!rd_kafka_error_is_retriable(error.get()) || MonotonicTime() >= end) {
+      return FromRd(error.get(), "init_transactions");
+    }
+  }
+  // Metadata first: the first record to an unknown topic can wait a second (librdkafka #5032).
+  for (const std::string* topic : {&names_.intake, &names_.commands, &names_.state, &names_.steps, &names_.escalations,
+                                   &names_.cases, &names_.dead_letter}) {
+    if (Status learned = LearnPartitions(*topic); !learned) return learned;
+  }
+  return {};
+}
+
+Status KafkaProducer::LearnPartitions(const std::string& topic) {
+  rd_kafka_topic_t* handle = rd_kafka_topic_new(handle_.get(), topic.c_str(), nullptr);
+  const struct rd_kafka_metadata* metadata = nullptr;
+  const auto code = rd_kafka_metadata(handle_.get(), 0, handle, &metadata, Millis(kMetadataBound));
+  rd_kafka_topic_destroy(handle);
+  if (code) return EnvironmentError("asking for topic '" + topic + "': " + ErrorText(code));
+  const bool known = metadata->topic_cnt == 1 && !metadata->topics[0].err;
+  if (known) partition_counts_[topic] = metadata->topics[0].partition_cnt;
+  rd_kafka_metadata_destroy(metadata);
+  if (!known) return EnvironmentError("topic '" + topic + "' is not there: create it with `triagectl topics create`");
+  return {};
+}
+
+Status KafkaProducer::Begin() {
+  state_offsets_.clear();
+  delivery_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+  const RdError error(rd_kafka_begin_transaction(handle_.get()));
+  if (error) return FromRd(error.get(), "begin_transaction");
+  return {};
+}
+
+Result<int32_t> KafkaProducer::PartitionOf(const OutputRecord& record) {
+  if (record.partition >= 0) return record.partition;
+  const auto count = partition_counts_.find(names_.Of(record.topic));
+  if (count == partition_counts_.end() || count->second <= 0) {
+    return EnvironmentError("topic '" + names_.Of(record.topic) + "' is not known to the producer");
+  }
+  return PartitionForKey(record.key.value_or(""), count->second);
+}
+
+Status KafkaProducer::Send(const OutputRecord& record, int32_t partition) {
+  rd_kafka_headers_t* headers = record.headers.empty() ? nullptr : rd_kafka_headers_new(record.headers.size());
+  for (const Header& header : record.headers) {
+    rd_kafka_header_add(headers, header.name.data(), static_cast<ssize_t>(header.name.size()), header.value.data(),
+                        static_cast<ssize_t>(header.value.size()));
+  }
+  const std::string& topic = names_.Of(record.topic);
+  const void* key = record.key ? record.key->data() : nullptr;
+  const size_t key_size = record.key ? record.key->size() : 0;
+  void* value = record.value ? const_cast<char*>(record.value->data()) : nullptr;  // copied, never written to
+  const size_t value_size = record.value ? record.value->size() : 0;
+  const int64_t timestamp = record.timestamp ? ToUnixMillis(*record.timestamp) : 0;
+  const Duration end = MonotonicTime() + kQueueFullBound;
+  while (true) {
+    const auto code = rd_kafka_producev(
+        handle_.get(), RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(partition),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_size), RD_KAFKA_V_VALUE(value, value_size),
+        RD_KAFKA_V_TIMESTAMP(timestamp), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return {};  // the headers belong to the record now
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && MonotonicTime() < end) {
+      rd_kafka_poll(handle_.get(), 10);
+      continue;
+    }
+    if (headers) rd_kafka_headers_destroy(headers);
+    const std::string message = "producing to '" + topic + "' (" + std::to_string(partition) + "): " + ErrorText(code);
+    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? BadInput(message) : EnvironmentError(message);
+  }
+}
+
+Status KafkaProducer::Produce(const OutputRecord& record) {
+  const auto partition = PartitionOf(record);
+  if (!partition) return partition.error();
+  return Send(record, *partition);
+}
+
+Status KafkaProducer::SendOffsets(const std::vector<PartitionOffset>& offsets,
+                                  const rd_kafka_consumer_group_metadata_t* group, Duration bound) {
+  RdPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(offsets.size())));
+  for (const PartitionOffset& offset : offsets) {
+    auto* entry = rd_kafka_topic_partition_list_add(list.get(), offset.where.topic.c_str(), offset.where.partition);
+    entry->offset = offset.offset;
+    if (offset.metadata.empty()) continue;
+    // librdkafka frees it with the list, with free().
+    entry->metadata = strndup(offset.metadata.data(), offset.metadata.size());
+    entry->metadata_size = offset.metadata.size();
+  }
+  const Duration end = MonotonicTime() + bound;
+  while (true) {
+    const RdError error(rd_kafka_send_offsets_to_transaction(handle_.get(), list.get(), group, Millis(kSlice)));
+    if (!error) return {};
+    if (!rd_kafka_error_is_retriable(error.get()) || MonotonicTime() >= end) {
+      return FromRd(error.get(), "send_offsets_to_transaction");
+    }
+  }
+}
+
+CommitOutcome KafkaProducer::Commit(Duration bound) {
+  const Duration end = MonotonicTime() + bound;
+  while (true) {
+    const RdError error(rd_kafka_commit_transaction(handle_.get(), Millis(kSlice)));
+    if (!error) return CommitOutcome::kCommitted;
+    if (rd_kafka_error_txn_requires_abort(error.get())) return CommitOutcome::kAborted;
+    if (!rd_kafka_error_is_retriable(error.get()) || MonotonicTime() >= end) return CommitOutcome::kUnknown;
+  }
+}
+
+Status KafkaProducer::Abort(Duration bound) {
+  const Duration end = MonotonicTime() + bound;
+  while (true) {
+    const RdError error(rd_kafka_abort_transaction(handle_.get(), Millis(kSlice)));
+    if (!error) return {};
+    if (!rd_kafka_error_is_retriable(error.get()) || MonotonicTime() >= end) {
+      return FromRd(error.get(), "abort_transaction");
+    }
+  }
+}
+
+Status ProduceOne(const std::string& bootstrap_servers, const Properties& properties, const std::string& topic,
+                  int32_t partition, const std::string& key, const std::string& value, Duration bound) {
+  rd_kafka_resp_err_t delivered = RD_KAFKA_RESP_ERR__TIMED_OUT;
+  auto conf = MakeConf(properties, {{"bootstrap.servers", bootstrap_servers}, {"acks", "all"},
+                                    {"message.timeout.ms", std::to_string(bound.count())},
+                                    {"allow.auto.create.topics", "false"}});
+  if (!conf) return conf.error();
+  rd_kafka_conf_set_opaque(conf->get(), &delivered);
+  rd_kafka_conf_set_dr_msg_cb(conf->get(), [](rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
+    *static_cast<rd_kafka_resp_err_t*>(opaque) = message->err;
+  });
+  auto handle = MakeHandle(RD_KAFKA_PRODUCER, std::move(*conf));
+  if (!handle) return handle.error();
+  const auto code = rd_kafka_producev(
+      handle->get(), RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(partition),
+      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key.data(), key.size()),
+      RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()), RD_KAFKA_V_END);
+  if (code) return EnvironmentError("producing to '" + topic + "': " + ErrorText(code));
+  rd_kafka_flush(handle->get(), Millis(bound));
+  if (delivered) return EnvironmentError("producing to '" + topic + "': " + ErrorText(delivered));
+  return {};
+}
+
+}  // namespace triaged

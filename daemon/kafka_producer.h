@@ -1,0 +1,55 @@
+// KafkaProducer: the transactional half of KafkaClient. Every result is checked: unchecked, records are dropped and the
+// commit still succeeds (KAFKA.md, One step, 3).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "daemon/broker_client.h"
+#include "daemon/kafka_handles.h"
+
+namespace triaged {
+
+struct KafkaOptions;
+
+class KafkaProducer {
+ public:
+  static Result<std::unique_ptr<KafkaProducer>> Make(const KafkaOptions& options);
+  ~KafkaProducer();
+
+  // init_transactions (settles a predecessor's open transaction) and warm metadata of our own topics.
+  Status Start(Duration bound);
+  Status Begin();
+  Status Produce(const OutputRecord& record);
+  Status SendOffsets(const std::vector<PartitionOffset>& offsets, const rd_kafka_consumer_group_metadata_t* group,
+                     Duration bound);
+  CommitOutcome Commit(Duration bound);
+  Status Abort(Duration bound);
+  const std::map<int32_t, int64_t>& LastStateOffsets() const { return state_offsets_; }
+  std::optional<Timestamp> BrokerTime() const;
+  std::optional<Error> fatal() const;
+
+ private:
+  explicit KafkaProducer(const KafkaOptions& options);
+  static void OnDelivery(rd_kafka_t* handle, const rd_kafka_message_t* message, void* self);
+  Result<int32_t> PartitionOf(const OutputRecord& record);
+  Status LearnPartitions(const std::string& topic);
+  Status Send(const OutputRecord& record, int32_t partition);
+
+  const TopicNames names_;
+  const bool embedded_;
+  std::map<std::string, int32_t> partition_counts_;
+  std::map<int32_t, int64_t> state_offsets_;
+  std::optional<Timestamp> base_time_;   // LogAppendTime of the newest delivery report …
+  Duration base_monotonic_{0};           // … and when we got it
+  rd_kafka_resp_err_t delivery_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+  RdHandle handle_;                      // last: its callbacks use what stands above
+};
+
+// Sends one record and waits for its acknowledgement: `triagectl`.
+Status ProduceOne(const std::string& bootstrap_servers, const Properties& properties, const std::string& topic,
+                  int32_t partition, const std::string& key, const std::string& value, Duration bound);
+
+}  // namespace triaged
