@@ -10,7 +10,8 @@
 namespace triaged {
 namespace {
 
-constexpr size_t kOverhead = 64 * 1024;  // headers and framing beyond the alert itself
+constexpr size_t kOverhead = 64 * 1024;           // headers and framing beyond the alert itself
+constexpr size_t kLeastMessage = 4 * 1024 * 1024;  // a case at all its limits encodes to about 1.1 MB
 
 struct TopicSpec {
   std::string name;
@@ -76,7 +77,7 @@ RdNewTopic MakeNewTopic(const TopicSpec& spec, int partitions, int brokers, size
   set("cleanup.policy", spec.compact ? "compact" : "delete");
   if (spec.log_append_time) set("message.timestamp.type", "LogAppendTime");
   if (brokers >= 3) set("min.insync.replicas", "2");
-  set("max.message.bytes", std::to_string(std::max<size_t>(alert_bytes + kOverhead, 1048588)));
+  set("max.message.bytes", std::to_string(std::max(alert_bytes + kOverhead, kLeastMessage)));
   return topic;
 }
 

@@ -145,7 +145,7 @@ Status Worker::OnAssigned(const GroupEvent& event) {
   }
   std::erase_if(partitions_, [&](const auto& kept) { return !owned.contains(kept.first); });
   alerts_.Reset(alerts);
-  group_has_offsets_ = false;
+  group_has_offsets_ = progress_without_offsets_ = false;
   for (int32_t number : owned) {
     auto& partition = partitions_[number];
     if (!partition) {

@@ -165,7 +165,7 @@ class Worker {
   Status ReadSlices();
   Status RestoreSlice(Partition& partition, Duration bound);
   Status FinishRestore(Partition& partition);
-  Status CheckExpired(const std::vector<Partition*>& restored);
+  Status CheckExpired();
   void RetryLater(Partition& partition, const Error& error);
 
   // ---- worker_step.cc: steps and transactions
@@ -211,7 +211,8 @@ class Worker {
   };
   std::map<int32_t, Taking> taking_;
   bool consume_changed_ = false;   // Assign is owed: the set of running partitions changed
-  bool group_has_offsets_ = false;
+  bool group_has_offsets_ = false;        // at least one, of what was asked for
+  bool progress_without_offsets_ = false; // a partition was restored that the group knows nothing of
 
   std::map<int32_t, Pending> pending_;  // of the turn in hand
   std::map<int32_t, Fault> faults_;

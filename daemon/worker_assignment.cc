@@ -67,22 +67,16 @@ Status Worker::ReadOffsets() {
 }
 
 Status Worker::ResolveAlerts(const std::map<TopicPartition, BrokerClient::Committed>& committed) {
-  std::vector<Partition*> progressed;
-  bool waiting = false;
-  for (const auto& [number, partition] : partitions_) {
-    if (partition->state() != PartitionState::kRunning) {
-      waiting = true;
-    } else if (partition->store()->progress().steps > 0) {
-      progressed.push_back(partition.get());
-    }
-  }
+  const bool waiting = std::any_of(partitions_.begin(), partitions_.end(), [](const auto& entry) {
+    return entry.second->state() != PartitionState::kRunning;
+  });
   for (const TopicPartition& source : alerts_.Unresolved()) {
     const auto at = committed.find(source);
     if (at == committed.end()) continue;
     if (!at->second.offset && !group_has_offsets_) {
       // Not one offset in the whole group: either it never ran, or its offsets expired. The progress records tell.
       if (waiting) continue;
-      if (Status fresh = CheckExpired(progressed); !fresh) return fresh;
+      if (Status fresh = CheckExpired(); !fresh) return fresh;
     }
     auto marks = client_->QueryWatermarks(source, options_.query_slice);
     if (!marks) continue;  // asked again
@@ -104,8 +98,8 @@ Status Worker::ResolveAlerts(const std::map<TopicPartition, BrokerClient::Commit
   return {};
 }
 
-Status Worker::CheckExpired(const std::vector<Partition*>& progressed) {
-  if (progressed.empty()) return {};
+Status Worker::CheckExpired() {
+  if (!progress_without_offsets_) return {};
   const std::string what = "group " + options_.application_id + " has progress in " + topics_.state +
                            " but not one committed offset: they expired (offsets.retention.minutes) or were deleted, "
                            "and where the alert topics were read to is not known";
@@ -207,6 +201,10 @@ Status Worker::FinishRestore(Partition& partition) {
     RetryLater(partition, finished.error());
     return {};
   }
+  // The offsets were read before the restore and are stable: whoever made this progress sent some, and they are gone.
+  const bool none = std::none_of(taking.group.committed.begin(), taking.group.committed.end(),
+                                 [](const auto& committed) { return committed.second.offset.has_value(); });
+  if (none && partition.store()->progress().steps > 0) progress_without_offsets_ = true;
   taking.backoff = options_.retry_min;
   SetState(partition, PartitionState::kRunning);
   parts_.observer->OnBalance(partition.number(), partition.store()->progress().balance);

@@ -79,7 +79,8 @@ void FireRepeat(CaseContext& ctx) {
   ++c.repeats;
   c.next_repeat = ctx.now + ctx.policy.repeat_interval;
   Emit(ctx, CaseEventType::kRenotified, "not_acknowledged");
-  AddToTimeline(ctx, "renotified", "", "repeat " + std::to_string(c.repeats));
+  // The first says it; more would push people's own entries out of the bounded timeline.
+  if (c.repeats == 1) AddToTimeline(ctx, "renotified", "", "not acknowledged");
 }
 
 bool AckTimeoutArmed(const Policy& policy, const Case& c) {

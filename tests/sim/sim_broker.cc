@@ -15,6 +15,7 @@ int64_t Log::last_stable() const {
 
 void SimBroker::Advance(Duration by) {
   now_ += by;
+  if (background_) background_();
   for (auto& [id, producer] : producers_) {
     if (producer.phase == Phase::kOngoing && now_ - producer.begun > transaction_timeout_) {
       ++producer.epoch;  // whoever had it is fenced

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -55,6 +56,8 @@ class SimBroker {
   Timestamp now() const { return now_; }
   // Moves the clock; ends transactions and sessions that ran out.
   void Advance(Duration by);
+  // What goes on in the background of every living client: their heartbeats.
+  void set_background(std::function<void()> background) { background_ = std::move(background); }
 
   // ---- topics
   void CreateTopic(const std::string& topic, int32_t partitions);
@@ -129,6 +132,7 @@ class SimBroker {
   void MaybeFinishRebalance();
 
   const Duration transaction_timeout_;
+  std::function<void()> background_;
   Timestamp now_ = FromUnixMillis(1'790'000'000'000);
   std::map<TopicPartition, Log> logs_;
   std::map<std::string, int32_t> topics_;

@@ -26,7 +26,6 @@ struct Bugs {
   bool unknown_commit_is_abort = false;     // a commit without an answer counts as aborted
   bool position_guessed = false;            // the store's position runs ahead of the changelog
   bool end_at_last_stable = false;          // the last stable offset passes for the end of a partition
-  bool offsets_outside_transaction = false; // committed at once instead of with the transaction
 };
 
 // What a simulated process runs in.

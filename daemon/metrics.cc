@@ -1,0 +1,339 @@
+#include "daemon/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+
+#include "daemon/clock.h"
+#include "daemon/log.h"
+#include "pipeline/model/ids.h"
+
+namespace triaged {
+namespace {
+
+using prometheus::BuildCounter;
+using prometheus::BuildGauge;
+using prometheus::BuildHistogram;
+using Buckets = prometheus::Histogram::BucketBoundaries;
+
+double Seconds(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
+
+const Buckets kShort = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
+constexpr std::string_view kReasons[] = {"unresolved_in_time", "uncertain_verdict", "not_acknowledged"};
+constexpr std::string_view kManual = "manual";  // a person's own words are no label
+constexpr std::string_view kDeadLetterReasons[] = {
+    "empty_value",     "too_large",     "invalid_utf8",       "invalid_json",    "not_an_object",  "too_deep",
+    "no_policy",       "foreign_record", "invalid_command",   "unknown_case",    "stale_version",  "not_permitted",
+    "illegal_transition", "unknown_level", "unknown_severity", "unknown_person", "nothing_to_change", "other"};
+
+// Bucket limits exactly at each target of the policies, so that "within its time" can be read off.
+Buckets TargetBuckets(const Engine& engine) {
+  std::set<double> limits = {60, 300, 900, 3600, 14400, 86400};
+  for (const auto& policy : engine.policies) {
+    for (const ClockSpec& clock : policy->clocks) {
+      for (const auto& duration : clock.duration) {
+        if (duration) limits.insert(Seconds(*duration));
+      }
+    }
+    for (const LevelSpec& level : policy->levels) {
+      for (const auto& after : level.reached_after) {
+        if (after) limits.insert(Seconds(*after));
+      }
+    }
+  }
+  return {limits.begin(), limits.end()};
+}
+
+}  // namespace
+
+// One member per family; created whole, so that every series is there from the first scrape.
+struct Metrics::Series {
+  Series(prometheus::Registry& r, const Engine& engine)
+      : consumed(BuildCounter().Name("triaged_alerts_consumed_total").Help("Alert records taken, by stage.").Register(r)),
+        alerts(BuildCounter().Name("triaged_alerts_total").Help("Alert records by stage and outcome; per stage they sum to what was consumed.").Register(r)),
+        commands(BuildCounter().Name("triaged_commands_total").Help("Commands by outcome.").Register(r)),
+        commands_consumed(BuildCounter().Name("triaged_commands_consumed_total").Help("Command records taken.").Register(r)),
+        dead_letters(BuildCounter().Name("triaged_dead_letters_total").Help("Records sent to the dead-letter topic, by reason.").Register(r)),
+        events(BuildCounter().Name("triaged_case_events_total").Help("Case events published, by type.").Register(r)),
+        escalations(BuildCounter().Name("triaged_escalations_total").Help("Escalations by policy, level reached and reason.").Register(r)),
+        breaches(BuildCounter().Name("triaged_sla_breaches_total").Help("Breached clocks.").Register(r)),
+        nobody(BuildCounter().Name("triaged_nobody_on_shift_total").Help("Escalations that found nobody on shift in the level's team.").Register(r)),
+        rule_hits(BuildCounter().Name("triaged_rule_hits_total").Help("Alerts matched, by rule.").Register(r)),
+        timers(BuildCounter().Name("triaged_timers_fired_total").Help("Deadlines fired.").Register(r)),
+        transactions(BuildCounter().Name("triaged_transactions_total").Help("Kafka transactions by outcome.").Register(r)),
+        troubles(BuildCounter().Name("triaged_troubles_total").Help("Troubles of the loop, by kind; each is a log line.").Register(r)),
+        step(BuildHistogram().Name("triaged_step_duration_seconds").Help("Deciding and encoding one partition's step.").Register(r)),
+        commit(BuildHistogram().Name("triaged_commit_duration_seconds").Help("One Kafka transaction, begin to commit.").Register(r)),
+        overdue(BuildHistogram().Name("triaged_timer_overdue_seconds").Help("How late deadlines fired, by the logical clock.").Register(r)),
+        to_escalate(BuildHistogram().Name("triaged_time_to_escalate_seconds").Help("From opening to an escalation.").Register(r)),
+        to_acknowledge(BuildHistogram().Name("triaged_time_to_acknowledge_seconds").Help("From opening to an acknowledgement.").Register(r)),
+        to_resolve(BuildHistogram().Name("triaged_time_to_resolve_seconds").Help("From opening to a resolution.").Register(r)),
+        partitions(BuildGauge().Name("triaged_partitions").Help("State partitions of this process, by state.").Register(r)),
+        restore(BuildGauge().Name("triaged_restore_remaining_records").Help("Changelog records still to be replayed.").Register(r)),
+        clock_lag(BuildGauge().Name("triaged_clock_lag_seconds").Help("How far the slowest partition's logical clock is behind broker time.").Register(r)),
+        skew(BuildGauge().Name("triaged_wall_clock_skew_seconds").Help("Wall clock of this machine minus broker time.").Register(r)),
+        store_bytes(BuildGauge().Name("triaged_store_disk_bytes").Help("Size of the partition stores on disk.").Register(r)),
+        store_resident(BuildGauge().Name("triaged_store_resident_bytes").Help("Estimated memory of the partition stores.").Register(r)),
+        store_cases(BuildGauge().Name("triaged_store_cases").Help("Cases kept.").Register(r)),
+        dedup_entries(BuildGauge().Name("triaged_dedup_entries").Help("Alert and command ids remembered.").Register(r)),
+        dedup_shrunk(BuildGauge().Name("triaged_dedup_shrunk_entries").Help("Ids forgotten before their window ended, because memory was full.").Register(r)),
+        store_errors(BuildGauge().Name("triaged_store_background_errors").Help("Background errors of the stores since start.").Register(r)),
+        policy_info(BuildGauge().Name("triaged_policy_info").Help("1 for the formats, rules and policies in use.").Register(r)),
+        reload_ok(BuildGauge().Name("triaged_config_last_reload_successful").Help("Whether the last reload was applied.").Register(r)),
+        reload_time(BuildGauge().Name("triaged_config_last_reload_success_timestamp_seconds").Help("When formats, rules and policies were last applied.").Register(r)),
+        build_info(BuildGauge().Name("triaged_build_info").Help("1, labelled with the version.").Register(r)),
+        targets(TargetBuckets(engine)) {}
+
+  prometheus::Family<prometheus::Counter>&consumed, &alerts, &commands, &commands_consumed, &dead_letters, &events,
+      &escalations, &breaches, &nobody, &rule_hits, &timers, &transactions, &troubles;
+  prometheus::Family<prometheus::Histogram>&step, &commit, &overdue, &to_escalate, &to_acknowledge, &to_resolve;
+  prometheus::Family<prometheus::Gauge>&partitions, &restore, &clock_lag, &skew, &store_bytes, &store_resident,
+      &store_cases, &dedup_entries, &dedup_shrunk, &store_errors, &policy_info, &reload_ok, &reload_time, &build_info;
+  const Buckets targets;
+};
+
+Metrics::Metrics(const Engine& engine, int workers, int partitions)
+    : registry_(std::make_unique<prometheus::Registry>()),
+      series_(std::make_unique<Series>(*registry_, engine)),
+      connected_(static_cast<size_t>(workers), false),
+      last_turns_(static_cast<size_t>(workers), MonotonicTime()) {
+  Series& s = *series_;
+  for (const char* stage : {"intake", "decide"}) {
+    s.consumed.Add({{"stage", stage}});
+    for (size_t i = 0; i < kAlertOutcomeCount; ++i) {
+      s.alerts.Add({{"stage", stage}, {"outcome", std::string(Name(static_cast<AlertOutcome>(i)))}});
+    }
+  }
+  s.commands_consumed.Add({});
+  for (const char* outcome : {"applied", "refused", "duplicate", "forwarded"}) s.commands.Add({{"outcome", outcome}});
+  for (std::string_view reason : kDeadLetterReasons) s.dead_letters.Add({{"reason", std::string(reason)}});
+  for (size_t i = 0; i < kCaseEventTypeCount; ++i) {
+    s.events.Add({{"type", std::string(Name(static_cast<CaseEventType>(i)))}});
+  }
+  for (size_t i = 0; i < kClockKindCount; ++i) s.breaches.Add({{"clock", std::string(Name(static_cast<ClockKind>(i)))}});
+  for (auto* family : {&s.nobody, &s.timers}) family->Add({});
+  for (const char* outcome : {"committed", "aborted", "unknown"}) s.transactions.Add({{"outcome", outcome}});
+  for (size_t i = 0; i < 5; ++i) s.troubles.Add({{"kind", std::string(Name(static_cast<Trouble>(i)))}});
+  for (auto* family : {&s.step, &s.commit, &s.overdue}) family->Add({}, kShort);
+  for (auto* family : {&s.to_escalate, &s.to_acknowledge, &s.to_resolve}) family->Add({}, s.targets);
+  for (size_t i = 0; i < 5; ++i) s.partitions.Add({{"state", std::string(Name(static_cast<PartitionState>(i)))}});
+  for (int i = 0; i < partitions; ++i) s.restore.Add({{"partition", std::to_string(i)}});
+  for (auto* family : {&s.clock_lag, &s.skew, &s.store_bytes, &s.store_resident, &s.store_cases, &s.dedup_entries,
+                       &s.dedup_shrunk, &s.store_errors, &s.reload_ok, &s.reload_time}) {
+    family->Add({});
+  }
+  s.build_info.Add({{"version", TRIAGED_VERSION}}).Set(1);
+  AddEngine(engine);
+  OnReload(&engine, WallTime());
+}
+
+Metrics::~Metrics() = default;
+
+// Series for what an engine can say. Nothing is ever removed: a rule that is gone keeps its last count.
+void Metrics::AddEngine(const Engine& engine) {
+  const std::lock_guard lock(mutex_);
+  Series& s = *series_;
+  rules_.clear();
+  for (const Rule& rule : engine.rules->rules()) {
+    rules_.push_back(rule.id);
+    s.rule_hits.Add({{"rule", rule.id}});
+  }
+  for (const auto& policy : engine.policies) {
+    auto& levels = levels_[policy->name];
+    levels.clear();
+    for (const LevelSpec& level : policy->levels) levels.push_back(level.name);
+    std::set<std::string> reasons(std::begin(kReasons), std::end(kReasons));
+    reasons.insert(std::string(kManual));
+    for (const Criterion& criterion : policy->criteria) reasons.insert(criterion.name);
+    for (size_t level = 1; level < levels.size(); ++level) {
+      for (const std::string& reason : reasons) {
+        s.escalations.Add({{"policy", policy->name}, {"level", levels[level]}, {"reason", reason}});
+      }
+    }
+    reasons_.insert(reasons.begin(), reasons.end());
+  }
+}
+
+std::string Metrics::Text() const { return prometheus::TextSerializer().Serialize(registry_->Collect()); }
+
+std::pair<bool, std::string> Metrics::Ready() const {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return {false, "stopping"};
+  for (size_t i = 0; i < connected_.size(); ++i) {
+    if (!connected_[i]) return {false, "worker " + std::to_string(i) + " has not joined the group"};
+  }
+  for (const auto& [partition, state] : states_) {
+    if (state == PartitionState::kRunning || state == PartitionState::kClosed) continue;
+    return {false, "partition " + std::to_string(partition) + " is " + std::string(Name(state))};
+  }
+  return {true, "ready"};
+}
+
+void Metrics::OnReload(const Engine* engine, Timestamp now) {
+  series_->reload_ok.Add({}).Set(engine ? 1 : 0);
+  if (!engine) return;
+  AddEngine(*engine);
+  series_->policy_info.Add({{"fingerprint", engine->fingerprint}}).Set(1);
+  series_->reload_time.Add({}).Set(static_cast<double>(ToUnixMillis(now)) / 1000.0);
+}
+
+Duration Metrics::LastTurn(int worker) const {
+  const std::lock_guard lock(mutex_);
+  return last_turns_[static_cast<size_t>(worker)];
+}
+
+void Metrics::SetStopping() {
+  const std::lock_guard lock(mutex_);
+  stopping_ = true;
+}
+
+void Metrics::OnTurn(int worker) {
+  const std::lock_guard lock(mutex_);
+  last_turns_[static_cast<size_t>(worker)] = MonotonicTime();
+}
+
+void Metrics::OnConnected(int worker, bool connected) {
+  {
+    const std::lock_guard lock(mutex_);
+    connected_[static_cast<size_t>(worker)] = connected;
+  }
+  LogInfo(connected ? "joined the group" : "left the group", {{"worker", std::to_string(worker)}});
+}
+
+void Metrics::OnPartitionState(int worker, int32_t partition, PartitionState state) {
+  {
+    const std::lock_guard lock(mutex_);
+    states_[partition] = state;
+    for (size_t i = 0; i < 5; ++i) {
+      const auto count = std::count_if(states_.begin(), states_.end(),
+                                       [&](const auto& entry) { return entry.second == static_cast<PartitionState>(i); });
+      series_->partitions.Add({{"state", std::string(Name(static_cast<PartitionState>(i)))}})
+          .Set(static_cast<double>(count));
+    }
+    if (state != PartitionState::kRunning) lags_.erase(partition);
+  }
+  LogInfo("partition", {{"worker", std::to_string(worker)}, {"partition", std::to_string(partition)},
+                        {"state", Name(state)}});
+}
+
+void Metrics::OnRestoreProgress(int32_t partition, int64_t position, int64_t end) {
+  series_->restore.Add({{"partition", std::to_string(partition)}})
+      .Set(static_cast<double>(std::max<int64_t>(0, end - position)));
+}
+
+std::string Metrics::LevelName(const std::string& policy, uint8_t level) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = levels_.find(policy);
+  return found != levels_.end() && level < found->second.size() ? found->second[level] : "unknown";
+}
+
+void Metrics::CountEvent(const StepFacts::Event& event) {
+  Series& s = *series_;
+  s.events.Add({{"type", std::string(Name(event.type))}}).Increment();
+  switch (event.type) {
+    case CaseEventType::kEscalated: {
+      const std::string level = LevelName(event.policy, event.level_to);
+      const std::string reason = reasons_.contains(event.reason) ? event.reason : std::string(kManual);
+      s.escalations.Add({{"policy", event.policy}, {"level", level}, {"reason", reason}}).Increment();
+      s.to_escalate.Add({}, s.targets).Observe(Seconds(event.since_opened));
+      if (event.nobody_on_shift) s.nobody.Add({}).Increment();
+      LogInfo("escalated", {{"case", ToString(event.case_id)}, {"policy", event.policy}, {"level", level},
+                            {"reason", event.reason}});
+      return;
+    }
+    case CaseEventType::kAcknowledged:
+      return s.to_acknowledge.Add({}, s.targets).Observe(Seconds(event.since_opened));
+    case CaseEventType::kResolved: return s.to_resolve.Add({}, s.targets).Observe(Seconds(event.since_opened));
+    case CaseEventType::kSlaBreached:
+      s.breaches.Add({{"clock", std::string(Name(event.clock))}}).Increment();
+      LogInfo("sla breached", {{"case", ToString(event.case_id)}, {"clock", Name(event.clock)}});
+      return;
+    default: return;
+  }
+}
+
+void Metrics::OnStep(int, const StepReport& report) {
+  Series& s = *series_;
+  const Balance& b = report.facts.balance;
+  const std::string stage = report.partition < 0 ? "intake" : "decide";
+  if (b.consumed) s.consumed.Add({{"stage", stage}}).Increment(static_cast<double>(b.consumed));
+  for (size_t i = 0; i < kAlertOutcomeCount; ++i) {
+    if (b.outcomes[i] == 0) continue;
+    s.alerts.Add({{"stage", stage}, {"outcome", std::string(Name(static_cast<AlertOutcome>(i)))}})
+        .Increment(static_cast<double>(b.outcomes[i]));
+  }
+  s.commands_consumed.Add({}).Increment(static_cast<double>(b.commands_consumed));
+  for (const auto& [outcome, count] : {std::pair("applied", b.commands_applied), {"refused", b.commands_refused},
+                                       {"duplicate", b.commands_duplicate}, {"forwarded", b.commands_forwarded}}) {
+    if (count) s.commands.Add({{"outcome", outcome}}).Increment(static_cast<double>(count));
+  }
+  for (const auto& letter : report.facts.dead_letters) {
+    const bool known = std::find(std::begin(kDeadLetterReasons), std::end(kDeadLetterReasons), letter.reason) !=
+                       std::end(kDeadLetterReasons);
+    s.dead_letters.Add({{"reason", known ? letter.reason : "other"}}).Increment();
+    LogWarn("dead letter", {{"reason", letter.reason}, {"topic", letter.topic},
+                            {"partition", std::to_string(letter.partition)}, {"offset", std::to_string(letter.offset)},
+                            {"why", letter.message}});
+  }
+  if (!report.facts.rule_hits.empty()) {
+    std::map<uint32_t, double> hits;
+    for (uint32_t index : report.facts.rule_hits) ++hits[index];
+    const std::lock_guard lock(mutex_);
+    for (const auto& [index, count] : hits) {
+      if (index < rules_.size()) s.rule_hits.Add({{"rule", rules_[index]}}).Increment(count);
+    }
+  }
+  s.timers.Add({}).Increment(static_cast<double>(report.facts.timers_fired));
+  for (const auto& event : report.facts.events) CountEvent(event);
+  s.step.Add({}, kShort).Observe(Seconds(report.decide));
+}
+
+void Metrics::OnClock(int32_t partition, Timestamp clock, Timestamp broker_time, bool) {
+  const std::lock_guard lock(mutex_);
+  lags_[partition] = std::max(Duration(0), broker_time - clock);
+  Duration worst{0};
+  for (const auto& [_, lag] : lags_) worst = std::max(worst, lag);
+  series_->clock_lag.Add({}).Set(Seconds(worst));
+  series_->skew.Add({}).Set(Seconds(WallTime() - broker_time));
+}
+
+void Metrics::OnStoreStats(int32_t partition, const StoreStats& stats) {
+  const std::lock_guard lock(mutex_);
+  stores_[partition] = stats;
+  StoreStats sum;
+  for (const auto& [_, one] : stores_) {
+    sum.cases += one.cases;
+    sum.dedup_entries += one.dedup_entries;
+    sum.dedup_shrunk += one.dedup_shrunk;
+    sum.disk_bytes += one.disk_bytes;
+    sum.resident_bytes += one.resident_bytes;
+    sum.background_errors += one.background_errors;
+  }
+  Series& s = *series_;
+  s.store_cases.Add({}).Set(static_cast<double>(sum.cases));
+  s.dedup_entries.Add({}).Set(static_cast<double>(sum.dedup_entries));
+  s.dedup_shrunk.Add({}).Set(static_cast<double>(sum.dedup_shrunk));
+  s.store_bytes.Add({}).Set(static_cast<double>(sum.disk_bytes));
+  s.store_resident.Add({}).Set(static_cast<double>(sum.resident_bytes));
+  s.store_errors.Add({}).Set(static_cast<double>(sum.background_errors));
+}
+
+void Metrics::OnTransaction(int, CommitOutcome outcome, Duration took) {
+  const char* name = outcome == CommitOutcome::kCommitted ? "committed" : outcome == CommitOutcome::kAborted ? "aborted" : "unknown";
+  series_->transactions.Add({{"outcome", name}}).Increment();
+  if (outcome == CommitOutcome::kCommitted) series_->commit.Add({}, kShort).Observe(Seconds(took));
+}
+
+void Metrics::OnTrouble(int worker, int32_t partition, Trouble kind, const std::string& message) {
+  series_->troubles.Add({{"kind", std::string(Name(kind))}}).Increment();
+  const LogFields fields = {{"worker", std::to_string(worker)}, {"partition", std::to_string(partition)},
+                            {"kind", Name(kind)}, {"why", message}};
+  if (kind == Trouble::kStop) return LogError("the worker must stop", fields);
+  LogWarn("trouble", fields);
+}
+
+}  // namespace triaged

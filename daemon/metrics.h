@@ -1,0 +1,69 @@
+// Metrics: everything the workers tell, as Prometheus series and log lines.
+//
+// All series are created at start (prometheus-cpp 1.0.1 must not have any removed during a scrape), labels are bounded
+// by configuration: policies, levels, rules, reasons known beforehand. Thread-safe: workers and the HTTP server call.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "daemon/worker_observer.h"
+#include "pipeline/policy/engine.h"
+
+namespace prometheus {
+class Counter;
+class Gauge;
+class Histogram;
+class Registry;
+template <typename T>
+class Family;
+}  // namespace prometheus
+
+namespace triaged {
+
+class Metrics final : public WorkerObserver {
+ public:
+  Metrics(const Engine& engine, int workers, int partitions);
+  ~Metrics() override;
+
+  std::string Text() const;                              // Prometheus text format
+  std::pair<bool, std::string> Ready() const;            // and why not
+  void OnReload(const Engine* engine, Timestamp now);    // nullptr: refused
+  // Monotonic time of each worker's last turn, for the watchdog.
+  Duration LastTurn(int worker) const;
+  void SetStopping();
+
+  void OnTurn(int worker) override;
+  void OnConnected(int worker, bool connected) override;
+  void OnPartitionState(int worker, int32_t partition, PartitionState state) override;
+  void OnRestoreProgress(int32_t partition, int64_t position, int64_t end) override;
+  void OnStep(int worker, const StepReport& report) override;
+  void OnClock(int32_t partition, Timestamp clock, Timestamp broker_time, bool caught_up) override;
+  void OnStoreStats(int32_t partition, const StoreStats& stats) override;
+  void OnTransaction(int worker, CommitOutcome outcome, Duration took) override;
+  void OnTrouble(int worker, int32_t partition, Trouble kind, const std::string& message) override;
+
+ private:
+  struct Series;
+  void AddEngine(const Engine& engine);
+  void CountEvent(const StepFacts::Event& event);
+  std::string LevelName(const std::string& policy, uint8_t level) const;
+
+  std::unique_ptr<prometheus::Registry> registry_;
+  std::unique_ptr<Series> series_;
+  mutable std::mutex mutex_;                             // guards what stands below
+  std::map<std::string, std::vector<std::string>> levels_;  // by policy
+  std::set<std::string> reasons_;
+  std::vector<std::string> rules_;                       // ids, in the order of the engine in use
+  std::vector<bool> connected_;
+  std::map<int32_t, PartitionState> states_;
+  std::map<int32_t, Duration> lags_;
+  std::map<int32_t, StoreStats> stores_;
+  std::vector<Duration> last_turns_;
+  bool stopping_ = false;
+};
+
+}  // namespace triaged

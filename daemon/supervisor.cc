@@ -1,0 +1,251 @@
+#include "daemon/supervisor.h"
+
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+
+#include "daemon/clock.h"
+#include "daemon/kafka_admin.h"
+#include "daemon/kafka_client.h"
+#include "daemon/log.h"
+
+namespace triaged {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Duration kTopicBound{10'000};
+
+std::string RandomLineage() {
+  std::random_device device;
+  char text[17];
+  std::snprintf(text, sizeof text, "%08x%08x", device(), device());
+  return text;
+}
+
+}  // namespace
+
+Supervisor::Supervisor(Config config, std::string config_path, std::shared_ptr<const Engine> engine, bool accept_data_loss)
+    : config_(std::move(config)),
+      config_path_(std::move(config_path)),
+      accept_data_loss_(accept_data_loss),
+      engine_(std::move(engine)),
+      metrics_(*engine_, config_.workers, config_.kafka.partitions) {}
+
+Supervisor::~Supervisor() {
+  RequestStop();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+std::shared_ptr<const Engine> Supervisor::CurrentEngine() const {
+  const std::lock_guard lock(mutex_);
+  return engine_;
+}
+
+Status Supervisor::Start() {
+  HttpHooks hooks;
+  hooks.metrics = [this] { return metrics_.Text(); };
+  hooks.ready = [this] { return metrics_.Ready(); };
+  hooks.reload = [this] { return Reload(); };
+  auto http = HttpServer::Start(config_.web_listen_address, std::move(hooks));
+  if (!http) return http.error();
+  http_ = std::move(*http);
+  LogInfo("listening", {{"address", config_.web_listen_address}, {"port", std::to_string(http_->port())}});
+
+  std::error_code error;
+  fs::create_directories(config_.storage.path, error);
+  if (!error) fs::permissions(config_.storage.path, fs::perms::owner_all, error);
+  if (error) return EnvironmentError("storage.path " + config_.storage.path + ": " + error.message());
+  StoreOptions stores;
+  stores.memory_budget_bytes = static_cast<size_t>(config_.storage.memory_bytes);
+  stores.expected_stores = config_.kafka.partitions;
+  stores.dedup_max_entries = static_cast<size_t>(config_.storage.dedup_max_entries);
+  stores.case_cache_entries = static_cast<size_t>(config_.storage.case_cache_entries);
+  stores_ = SharedStoreResources::Make(stores);
+
+  if (!config_.kafka.embedded) return {};
+  std::map<std::string, int> topics;
+  for (const std::string& topic : config_.kafka.alert_topics) {
+    if (!topic.starts_with('^')) topics[topic] = config_.kafka.partitions;
+  }
+  const TopicNames names = TopicNames::For(config_.application_id);
+  for (const std::string& name : {names.intake, names.commands, names.state, names.steps, names.escalations, names.cases,
+                                  names.dead_letter}) {
+    topics[name] = config_.kafka.partitions;
+  }
+  auto broker = EmbeddedBroker::Start(topics);
+  if (!broker) return broker.error();
+  embedded_ = std::move(*broker);
+  config_.kafka.bootstrap_servers = embedded_->bootstrap();
+  LogInfo("embedded broker started", {{"bootstrap", config_.kafka.bootstrap_servers}});
+  return {};
+}
+
+// Waits while the cluster is away; what is wrong with the topics is an error, all at once.
+Status Supervisor::WaitForTopics() {
+  if (embedded_) return {};
+  Duration backoff{500};
+  while (!stop_) {
+    Status created;
+    if (config_.kafka.create_topics) {
+      created = CreateMissingTopics(config_.kafka, config_.application_id, config_.alert_limits.max_bytes, kTopicBound);
+    }
+    const auto problems = created ? CheckTopics(config_.kafka, config_.application_id, kTopicBound)
+                                  : Result<std::vector<std::string>>(created.error());
+    if (problems && problems->empty()) return {};
+    if (problems) {
+      std::string all = "our topics are not as they must be:";
+      for (const std::string& problem : *problems) all += "\n  " + problem;
+      return BadInput(all);
+    }
+    if (problems.error().kind == ErrorClass::kBadInput) return problems.error();
+    LogWarn("waiting for Kafka", {{"why", problems.error().message}, {"again_in", FormatDuration(backoff)}});
+    PauseUnlessStopping(backoff);
+    backoff = std::min(backoff * 2, Duration(15'000));
+  }
+  return {};
+}
+
+WorkerOptions Supervisor::OptionsFor(int worker) const {
+  WorkerOptions options;
+  options.application_id = config_.application_id;
+  options.instance = config_.instance;
+  options.number = worker;
+  options.partitions = config_.kafka.partitions;
+  if (config_.kafka.routing == Routing::kDirect) options.direct_topics = config_.kafka.alert_topics;
+  options.store_directory = config_.storage.path;
+  options.poll.max_records = static_cast<size_t>(config_.step.max_records);
+  options.poll.max_bytes = static_cast<size_t>(config_.step.max_bytes);
+  options.poll.max_wait = config_.step.max_wait;
+  options.max_timers = static_cast<size_t>(config_.step.max_timers);
+  options.restore_records = static_cast<size_t>(config_.step.restore_records);
+  options.heartbeat_interval = config_.heartbeat_interval;
+  options.accept_data_loss = accept_data_loss_;
+  options.commit_timeout = config_.kafka.commit_timeout;
+  options.flush_interval = config_.storage.flush_interval;
+  options.close_timeout = config_.shutdown_timeout / 2;
+  return options;
+}
+
+WorkerParts Supervisor::PartsFor(int worker) {
+  WorkerParts parts;
+  parts.make_client = [this, worker] {
+    KafkaOptions kafka;
+    kafka.bootstrap_servers = config_.kafka.bootstrap_servers;
+    kafka.application_id = config_.application_id;
+    kafka.instance = config_.instance;
+    kafka.worker = worker;
+    kafka.alert_topics = config_.kafka.alert_topics;
+    kafka.direct = config_.kafka.routing == Routing::kDirect;
+    kafka.partitions = config_.kafka.partitions;
+    kafka.properties = config_.kafka.properties;
+    kafka.transaction_timeout = config_.kafka.transaction_timeout;
+    kafka.session_timeout = config_.kafka.session_timeout;
+    kafka.prefetch_bytes = config_.kafka.prefetch_bytes;
+    kafka.embedded = config_.kafka.embedded;
+    return KafkaClient::Make(std::move(kafka));
+  };
+  parts.stores = stores_;
+  parts.engine = [this] { return CurrentEngine(); };
+  parts.new_lineage = RandomLineage;
+  parts.pause = [this](Duration d) { PauseUnlessStopping(d); };
+  parts.observer = &metrics_;
+  return parts;
+}
+
+void Supervisor::RunWorker(int worker) {
+  const Status ended = Worker(OptionsFor(worker), PartsFor(worker)).Run(&stop_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (!ended && failure_) failure_ = ended;
+    --running_;
+  }
+  // One worker that must stop takes the process with it: half a daemon looks alive and is not.
+  RequestStop();
+}
+
+Status Supervisor::Run() {
+  if (Status ready = WaitForTopics(); !ready) return ready;
+  if (!stop_) {
+    running_ = config_.workers;
+    for (int i = 0; i < config_.workers; ++i) threads_.emplace_back([this, i] { RunWorker(i); });
+    sd_notify(0, "READY=1");
+    LogInfo("started", {{"workers", std::to_string(config_.workers)}, {"application_id", config_.application_id},
+                        {"fingerprint", CurrentEngine()->fingerprint}});
+  }
+  Watch();
+  sd_notify(0, "STOPPING=1");
+  metrics_.SetStopping();
+  const Duration end = MonotonicTime() + config_.shutdown_timeout;
+  {
+    std::unique_lock lock(mutex_);
+    while (running_ > 0 && MonotonicTime() < end) wake_.wait_for(lock, std::chrono::milliseconds(100));
+  }
+  if (running_ > 0) {
+    LogError("workers did not stop in time; exiting, which is safe: recovery is the normal path", {});
+    FlushLog();
+    _exit(1);
+  }
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+// Exits the process when a worker makes no turn for too long: the supervisor (systemd) starts it again.
+void Supervisor::Watch() {
+  uint64_t watchdog_usec = 0;
+  const bool notify = sd_watchdog_enabled(0, &watchdog_usec) > 0;
+  const Duration interval = notify ? std::min(Duration(1000), Duration(static_cast<int64_t>(watchdog_usec / 2000)))
+                                   : Duration(1000);
+  while (PauseUnlessStopping(interval)) {
+    for (int i = 0; i < config_.workers; ++i) {
+      const Duration idle = MonotonicTime() - metrics_.LastTurn(i);
+      if (idle < config_.watchdog_timeout) continue;
+      LogError("a worker makes no progress: exiting", {{"worker", std::to_string(i)}, {"idle", FormatDuration(idle)}});
+      FlushLog();
+      _exit(1);
+    }
+    if (notify) sd_notify(0, "WATCHDOG=1");
+  }
+}
+
+bool Supervisor::PauseUnlessStopping(Duration d) {
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, d, [this] { return stop_.load(); });
+  return !stop_;
+}
+
+void Supervisor::RequestStop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+}
+
+std::pair<bool, std::string> Supervisor::Reload() {
+  Diagnostics diagnostics;
+  const auto config = LoadConfig(config_path_, &diagnostics);
+  auto engine = config ? LoadEngine(*config, &diagnostics) : nullptr;
+  metrics_.OnReload(engine.get(), WallTime());
+  if (!engine) {
+    const std::string why = diagnostics.Render();
+    LogError("reload refused, the old configuration stays", {{"why", why}});
+    return {false, why};
+  }
+  const std::string fingerprint = engine->fingerprint;
+  {
+    const std::lock_guard lock(mutex_);
+    engine_ = std::move(engine);
+  }
+  LogInfo("reloaded formats, rules and policies", {{"fingerprint", fingerprint}});
+  return {true, "reloaded, fingerprint " + fingerprint};
+}
+
+}  // namespace triaged

@@ -1,0 +1,199 @@
+// A simulated process: its disk, its faults, its deaths.
+#include <algorithm>
+
+#include "pipeline/base/check.h"
+#include "storage/rocks.h"
+#include "tests/sim/sim_world.h"
+
+namespace triaged::sim {
+namespace {
+
+constexpr const char* kStore = "/store/";
+
+rocksdb::Env* EnvOf(const std::shared_ptr<SharedStoreResources>& disk) {
+  return dynamic_cast<RocksResources&>(*disk).env();
+}
+
+// How often each fault happens, in a million calls.
+uint64_t FaultRate(std::string_view name) {
+  if (name == "fatal") return 600;
+  if (name == "assign") return 2'000;
+  if (name == "start") return 50'000;
+  if (name == "committed") return 150'000;
+  if (name == "watermarks") return 20'000;
+  if (name == "restore") return 10'000;
+  if (name == "produce") return 300;
+  if (name == "send_offsets") return 5'000;
+  if (name == "commit_aborts") return 10'000;
+  if (name == "commit_unknown") return 8'000;
+  if (name == "abort") return 200'000;
+  if (name == "no_position") return 50'000;
+  return 0;
+}
+
+}  // namespace
+
+Process::Process(World* the_world, std::string name) : world(the_world), instance(std::move(name)) {
+  StoreOptions options;
+  options.in_memory = true;
+  options.memory_budget_bytes = 16 * 1024 * 1024;
+  disk = SharedStoreResources::Make(options);
+}
+
+Process::~Process() = default;
+
+SimBroker& Process::broker() { return world->broker; }
+Random& Process::random() { return world->random; }
+const Bugs& Process::bugs() const { return world->options.bugs; }
+
+bool Process::Fault(const char* name) {
+  if (!world->options.network_faults || !world->faults_on) return false;
+  return world->random.PerMillion(FaultRate(name));
+}
+
+void Process::Point(const char* name) {
+  if (!world->faults_on || paused) return;
+  const std::string& wanted = world->options.crash_point;
+  if (wanted.empty() ? world->random.PerMillion(150) : wanted == name && world->random.Below(1000) < world->options.crash_per_mille) {
+    throw Crash{};
+  }
+  const std::string_view point(name);
+  const bool pausable = point == "before_commit" || point == "after_send_offsets" || point == "before_begin" ||
+                        point == "before_send_offsets" || point == "after_commit" || point == "poll";
+  if (world->options.pauses && !world->nested && pausable && world->random.PerMillion(point == "poll" ? 500 : 4'000)) {
+    world->Pause(this);
+  }
+}
+
+void Process::OnStep(int, const StepReport& report) { world->result.timers += report.facts.timers_fired; }
+
+void Process::OnTrouble(int, int32_t, Trouble kind, const std::string&) {
+  if (kind == Trouble::kLostClient) ++world->result.rebuilds;
+}
+
+void Process::OnTransaction(int, CommitOutcome outcome, Duration) {
+  ++(outcome == CommitOutcome::kCommitted ? world->result.commits : world->result.aborts);
+}
+
+void Process::OnRestoreProgress(int32_t, int64_t, int64_t) {}
+
+void Process::Start() {
+  WorkerOptions options;
+  options.application_id = world->application;
+  options.instance = instance;
+  options.partitions = world->partitions;
+  if (world->direct) options.direct_topics = world->alert_topics;
+  options.store_directory = "/store";
+  options.max_timers = 3;
+  options.heartbeat_interval = Duration{60'000};
+  options.flush_interval = Duration{20'000};
+  WorkerParts parts;
+  parts.make_client = [this]() -> Result<std::unique_ptr<BrokerClient>> {
+    SimClient::Options client_options;
+    client_options.application_id = world->application;
+    client_options.instance = instance;
+    client_options.alert_topics = world->alert_topics;
+    client_options.topics = world->direct ? std::vector<std::string>{world->alert_topics.front()} : world->alert_topics;
+    if (!world->direct) client_options.topics.push_back(world->names.intake);
+    auto made = std::make_unique<SimClient>(client_options, this);
+    return std::unique_ptr<BrokerClient>(std::move(made));
+  };
+  parts.stores = disk;
+  parts.engine = [this] { return world->engine; };
+  parts.new_lineage = [this] { return "lineage-" + std::to_string(world->lineages++); };
+  parts.pause = [this](Duration wait) { not_before = world->broker.now() + wait; };
+  parts.observer = this;
+  worker = std::make_unique<Worker>(std::move(options), std::move(parts));
+}
+
+void Process::RunOnce() {
+  try {
+    const Status turn = worker->RunOnce();
+    if (turn) return;
+    if (doomed) {
+      StopCleanly();
+      return;
+    }
+    world->Violation("worker " + instance + " stopped: " + turn.error().message);
+  } catch (const Crash&) {
+    Die();
+  }
+}
+
+void Process::StopCleanly() {
+  try {
+    const Status finished = worker->Finish();
+    if (!finished) world->Violation("worker " + instance + " could not finish: " + finished.error().message);
+    worker.reset();
+  } catch (const Crash&) {
+    Die();
+  }
+}
+
+std::vector<std::string> Process::Directories() const {
+  std::vector<std::string> directories;
+  for (int32_t i = 0; i < world->partitions; ++i) directories.push_back(kStore + std::to_string(i));
+  return directories;
+}
+
+// What the disk would hold after a kill: RocksDB writes without a log here, so what was not flushed is not in it. A
+// compaction may run beside us; then the picture is taken again.
+Process::Files Process::Snapshot() const {
+  rocksdb::Env* env = EnvOf(disk);
+  const auto list = [&] {
+    std::map<std::string, uint64_t> sizes;
+    for (const std::string& directory : Directories()) {
+      std::vector<std::string> names;
+      if (!env->GetChildren(directory, &names).ok()) continue;
+      for (const std::string& name : names) {
+        if (name == "." || name == ".." || name == "LOCK" || name.starts_with("LOG")) continue;
+        uint64_t size = 0;
+        if (env->GetFileSize(directory + "/" + name, &size).ok()) sizes[directory + "/" + name] = size;
+      }
+    }
+    return sizes;
+  };
+  while (true) {
+    const auto before = list();
+    Files files;
+    for (const auto& [name, size] : before) {
+      std::string bytes;
+      if (rocksdb::ReadFileToString(env, name, &bytes).ok()) files[name] = std::move(bytes);
+    }
+    if (files.size() == before.size() && list() == before) return files;
+  }
+}
+
+void Process::Rewrite(const Files& files) {
+  WipeDisk();
+  rocksdb::Env* env = EnvOf(disk);
+  for (const auto& [name, bytes] : files) {
+    const rocksdb::Status written = rocksdb::WriteStringToFile(env, bytes, name, false);
+    TRIAGED_CHECK(written.ok());
+  }
+}
+
+void Process::WipeDisk() {
+  rocksdb::Env* env = EnvOf(disk);
+  for (const std::string& directory : Directories()) {
+    std::vector<std::string> names;
+    if (!env->GetChildren(directory, &names).ok()) continue;
+    for (const std::string& name : names) {
+      if (name != "." && name != "..") env->DeleteFile(directory + "/" + name);
+    }
+  }
+}
+
+void Process::Die() {
+  ++world->result.crashes;
+  const Files files = Snapshot();
+  worker.reset();  // closing writes what is not flushed, as a death does not: undone below
+  if (world->random.Below(5) == 0) {
+    WipeDisk();
+  } else {
+    Rewrite(files);
+  }
+  not_before = world->broker.now() + Duration(world->random.Between(0, 20'000));
+}
+
+}  // namespace triaged::sim

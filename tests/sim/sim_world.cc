@@ -1,0 +1,385 @@
+#include "tests/sim/sim_world.h"
+
+#include <algorithm>
+
+#include "daemon/config.h"
+#include "pipeline/base/check.h"
+#include "pipeline/base/hash.h"
+#include "pipeline/model/command.h"
+
+namespace triaged::sim {
+namespace {
+
+constexpr int kMaxSettleRounds = 20'000;
+
+std::string_view HeaderOf(const Entry& entry, std::string_view name) {
+  for (const Header& header : entry.headers) {
+    if (header.name == name) return header.value;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::shared_ptr<const Engine> ShippedEngine() {
+  static const std::shared_ptr<const Engine> engine = [] {
+    const std::string configs = std::string(TRIAGED_SOURCE_DIR) + "/configs/";
+    Diagnostics diagnostics;
+    EngineSources sources;
+    sources.formats = ReadSources({configs + "formats"}, &diagnostics);
+    sources.rules = ReadSources({configs + "rules"}, &diagnostics);
+    sources.policies = ReadSources({configs + "policies/soc-tiered.yaml"}, &diagnostics);
+    auto compiled = CompileEngine(sources, {}, &diagnostics);
+    TRIAGED_CHECK(compiled != nullptr);
+    return compiled;
+  }();
+  return engine;
+}
+
+World::World(const WorldOptions& the_options) : options(the_options), random(the_options.seed) {
+  engine = ShippedEngine();
+  partitions = static_cast<int32_t>(random.Between(1, 4));
+  direct = random.Below(4) == 0;
+  const auto topics = static_cast<int>(random.Between(1, 2));
+  for (int i = 0; i < topics; ++i) {
+    alert_topics.push_back("alerts-" + std::to_string(i));
+    broker.CreateTopic(alert_topics.back(), direct ? partitions : static_cast<int32_t>(random.Between(1, 3)));
+  }
+  for (const std::string& topic : {names.intake, names.commands, names.state, names.steps}) {
+    broker.CreateTopic(topic, partitions);
+  }
+  for (const std::string& topic : {names.escalations, names.cases, names.dead_letter}) broker.CreateTopic(topic, 2);
+  broker.set_background([this] {
+    for (const auto& process : processes_) {
+      if (!process->worker || process->paused || !process->worker->client()) continue;
+      broker.Heartbeat(static_cast<const SimClient*>(process->worker->client())->member());
+    }
+  });
+  const auto count = random.Between(1, 3);
+  for (int64_t i = 0; i < count; ++i) {
+    processes_.push_back(std::make_unique<Process>(this, "i" + std::to_string(i)));
+    processes_.back()->Start();
+  }
+}
+
+void World::Violation(std::string what) {
+  if (failed()) return;
+  result.violation = "seed " + std::to_string(options.seed) + ": " + std::move(what);
+}
+
+// ---- what happens -----------------------------------------------------------------------------------------------
+
+void World::ProduceAlerts() {
+  static constexpr const char* kRules[] = {"Credential dumping", "Trojan found", "Port scan", "Ransomware behaviour",
+                                           "Malware blocked", "Odd login"};
+  static constexpr int kSeverities[] = {99, 99, 73, 47, 21};
+  const auto count = random.Between(1, 6);
+  for (int64_t i = 0; i < count; ++i) {
+    Entry entry;
+    const std::string host = "h" + std::to_string(random.Below(12));
+    // Some ids come twice.
+    const uint64_t id = next_alert_ > 5 && random.Below(10) == 0 ? next_alert_ - 1 - random.Below(4) : next_alert_++;
+    const char* kind = random.Below(20) == 0 ? "event" : "alert";
+    entry.key = host;
+    entry.value = R"({"ecs":{"version":"8.11"},"event":{"kind":")" + std::string(kind) + R"(","id":"a)" + std::to_string(id) +
+                  R"(","severity":)" + std::to_string(kSeverities[random.Below(5)]) + R"(},"@timestamp":")" +
+                  FormatTimestamp(broker.now()) + R"(","host":{"name":")" + host + R"("},"rule":{"name":")" +
+                  kRules[random.Below(6)] + R"("},"message":"m"})";
+    if (random.Below(25) == 0) entry.value = "{not json";
+    if (random.Below(60) == 0) entry.value.reset();
+    const std::string& topic = alert_topics[random.Below(alert_topics.size())];
+    const int32_t count_there = broker.Partitions(topic);
+    const int32_t where = direct ? PartitionForKey(host, count_there)
+                                 : static_cast<int32_t>(random.Below(static_cast<uint64_t>(count_there)));
+    broker.Append({topic, where}, std::move(entry));
+    ++result.alerts;
+  }
+}
+
+void World::ProduceCommand() {
+  Command command;
+  const uint64_t id = next_command_ > 2 && random.Below(8) == 0 ? next_command_ - 1 : next_command_++;
+  command.id = "c" + std::to_string(id);
+  command.case_id = {static_cast<int32_t>(random.Below(static_cast<uint64_t>(partitions))), 1 + random.Below(3)};
+  if (!cases_.empty()) command.case_id = *ParseCaseId(cases_[random.Below(cases_.size())]);
+  command.actor = "ada";
+  command.role = random.Below(2) == 0 ? "l1" : "l2";
+  static constexpr CommandAction kActions[] = {CommandAction::kAck,      CommandAction::kNote,  CommandAction::kEscalate,
+                                               CommandAction::kResolve,  CommandAction::kClose, CommandAction::kHold,
+                                               CommandAction::kResume,   CommandAction::kReopen};
+  command.action = kActions[random.Below(8)];
+  if (command.action == CommandAction::kNote) command.text = "looked at it";
+  if (command.action != CommandAction::kAck && command.action != CommandAction::kNote &&
+      command.action != CommandAction::kResume) {
+    command.reason = "as seen";
+  }
+  Entry entry;
+  entry.key = ToString(command.case_id);
+  entry.value = CommandJson(command);
+  if (random.Below(20) == 0) entry.value = "[]";
+  int32_t where = command.case_id.partition;
+  if (random.Below(10) == 0) where = static_cast<int32_t>(random.Below(static_cast<uint64_t>(partitions)));
+  broker.Append({names.commands, where}, std::move(entry));
+  ++result.commands;
+}
+
+Process* World::Pick() {
+  std::vector<Process*> able;
+  for (const auto& process : processes_) {
+    if (process->worker && !process->paused && process->not_before <= broker.now()) able.push_back(process.get());
+  }
+  return able.empty() ? nullptr : able[random.Below(able.size())];
+}
+
+// The process stands still in the middle of a call while the world goes on; sometimes long enough to be given up, and
+// sometimes its supervisor starts another under its name.
+void World::Pause(Process* process) {
+  ++result.pauses;
+  nested = process->paused = true;
+  const Timestamp until = broker.now() + Duration(random.Between(1, 90) * 1000);
+  if (random.Below(4) == 0) {
+    auto twin = std::make_unique<Process>(this, process->instance);
+    process->doomed = twin->doomed = true;
+    twin->Start();
+    processes_.push_back(std::move(twin));
+  }
+  for (int i = 0; i < 400 && broker.now() < until && !failed(); ++i) {
+    Event();
+    Check();
+  }
+  if (broker.now() < until) broker.Advance(until - broker.now());
+  nested = process->paused = false;
+}
+
+void World::Event() {
+  const uint64_t dice = random.Below(1000);
+  if (dice < 560) {
+    if (Process* process = Pick()) {
+      process->RunOnce();
+    } else {
+      broker.Advance(Duration(random.Between(1, 2000)));
+    }
+  } else if (dice < 640) {
+    ProduceAlerts();
+  } else if (dice < 670) {
+    ProduceCommand();
+  } else if (dice < 850) {
+    broker.WriteMarker(random.Next());
+  } else if (dice < 940) {
+    broker.Advance(Duration(random.Between(0, 500)));
+  } else if (dice < 975) {
+    broker.Advance(Duration(random.Between(1, 150) * 1000));
+  } else {
+    Process* process = processes_[random.Below(processes_.size())].get();
+    if (process->paused) return;
+    if (!process->worker) {
+      if (process->not_before <= broker.now()) process->Start();
+    } else if (dice < 982) {
+      process->Die();
+    } else if (dice < 986) {
+      process->StopCleanly();
+    }
+  }
+}
+
+// ---- what must hold -----------------------------------------------------------------------------------------------
+
+void World::Check() {
+  CheckEscalations();
+  CheckPositions();
+}
+
+void World::CheckEscalations() {
+  for (int32_t i = 0; i < broker.Partitions(names.escalations); ++i) {
+    const TopicPartition where{names.escalations, i};
+    const Log& log = broker.LogOf(where);
+    int64_t& next = scanned_[where];
+    for (const int64_t stable = log.last_stable(); next < stable; ++next) {
+      const Entry& entry = log.entries[static_cast<size_t>(next)];
+      if (entry.control || entry.fate != Fate::kCommitted) continue;
+      const std::string id(HeaderOf(entry, "ce_id"));
+      if (id.empty()) Violation("an escalation event has no id");
+      if (!event_ids_.insert(id).second) Violation("escalation event " + id + " appears twice");
+      ++result.escalation_events;
+      if (id.starts_with("heartbeat/")) continue;
+      const std::string subject(HeaderOf(entry, "ce_subject"));
+      if (events_of_case_[subject]++ == 0) cases_.push_back(subject);
+    }
+  }
+}
+
+void World::CheckPositions() {
+  for (const auto& process : processes_) {
+    if (!process->worker) continue;
+    for (const auto& [number, partition] : process->worker->partitions()) {
+      if (!partition->store()) continue;
+      const int64_t position = partition->store()->position();
+      if (position < 0) continue;
+      const Log& log = broker.LogOf({names.state, number});
+      const Entry* entry = position < log.high() ? &log.entries[static_cast<size_t>(position)] : nullptr;
+      const bool decided = entry && !entry->control &&
+                           (entry->fate == Fate::kCommitted || (entry->fate == Fate::kPending && broker.Decided(entry->producer)));
+      if (!decided) {
+        Violation("store " + process->instance + "/" + std::to_string(number) + " is ahead of its changelog: position " +
+                  std::to_string(position));
+      }
+    }
+  }
+}
+
+World::Sums World::Add() {
+  Sums sums;
+  if (!direct) {
+    for (const std::string& topic : alert_topics) {
+      for (int32_t i = 0; i < broker.Partitions(topic); ++i) {
+        const auto committed = broker.Committed({{topic, i}});
+        if (!committed) continue;
+        const auto balance = DecodeBalance(committed->begin()->second.metadata);
+        if (!balance) continue;
+        sums.stage_one += balance->consumed;
+        sums.forwarded += balance->outcomes[static_cast<size_t>(AlertOutcome::kForwarded)];
+      }
+    }
+  }
+  for (const auto& process : processes_) {
+    if (!process->worker) continue;
+    for (const auto& [number, partition] : process->worker->partitions()) {
+      if (partition->state() != PartitionState::kRunning) continue;
+      const Balance& balance = partition->store()->progress().balance;
+      sums.stage_two += balance.consumed;
+      sums.commands += balance.commands_consumed;
+      sums.commands_forwarded += balance.commands_forwarded;
+    }
+  }
+  if (direct) sums.stage_one = sums.forwarded = sums.stage_two;
+  return sums;
+}
+
+bool World::Quiet() {
+  int32_t running = 0;
+  for (const auto& process : processes_) {
+    if (!process->worker) continue;
+    if (!process->worker->client() || !process->worker->Ready()) return false;
+    for (const auto& [number, partition] : process->worker->partitions()) {
+      if (!process->worker->CaughtUp(*partition)) return false;
+      const auto due = partition->NextDeadline();
+      if (due && *due <= broker.now()) return false;
+      ++running;
+    }
+  }
+  if (running != partitions || broker.Rebalancing() || broker.MarkersOwed()) return false;
+  const Sums sums = Add();
+  return sums.stage_one >= result.alerts && sums.stage_two >= sums.forwarded &&
+         sums.commands >= result.commands + sums.commands_forwarded;
+}
+
+// No more faults: everything must come to rest.
+void World::Settle() {
+  faults_on = false;
+  // Of two with one name only the newer may stay, as a person would see to.
+  for (size_t i = 0; i < processes_.size(); ++i) {
+    for (size_t j = i + 1; j < processes_.size(); ++j) {
+      if (processes_[i]->instance != processes_[j]->instance) continue;
+      if (processes_[i]->worker) processes_[i]->StopCleanly();
+      break;
+    }
+  }
+  std::erase_if(processes_, [](const auto& process) { return process->doomed && !process->worker; });
+  if (processes_.empty()) processes_.push_back(std::make_unique<Process>(this, "last"));
+  for (const auto& process : processes_) {
+    if (!process->worker) process->Start();
+  }
+  int quiet = 0;
+  for (int round = 0; quiet < 3; ++round) {
+    if (failed()) return;
+    if (round >= kMaxSettleRounds) {
+      const Sums sums = Add();
+      return Violation("it does not come to rest: " + std::to_string(result.alerts) + " alerts, stage one took " +
+                       std::to_string(sums.stage_one) + " and sent on " + std::to_string(sums.forwarded) +
+                       ", stage two took " + std::to_string(sums.stage_two) + "; " + std::to_string(result.commands) +
+                       " commands, taken " + std::to_string(sums.commands) + ", of these sent on " +
+                       std::to_string(sums.commands_forwarded));
+    }
+    for (const auto& process : processes_) {
+      if (!process->worker) process->Start();  // it had fought its twin until it stopped itself
+      if (process->not_before <= broker.now() && !failed()) process->RunOnce();
+      while (broker.WriteMarker(0)) continue;
+      Check();
+    }
+    broker.Advance(Duration(random.Between(0, 20)));
+    quiet = Quiet() ? quiet + 1 : 0;
+  }
+}
+
+void World::CheckPartition(const Partition& partition) {
+  const std::string name = "partition " + std::to_string(partition.number());
+  std::map<std::string, std::string> replayed;
+  for (const Entry& entry : broker.LogOf({names.state, partition.number()}).entries) {
+    if (entry.control || entry.fate != Fate::kCommitted) continue;
+    if (entry.value) {
+      replayed[*entry.key] = *entry.value;
+    } else {
+      replayed.erase(*entry.key);
+    }
+  }
+  const auto dump = partition.store()->Dump();
+  if (!dump) return Violation(name + ": " + dump.error().message);
+  std::map<std::string, std::string> stored;
+  for (const StateRecord& record : *dump) stored[record.key] = *record.value;
+  if (stored != replayed) Violation(name + ": the store is not the replay of its changelog");
+
+  if (!partition.store()->progress().balance.Adds()) Violation(name + ": the balance does not add up");
+  const auto due = partition.NextDeadline();
+  if (due && *due <= partition.clock()) Violation(name + ": a deadline is overdue");
+
+  struct Visitor : CaseStore::Visitor {
+    World* world = nullptr;
+    bool Visit(const Case& c) override {
+      const std::string id = ToString(c.id);
+      if (world->events_of_case_[id] != c.next_event) {
+        world->Violation("case " + id + " counted " + std::to_string(c.next_event) + " events, published are " +
+                         std::to_string(world->events_of_case_[id]));
+      }
+      return true;
+    }
+  } visitor;
+  visitor.world = this;
+  if (Status visited = partition.store()->ForEachCase(&visitor); !visited) Violation(visited.error().message);
+}
+
+void World::CheckEnd() {
+  const Sums sums = Add();
+  if (sums.stage_one != result.alerts) {
+    Violation("alerts produced: " + std::to_string(result.alerts) + ", accounted for: " + std::to_string(sums.stage_one));
+  }
+  if (sums.stage_two != sums.forwarded) {
+    Violation("stage one sent on " + std::to_string(sums.forwarded) + ", stage two took " + std::to_string(sums.stage_two));
+  }
+  if (sums.commands != result.commands + sums.commands_forwarded) {
+    Violation("commands produced: " + std::to_string(result.commands) + ", accounted for: " + std::to_string(sums.commands) +
+              ", sent on: " + std::to_string(sums.commands_forwarded));
+  }
+  for (const auto& process : processes_) {
+    if (!process->worker) continue;
+    for (const auto& [number, partition] : process->worker->partitions()) CheckPartition(*partition);
+  }
+}
+
+WorldResult World::Run() {
+  for (int i = 0; i < options.events && !failed(); ++i) {
+    Event();
+    Check();
+  }
+  if (!failed()) Settle();
+  if (!failed()) CheckEnd();
+  result.rebalances = static_cast<uint64_t>(broker.generation());
+  result.digest = broker.Digest();
+  // Processes go before the broker they talk to.
+  faults_on = false;
+  processes_.clear();
+  return result;
+}
+
+WorldResult RunWorld(const WorldOptions& options) { return World(options).Run(); }
+
+}  // namespace triaged::sim

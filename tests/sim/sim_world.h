@@ -1,0 +1,146 @@
+// SimWorld: one simulated life. Some processes, each a real Worker with the real Processor and PartitionStore over its
+// own disk, share a SimBroker; alerts and commands arrive; processes crash, pause, stop, lose their disk and come back;
+// and after every event the invariants are checked:
+//
+//   1. every escalation event id appears at most once to a read_committed reader
+//   2. no store's position is ahead of what is decided in its changelog
+// and at the end, once everything is idle and caught up:
+//   3. every store equals the replay of its changelog
+//   4. every alert and command is accounted for, and the balances add up
+//   5. every event that a case counted was published; no open case is overdue
+//
+// The same seed gives the same bytes. A violation is told as text, not asserted, so that planted bugs can be tested.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "daemon/worker.h"
+#include "tests/sim/sim_broker.h"
+#include "tests/sim/sim_client.h"
+#include "tests/sim/sim_random.h"
+
+namespace triaged::sim {
+
+struct WorldOptions {
+  uint64_t seed = 1;
+  int events = 500;
+  Bugs bugs;
+  // Named point at which processes die (each time with this chance in a thousand); "" : anywhere, rarely.
+  std::string crash_point;
+  uint64_t crash_per_mille = 30;
+  bool network_faults = true;
+  bool pauses = true;
+};
+
+struct WorldResult {
+  std::optional<std::string> violation;
+  uint64_t digest = 0;
+  uint64_t crashes = 0, pauses = 0, rebuilds = 0, aborts = 0, rebalances = 0, restores_from_zero = 0;
+  uint64_t alerts = 0, commands = 0, escalation_events = 0, timers = 0, commits = 0;
+};
+
+WorldResult RunWorld(const WorldOptions& options);
+
+// The shipped policy, rules and formats, compiled once.
+std::shared_ptr<const Engine> ShippedEngine();
+
+class World;
+
+// One operating-system process: a worker and a disk.
+class Process : public SimHost, public WorkerObserver {
+ public:
+  Process(World* world, std::string instance);
+  ~Process() override;
+
+  // SimHost
+  SimBroker& broker() override;
+  Random& random() override;
+  void Point(const char* name) override;
+  bool Fault(const char* name) override;
+  const Bugs& bugs() const override;
+
+  // WorkerObserver
+  void OnStep(int worker, const StepReport& report) override;
+  void OnTrouble(int worker, int32_t partition, Trouble kind, const std::string& message) override;
+  void OnTransaction(int worker, CommitOutcome outcome, Duration took) override;
+  void OnRestoreProgress(int32_t partition, int64_t position, int64_t end) override;
+
+  void Start();
+  void RunOnce();   // catches a Crash
+  void StopCleanly();
+  void Die();       // what was not flushed is lost
+  void WipeDisk();
+
+  World* const world;
+  const std::string instance;
+  std::shared_ptr<SharedStoreResources> disk;
+  std::unique_ptr<Worker> worker;
+  SimClient* client = nullptr;   // of the worker; may dangle between clients: see Heartbeat
+  bool paused = false;
+  bool doomed = false;           // its instance lives elsewhere as well: stopping for that is right
+  Timestamp not_before{};
+
+ private:
+  using Files = std::map<std::string, std::string>;
+  Files Snapshot() const;
+  void Rewrite(const Files& files);
+  std::vector<std::string> Directories() const;
+};
+
+class World {
+ public:
+  explicit World(const WorldOptions& options);
+  WorldResult Run();
+
+  // For the processes.
+  const WorldOptions options;
+  Random random;
+  SimBroker broker;
+  WorldResult result;
+  std::string application = "sim";
+  TopicNames names = TopicNames::For("sim");
+  int32_t partitions = 1;
+  std::vector<std::string> alert_topics;
+  bool direct = false;
+  bool faults_on = true;
+  bool nested = false;           // inside somebody's pause
+  std::shared_ptr<const Engine> engine;
+  uint64_t lineages = 0;
+
+  void Violation(std::string what);
+  void Pause(Process* process);
+  bool failed() const { return result.violation.has_value(); }
+
+ private:
+  void Event();
+  void ProduceAlerts();
+  void ProduceCommand();
+  Process* Pick();
+  void Check();
+  void CheckEscalations();
+  void CheckPositions();
+  void Settle();
+  bool Quiet();
+  struct Sums {
+    uint64_t stage_one = 0, forwarded = 0, dead = 0, stage_two = 0, commands = 0, commands_forwarded = 0;
+  };
+  Sums Add();
+  void CheckEnd();
+  void CheckPartition(const Partition& partition);
+
+  std::vector<std::unique_ptr<Process>> processes_;
+  std::map<TopicPartition, int64_t> scanned_;
+  std::set<std::string> event_ids_;
+  std::map<std::string, uint64_t> events_of_case_;
+  std::vector<std::string> cases_;
+  uint64_t next_alert_ = 1;
+  uint64_t next_command_ = 1;
+};
+
+}  // namespace triaged::sim
