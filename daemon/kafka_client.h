@@ -30,7 +30,7 @@ struct KafkaOptions {
   Duration transaction_timeout{10'000};
   Duration session_timeout{45'000};
   int64_t prefetch_bytes = 64 * 1024 * 1024;
-  bool embedded = false;                  // the mock stamps no LogAppendTime: its record times serve as broker time
+  bool embedded = false;                  // the mock's LogAppendTime is made up: the wall clock serves as broker time
 };
 
 class KafkaClient final : public BrokerClient {

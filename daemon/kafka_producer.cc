@@ -69,8 +69,9 @@ void KafkaProducer::OnDelivery(rd_kafka_t*, const rd_kafka_message_t* message, v
   }
   rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
   const int64_t time = rd_kafka_message_timestamp(message, &type);
-  if (time > 0 && (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME || producer.embedded_)) {
-    producer.base_time_ = FromUnixMillis(time);
+  if (time > 0 && type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) {
+    // The mock answers with a made-up time; it runs in this process, so our wall clock is its clock.
+    producer.base_time_ = producer.embedded_ ? WallTime() : FromUnixMillis(time);
     producer.base_monotonic_ = MonotonicTime();
   }
 }

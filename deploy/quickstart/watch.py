@@ -12,20 +12,29 @@ def paint(code, text):
     return f"\033[{code}m{text}\033[0m" if COLOUR else text
 
 
-def values(part):
-    """The values of one W, with how often each was seen."""
-    if not isinstance(part, dict) or not part.get("known", True):
-        return f"unknown ({part.get('reason', 'no reason given')})" if isinstance(part, dict) else str(part)
-    if "summary" in part:
-        return part["summary"]
-    shown = []
-    for name, value in part.items():
-        if name == "known":
-            continue
-        entries = value if isinstance(value, list) else [value]
-        texts = [str(e.get("value", e)) if isinstance(e, dict) else str(e) for e in entries[:3]]
-        shown.append(f"{name}: {', '.join(texts)}")
-    return "; ".join(shown)[:220]
+def texts(value):
+    """A value of the Five Ws in a few words."""
+    if isinstance(value, list):
+        return ", ".join(texts(item) for item in value[:3]) + (f" and {len(value) - 3} more" if len(value) > 3 else "")
+    if isinstance(value, dict):
+        return str(value.get("value", value.get("text", value.get("name", value.get("utc", "")))))
+    return str(value)
+
+
+def values(part, names):
+    if not part.get("known", True):
+        return f"unknown: {part.get('reason', 'no reason given')}"
+    shown = [f"{name} {texts(part[name])}" for name in names if part.get(name)]
+    return "; ".join(shown)[:200]
+
+
+W = {
+    "who": ["accounts", "actors", "victims"],
+    "what": ["detections", "processes", "files"],
+    "when": ["first", "last", "duration"],
+    "where": ["hosts", "addresses", "urls"],
+    "why": ["verdict", "severity", "escalation"],
+}
 
 
 def show(event):
@@ -36,12 +45,14 @@ def show(event):
     level = data.get("level", {})
     head = f"{event['time'][11:19]}  {kind.upper():<13} case {event['subject']}"
     if kind == "escalated":
-        head += f"  {level.get('from')} → {level.get('to')}  {data.get('severity')}"
+        head += f"  {texts(level.get('from'))} → {texts(level.get('to'))}  {data.get('severity')}"
     print(paint("1;31" if kind == "escalated" else "33", head) + f"  reason: {data.get('reason')}")
     if kind == "escalated":
-        for name in ("who", "what", "when", "where", "why"):
-            print(f"          {name.capitalize():<6} {values(data.get('five_ws', {}).get(name, {}))}")
-        print(f"          Asked  {data.get('requested', '')}")
+        for name, parts in W.items():
+            print(f"          {name.capitalize():<6} {values(data.get('five_ws', {}).get(name, {}), parts)}")
+        verdict = data.get("verdict", {})
+        print(f"          Found  {verdict.get('name')} ({verdict.get('confidence')} %): {verdict.get('reason')}")
+        print(f"          Asked  {texts(data.get('requested', ''))}")
         print(f"          To     {data.get('team')}: {data.get('assignee') or 'nobody on shift'}", flush=True)
 
 

@@ -1,0 +1,63 @@
+// Each hole of KAFKA.md that a simulation can show, as a mistake planted at the client's border: the invariants must
+// notice it. A case that fails here means that the simulation has gone blind, not that the daemon is wrong.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "tests/sim/sim_world.h"
+
+namespace triaged::sim {
+namespace {
+
+constexpr uint64_t kMaxSeeds = 600;
+
+// The first seed whose life is spoilt by the bugs, and how.
+void MustBeNoticed(const Bugs& bugs) {
+  for (uint64_t seed = 1; seed <= kMaxSeeds; ++seed) {
+    WorldOptions options;
+    options.seed = seed;
+    options.bugs = bugs;
+    const WorldResult result = RunWorld(options);
+    if (!result.violation) continue;
+    MESSAGE(*result.violation);
+    return;
+  }
+  FAIL("not noticed in ", kMaxSeeds, " seeds");
+}
+
+TEST_CASE("hole: a step that only fires deadlines sends no offsets, so a former owner is not fenced") {
+  MustBeNoticed({.idle_steps_send_no_offsets = true});
+}
+TEST_CASE("hole: of several state partitions touched, only one's offsets are sent") {
+  MustBeNoticed({.only_one_partition_sent = true});
+}
+TEST_CASE("hole: group metadata read at commit instead of at assignment") {
+  MustBeNoticed({.generation_read_at_commit = true});
+}
+TEST_CASE("hole: an unknown committed offset is taken for none") {
+  MustBeNoticed({.unknown_offset_is_none = true});
+}
+TEST_CASE("hole: restore ends at the last stable offset") {
+  MustBeNoticed({.restore_to_last_stable = true});
+}
+TEST_CASE("hole: the high watermark was taken before the committed offsets were read") {
+  MustBeNoticed({.watermark_cached = true});
+}
+TEST_CASE("hole: the changelog is read uncommitted") {
+  MustBeNoticed({.changelog_uncommitted = true});
+}
+TEST_CASE("hole: a record that could not be produced goes unnoticed") {
+  MustBeNoticed({.produce_unchecked = true});
+}
+TEST_CASE("hole: staged work is dropped although the abort failed") {
+  MustBeNoticed({.abort_unchecked = true});
+}
+TEST_CASE("hole: a commit without an answer is taken for an abort") {
+  MustBeNoticed({.unknown_commit_is_abort = true});
+}
+TEST_CASE("hole: the store's position runs ahead of the changelog") {
+  MustBeNoticed({.position_guessed = true});
+}
+
+}  // namespace
+}  // namespace triaged::sim
