@@ -53,16 +53,20 @@ bool Process::Fault(const char* name) {
 
 void Process::Point(const char* name) {
   if (!world->faults_on || paused) return;
-  const std::string& wanted = world->options.crash_point;
-  if (wanted.empty() ? world->random.PerMillion(150) : wanted == name && world->random.Below(1000) < world->options.crash_per_mille) {
-    throw Crash{};
-  }
+  const WorldOptions& options = world->options;
   const std::string_view point(name);
+  if (options.crashes) {
+    const bool dies = options.crash_point.empty() ? world->random.PerMillion(150)
+                                                  : options.crash_point == point && world->random.Below(1000) < options.crash_per_mille;
+    if (dies) throw Crash{};
+  }
+  if (!options.pauses || world->nested) return;
   const bool pausable = point == "before_commit" || point == "after_send_offsets" || point == "before_begin" ||
                         point == "before_send_offsets" || point == "after_commit" || point == "poll";
-  if (world->options.pauses && !world->nested && pausable && world->random.PerMillion(point == "poll" ? 500 : 4'000)) {
-    world->Pause(this);
-  }
+  const bool stops = options.pause_point.empty()
+                         ? pausable && world->random.PerMillion(point == "poll" ? 500 : 4'000)
+                         : options.pause_point == point && world->random.Below(1000) < options.pause_per_mille;
+  if (stops) world->Pause(this);
 }
 
 void Process::OnStep(int, const StepReport& report) { world->result.timers += report.facts.timers_fired; }

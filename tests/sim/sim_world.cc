@@ -55,7 +55,7 @@ World::World(const WorldOptions& the_options) : options(the_options), random(the
       broker.Heartbeat(static_cast<const SimClient*>(process->worker->client())->member());
     }
   });
-  const auto count = random.Between(1, 3);
+  const auto count = random.Between(options.least_processes, 3);
   for (int64_t i = 0; i < count; ++i) {
     processes_.push_back(std::make_unique<Process>(this, "i" + std::to_string(i)));
     processes_.back()->Start();
@@ -136,18 +136,23 @@ Process* World::Pick() {
 void World::Pause(Process* process) {
   ++result.pauses;
   nested = process->paused = true;
-  const Timestamp until = broker.now() + Duration(random.Between(1, 90) * 1000);
+  const bool taken_over = !options.pause_point.empty() || random.Below(2) == 0;
+  const Timestamp until = broker.now() + Duration(random.Between(taken_over ? 50 : 1, 90) * 1000);
   if (random.Below(4) == 0) {
     auto twin = std::make_unique<Process>(this, process->instance);
     process->doomed = twin->doomed = true;
     twin->Start();
     processes_.push_back(std::move(twin));
   }
-  for (int i = 0; i < 400 && broker.now() < until && !failed(); ++i) {
-    Event();
-    Check();
-  }
+  const auto go_on = [&](int events, bool until_then) {
+    for (int i = 0; i < events && !failed() && (!until_then || broker.now() < until); ++i) {
+      Event();
+      Check();
+    }
+  };
+  go_on(400, true);
   if (broker.now() < until) broker.Advance(until - broker.now());
+  if (taken_over) go_on(static_cast<int>(random.Between(20, 200)), false);
   nested = process->paused = false;
 }
 
@@ -175,7 +180,7 @@ void World::Event() {
     if (!process->worker) {
       if (process->not_before <= broker.now()) process->Start();
     } else if (dice < 982) {
-      process->Die();
+      if (options.crashes) process->Die();
     } else if (dice < 986) {
       process->StopCleanly();
     }

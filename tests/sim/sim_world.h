@@ -34,8 +34,13 @@ struct WorldOptions {
   // Named point at which processes die (each time with this chance in a thousand); "" : anywhere, rarely.
   std::string crash_point;
   uint64_t crash_per_mille = 30;
+  // The same for pauses, which are then long enough that others take over.
+  std::string pause_point;
+  uint64_t pause_per_mille = 20;
   bool network_faults = true;
+  bool crashes = true;
   bool pauses = true;
+  int64_t least_processes = 1;
 };
 
 struct WorldResult {
