@@ -33,7 +33,7 @@ struct Cluster {
 };
 
 Result<RdHandle> AdminHandle(const KafkaConfig& kafka) {
-  auto conf = MakeConf(kafka.properties, {{"bootstrap.servers", kafka.bootstrap_servers}});
+  auto conf = MakeConf({}, kafka.properties, {{"bootstrap.servers", kafka.bootstrap_servers}});
   if (!conf) return conf.error();
   return MakeHandle(RD_KAFKA_PRODUCER, std::move(*conf));
 }

@@ -1,19 +1,22 @@
+// The group's side of KafkaClient: who we are in it, what it gives and takes, offsets. Polling is in kafka_poll.cc.
 #include "daemon/kafka_client.h"
+
+#include <regex.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 
 #include "daemon/clock.h"
+#include "daemon/log.h"
 #include "pipeline/base/check.h"
 #include "pipeline/base/hash.h"
 
 namespace triaged {
 namespace {
 
-constexpr Duration kQuiet{5};         // the queues stayed empty this long: the poll ends
 constexpr Duration kOffsetsBound{5'000};
-
-int Millis(Duration d) { return static_cast<int>(std::max<int64_t>(d.count(), 0)); }
+constexpr Duration kMinPollInterval{60'000};
 
 // A static member that comes back with another subscription is ignored by the coordinator, so the subscription is part
 // of its name.
@@ -31,44 +34,98 @@ RdPartitionList MakeList(const std::vector<TopicPartition>& partitions) {
   return list;
 }
 
+// The generation inside group metadata, by its published serialised form: "CGMDv2:", then a native int32. nullopt: the
+// form is another one.
+std::optional<int32_t> GenerationOf(const rd_kafka_consumer_group_metadata_t* metadata) {
+  constexpr std::string_view kMagic = "CGMDv2:";
+  void* bytes = nullptr;
+  size_t size = 0;
+  if (const RdError error{rd_kafka_consumer_group_metadata_write(metadata, &bytes, &size)}) return std::nullopt;
+  std::optional<int32_t> generation;
+  if (size >= kMagic.size() + sizeof(int32_t) && std::memcmp(bytes, kMagic.data(), kMagic.size()) == 0) {
+    generation = 0;
+    std::memcpy(&*generation, static_cast<const char*>(bytes) + kMagic.size(), sizeof(int32_t));
+  }
+  rd_kafka_mem_free(nullptr, bytes);
+  return generation;
+}
+
+// Reading what we write ourselves would feed our outputs back as alerts.
+Status CheckAlertTopics(const std::vector<std::string>& topics, const TopicNames& names) {
+  if (topics.empty()) return BadInput("kafka.alert_topics is empty: name at least one topic");
+  for (const std::string& topic : topics) {
+    const bool pattern = topic.starts_with('^');
+    regex_t compiled;
+    if (pattern && regcomp(&compiled, topic.c_str(), REG_EXTENDED | REG_NOSUB) != 0) {
+      return BadInput("kafka.alert_topics: '" + topic + "' is not a regular expression (POSIX extended)");
+    }
+    std::string own;
+    for (size_t i = 0; i < kOutputTopicCount && own.empty(); ++i) {
+      const std::string& name = names.Of(static_cast<OutputTopic>(i));
+      if (pattern ? regexec(&compiled, name.c_str(), 0, nullptr, 0) == 0 : topic == name) own = name;
+    }
+    if (pattern) regfree(&compiled);
+    if (!own.empty()) {
+      return BadInput("kafka.alert_topics: '" + topic + "' takes in our own topic '" + own +
+                      "': narrow it, or choose another application_id");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 KafkaClient::KafkaClient(KafkaOptions options)
     : options_(std::move(options)), names_(TopicNames::For(options_.application_id)) {}
 
-KafkaClient::~KafkaClient() { DropPolled(); }
+KafkaClient::~KafkaClient() {
+  DropPolled();
+  strays_.clear();
+  // A client that outlives its time to end must not write to a descriptor that has become somebody else's.
+  if (group_queue_) rd_kafka_queue_io_event_enable(group_queue_.get(), -1, nullptr, 0);
+}
 
 Result<std::unique_ptr<BrokerClient>> KafkaClient::Make(KafkaOptions options) {
   std::unique_ptr<KafkaClient> client(new KafkaClient(std::move(options)));
-  auto producer = KafkaProducer::Make(client->options_);
+  const KafkaOptions& made = client->options_;
+  if (Status checked = CheckAlertTopics(made.alert_topics, client->names_); !checked) return checked.error();
+  auto producer = KafkaProducer::Make(made);
   if (!producer) return producer.error();
   client->producer_ = std::move(*producer);
-  if (Status made = client->MakeConsumer(); !made) return made.error();
+  auto probe = OffsetProbe::Make(made.bootstrap_servers, made.properties);
+  if (!probe) return probe.error();
+  client->probe_ = std::move(*probe);
+  if (Status consumer = client->MakeConsumer(); !consumer) return consumer.error();
   return std::unique_ptr<BrokerClient>(std::move(client));
 }
 
 Status KafkaClient::MakeConsumer() {
-  const Properties ours = {
+  const Properties defaults = {
+      {"fetch.wait.max.ms", "20"},
+      {"fetch.message.max.bytes", "8388608"},
+      {"topic.metadata.refresh.interval.ms", "10000"},  // new topics of a pattern, new partitions
+  };
+  const Properties required = {
       {"bootstrap.servers", options_.bootstrap_servers},
       {"group.id", options_.application_id},
       {"group.instance.id", InstanceId(options_)},
       {"partition.assignment.strategy", "range"},
       {"session.timeout.ms", std::to_string(options_.session_timeout.count())},
-      {"max.poll.interval.ms", std::to_string(std::max<int64_t>(60'000, options_.session_timeout.count()))},
+      {"max.poll.interval.ms", std::to_string(std::max(kMinPollInterval, options_.session_timeout).count())},
       {"enable.auto.commit", "false"},
       {"enable.auto.offset.store", "false"},
       {"isolation.level", "read_committed"},
+      // Every partition is assigned an explicit offset: one that the broker does not have is told, never skipped.
       {"auto.offset.reset", "error"},
       {"enable.partition.eof", "true"},
       {"check.crcs", "true"},
-      {"fetch.wait.max.ms", "20"},
-      {"fetch.message.max.bytes", "8388608"},
-      {"queued.max.messages.kbytes", std::to_string(options_.prefetch_bytes / 1024)},
+      // Bytes are the limit, not records. A full queue puts the fetcher to sleep for up to a second.
+      {"queued.min.messages", "1000000"},
+      {"queued.max.messages.kbytes", std::to_string(std::max<int64_t>(options_.prefetch_bytes / 1024, 1))},
       {"socket.nagle.disable", "true"},
       {"allow.auto.create.topics", "false"},
-      {"topic.metadata.refresh.interval.ms", "10000"},
   };
-  auto conf = MakeConf(options_.properties, ours);
+  auto conf = MakeConf(defaults, options_.properties, required);
   if (!conf) return conf.error();
   rd_kafka_conf_set_opaque(conf->get(), this);
   rd_kafka_conf_set_rebalance_cb(conf->get(), &KafkaClient::OnRebalance);
@@ -76,7 +133,9 @@ Status KafkaClient::MakeConsumer() {
   if (!handle) return handle.error();
   consumer_ = std::move(*handle);
   rd_kafka_poll_set_consumer(consumer_.get());
-  for (RdQueue& queue : class_queues_) queue.reset(rd_kafka_queue_new(consumer_.get()));
+  group_queue_.reset(rd_kafka_queue_get_consumer(consumer_.get()));
+  waker_.Watch(group_queue_.get());
+  NewClassQueues();
   return {};
 }
 
@@ -85,6 +144,8 @@ Status KafkaClient::Start(Duration bound) {
   return Subscribe();
 }
 
+// Never the commands topic: two topics of one subscription are not sure to be assigned together, so the owner of an
+// intake partition adds the commands itself.
 Status KafkaClient::Subscribe() {
   std::vector<std::string> topics;
   if (options_.direct) {
@@ -106,41 +167,28 @@ void KafkaClient::OnRebalance(rd_kafka_t*, rd_kafka_resp_err_t code, rd_kafka_to
   static_cast<KafkaClient*>(self)->TakeRebalance(code, list);
 }
 
+// The group waits for our answer, which the worker gives by Assign.
 void KafkaClient::TakeRebalance(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t* list) {
   GroupEvent event;
+  group_metadata_.reset();
   if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
     event.kind = GroupEventKind::kAssigned;
-    // The generation of this assignment: what fences us once we no longer own it.
-    group_metadata_.reset(rd_kafka_consumer_group_metadata(consumer_.get()));
+    holds_assignment_ = true;
+    // The generation of this assignment: what fences us once we no longer own it. One of -1 (the group has thrown us
+    // out meanwhile) would be taken by the broker unfenced: such an assignment is over before it began.
+    RdGroupMetadata metadata(rd_kafka_consumer_group_metadata(consumer_.get()));
+    if (metadata && GenerationOf(metadata.get()).value_or(0) >= 0) {
+      group_metadata_ = std::move(metadata);
+    } else {
+      event.kind = GroupEventKind::kLost;
+    }
   } else {
     event.kind = rd_kafka_assignment_lost(consumer_.get()) ? GroupEventKind::kLost : GroupEventKind::kRevoked;
+    holds_assignment_ = false;
+    revoke_owed_ = true;
   }
   for (int i = 0; i < list->cnt; ++i) event.partitions.push_back({list->elems[i].topic, list->elems[i].partition});
   events_.push_back(std::move(event));
-}
-
-Status KafkaClient::Assign(const std::vector<PartitionOffset>& partitions) {
-  DropPolled();
-  consumed_.clear();
-  // The class queues are made anew: what they still hold was fetched under the previous assignment.
-  for (RdQueue& queue : class_queues_) queue.reset(rd_kafka_queue_new(consumer_.get()));
-  RdPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
-  for (const PartitionOffset& p : partitions) {
-    TRIAGED_CHECK(p.offset >= 0);
-    rd_kafka_topic_partition_list_add(list.get(), p.where.topic.c_str(), p.where.partition)->offset = p.offset;
-    consumed_.insert(p.where);
-  }
-  // Answering a revocation with an assignment of nothing is rd_kafka_assign(NULL): it lets the group go on.
-  const bool answer_revoke = partitions.empty() && rejoin_owed_;
-  rejoin_owed_ = false;
-  const auto code = rd_kafka_assign(consumer_.get(), answer_revoke ? nullptr : list.get());
-  if (code) return EnvironmentError("assigning partitions: " + ErrorText(code));
-  for (const PartitionOffset& p : partitions) {
-    RdQueue queue(rd_kafka_queue_get_partition(consumer_.get(), p.where.topic.c_str(), p.where.partition));
-    if (!queue) return EnvironmentError("no queue for " + p.where.topic);
-    rd_kafka_queue_forward(queue.get(), QueueOf(ClassOf(p.where.topic)));
-  }
-  return {};
 }
 
 InputClass KafkaClient::ClassOf(std::string_view topic) const {
@@ -148,111 +196,60 @@ InputClass KafkaClient::ClassOf(std::string_view topic) const {
   return topic == names_.intake ? InputClass::kIntake : InputClass::kAlert;
 }
 
-void KafkaClient::DropPolled() { messages_.clear(); }
-
-// Rebalances, errors and the liveness of the member; never a record, those are forwarded to the class queues.
-void KafkaClient::ServeGroup(PollResult* result) {
-  while (RdMessage message{rd_kafka_consumer_poll(consumer_.get(), 0)}) {
-    size_t bytes = 0;
-    TakeMessage(std::move(message), result, &bytes);
-    if (fatal_ || !events_.empty()) break;
-  }
-  char text[512];
-  const auto code = rd_kafka_fatal_error(consumer_.get(), text, sizeof text);
-  if (code) {
-    fatal_ = EnvironmentError("the consumer failed: " + ErrorText(code) + " (" + text + ")");
-    fenced_instance_ = code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
-  }
-  if (!fatal_) fatal_ = producer_->fatal();
-}
-
-void KafkaClient::FillRecord(const rd_kafka_message_t& message, InputRecord* record) const {
-  record->topic = rd_kafka_topic_name(message.rkt);
-  record->input_class = ClassOf(record->topic);
-  record->partition = message.partition;
-  record->offset = message.offset;
-  rd_kafka_timestamp_type_t type;
-  record->timestamp = FromUnixMillis(std::max<int64_t>(rd_kafka_message_timestamp(&message, &type), 0));
-  if (message.key) record->key = {static_cast<const char*>(message.key), message.key_len};
-  if (message.payload) record->value = {static_cast<const char*>(message.payload), message.len};
-  rd_kafka_headers_t* headers = nullptr;
-  if (rd_kafka_message_headers(&message, &headers)) return;
-  const char* name = nullptr;
-  const void* value = nullptr;
-  size_t size = 0;
-  for (size_t i = 0; !rd_kafka_header_get_all(headers, i, &name, &value, &size); ++i) {
-    record->headers.emplace_back(name, std::string_view(static_cast<const char*>(value), value ? size : 0));
+// Made anew with each assignment: what the old ones still hold was fetched under the previous one.
+void KafkaClient::NewClassQueues() {
+  for (RdQueue& queue : class_queues_) {
+    queue.reset(rd_kafka_queue_new(consumer_.get()));
+    waker_.Watch(queue.get());
   }
 }
 
-void KafkaClient::TakeMessage(RdMessage message, PollResult* result, size_t* bytes) {
-  if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-    result->reached_end.push_back({rd_kafka_topic_name(message->rkt), message->partition});
-    return;
+// librdkafka stops the previous assignment's partitions on its own thread, some time after rd_kafka_assign returned,
+// and clears their forwarding when it does; it is set again until something came through.
+void KafkaClient::Forward() {
+  if (all_flowing_) return;
+  all_flowing_ = true;
+  for (auto& [where, source] : sources_) {
+    if (source.flowing) continue;
+    all_flowing_ = false;
+    rd_kafka_queue_forward(source.queue.get(), class_queues_[static_cast<size_t>(source.input_class)].get());
   }
-  if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
-    const std::string topic = message->rkt ? rd_kafka_topic_name(message->rkt) : "?";
-    fatal_ = EnvironmentError("topic '" + topic + "' partition " + std::to_string(message->partition) +
-                              " no longer has the offset to go on from (" + rd_kafka_message_errstr(message.get()) + ")");
-    return;
-  }
-  if (message->err || !message->rkt) return;  // librdkafka goes on by itself; a fatal one is asked for below
-  const TopicPartition where{rd_kafka_topic_name(message->rkt), message->partition};
-  if (!consumed_.contains(where)) return;  // fetched under an assignment that is over
-  InputRecord record;
-  FillRecord(*message, &record);
-  *bytes += message->len + message->key_len;
-  result->records.push_back(std::move(record));
-  messages_.push_back(std::move(message));
 }
 
-PollResult KafkaClient::Poll(const PollLimits& limits) {
+Status KafkaClient::Assign(const std::vector<PartitionOffset>& partitions) {
   DropPolled();
-  PollResult result;
-  ServeGroup(&result);
-  size_t bytes = 0;
-  const Duration end = MonotonicTime() + limits.max_wait;
-  Duration quiet_since = MonotonicTime();
-  while (!fatal_ && events_.empty() && result.records.size() < limits.max_records && bytes < limits.max_bytes) {
-    bool took = false;
-    for (InputClass input_class : {InputClass::kCommand, InputClass::kIntake, InputClass::kAlert}) {
-      if (input_class == InputClass::kAlert && !limits.take_alerts) continue;
-      while (result.records.size() < limits.max_records && bytes < limits.max_bytes) {
-        RdMessage message(rd_kafka_consume_queue(QueueOf(input_class), 0));
-        if (!message) break;
-        TakeMessage(std::move(message), &result, &bytes);
-        took = true;
-      }
-    }
-    const Duration now = MonotonicTime();
-    if (took) quiet_since = now;
-    const bool quiet = !result.records.empty() && now - quiet_since >= kQuiet;
-    if (quiet || now >= end || (!result.reached_end.empty() && result.records.empty())) break;
-    if (took) continue;
-    // Waits on the group's queue, which also brings rebalances at once.
-    if (RdMessage message{rd_kafka_consumer_poll(consumer_.get(), result.records.empty() ? 2 : 1)}) {
-      TakeMessage(std::move(message), &result, &bytes);
-    }
+  strays_.clear();
+  by_topic_.clear();
+  sources_.clear();
+  NewClassQueues();
+  RdPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
+  for (const PartitionOffset& p : partitions) {
+    TRIAGED_CHECK(p.offset >= 0);
+    rd_kafka_topic_partition_list_add(list.get(), p.where.topic.c_str(), p.where.partition)->offset = p.offset;
   }
-  if (!events_.empty()) {
-    result.event = std::move(events_.front());
-    events_.pop_front();
-    rejoin_owed_ = result.event->kind != GroupEventKind::kAssigned;
-    result.records.clear();
-    result.reached_end.clear();
-    DropPolled();
+  // Answering a revocation is rd_kafka_assign(NULL): it lets the group go on.
+  const bool answer_revoke = partitions.empty() && revoke_owed_;
+  revoke_owed_ = false;
+  const auto code = rd_kafka_assign(consumer_.get(), answer_revoke ? nullptr : list.get());
+  if (code) return EnvironmentError("assigning partitions: " + ErrorText(code));
+  for (const PartitionOffset& p : partitions) {
+    Source& source = sources_[p.where];
+    source.input_class = ClassOf(p.where.topic);
+    source.queue.reset(rd_kafka_queue_get_partition(consumer_.get(), p.where.topic.c_str(), p.where.partition));
+    if (!source.queue) return EnvironmentError("no queue for a partition of '" + p.where.topic + "'");
   }
-  result.fatal = fatal_;
-  result.fenced_instance = fenced_instance_;
-  return result;
+  all_flowing_ = sources_.empty();
+  Forward();
+  return {};
 }
 
 Result<std::map<TopicPartition, BrokerClient::Committed>> KafkaClient::CommittedOffsets(
     const std::vector<TopicPartition>& partitions, Duration bound) {
+  std::map<TopicPartition, Committed> committed;
+  if (partitions.empty()) return committed;
   const RdPartitionList list = MakeList(partitions);
   const auto code = rd_kafka_committed(consumer_.get(), list.get(), Millis(bound));
   if (code) return EnvironmentError("the group's offsets are not known yet: " + ErrorText(code));
-  std::map<TopicPartition, Committed> committed;
   for (int i = 0; i < list->cnt; ++i) {
     const auto& entry = list->elems[i];
     if (entry.err) return EnvironmentError("the group's offset of " + std::string(entry.topic) + ": " + ErrorText(entry.err));
@@ -264,65 +261,32 @@ Result<std::map<TopicPartition, BrokerClient::Committed>> KafkaClient::Committed
 }
 
 Result<BrokerClient::Watermarks> KafkaClient::QueryWatermarks(const TopicPartition& partition, Duration bound) {
-  Watermarks marks;
-  const auto code = rd_kafka_query_watermark_offsets(consumer_.get(), partition.topic.c_str(), partition.partition,
-                                                     &marks.low, &marks.high, Millis(bound));
-  if (code) return EnvironmentError("asking for the ends of " + partition.topic + ": " + ErrorText(code));
-  return marks;
+  return probe_->Query(partition, bound);
 }
 
 Status KafkaClient::OpenChangelog(int32_t partition, int64_t from, int64_t end) {
-  Changelog& changelog = changelogs_[partition];
-  changelog.next = from;
-  changelog.end = end;
-  changelog.reader.reset();
-  if (from >= end) return {};
-  const Properties ours = {{"bootstrap.servers", options_.bootstrap_servers}, {"group.id", names_.state + "-reader"},
-                           {"enable.auto.commit", "false"},                   {"isolation.level", "read_committed"},
-                           {"auto.offset.reset", "earliest"},                 {"enable.partition.eof", "true"},
-                           {"check.crcs", "true"},                            {"fetch.wait.max.ms", "20"},
-                           {"socket.nagle.disable", "true"},                  {"allow.auto.create.topics", "false"}};
-  auto conf = MakeConf(options_.properties, ours);
-  if (!conf) return conf.error();
-  auto handle = MakeHandle(RD_KAFKA_CONSUMER, std::move(*conf));
-  if (!handle) return handle.error();
-  changelog.reader = std::move(*handle);
-  RdPartitionList list(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_list_add(list.get(), names_.state.c_str(), partition)->offset = from;
-  const auto code = rd_kafka_assign(changelog.reader.get(), list.get());
-  if (code) return EnvironmentError("reading the changelog: " + ErrorText(code));
-  return {};
+  if (!changelog_) {
+    auto reader = ChangelogReader::Make(options_.bootstrap_servers, options_.properties, names_.state);
+    if (!reader) return reader.error();
+    changelog_ = std::move(*reader);
+  }
+  return changelog_->Open(partition, from, end);
 }
 
 Result<ChangelogSlice> KafkaClient::ReadChangelog(int32_t partition, size_t max_records, Duration bound) {
-  Changelog& changelog = changelogs_.at(partition);
-  ChangelogSlice slice;
-  const Duration end = MonotonicTime() + bound;
-  while (changelog.next < changelog.end && slice.records.size() < max_records && MonotonicTime() < end) {
-    const RdMessage message(rd_kafka_consumer_poll(changelog.reader.get(), Millis(std::min(Duration(100), end - MonotonicTime()))));
-    if (!message) continue;
-    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-      // Its offset is the last stable one: with a transaction still open it comes before the end we wait for.
-      changelog.next = std::max(changelog.next, message->offset);
-      continue;
-    }
-    if (message->err) continue;
-    ChangelogSlice::Record record;
-    record.key.assign(static_cast<const char*>(message->key), message->key_len);
-    if (message->payload) record.value.emplace(static_cast<const char*>(message->payload), message->len);
-    record.offset = message->offset;
-    changelog.next = message->offset + 1;
-    slice.records.push_back(std::move(record));
-  }
-  slice.next_offset = changelog.next;
-  slice.at_end = changelog.next >= changelog.end;
-  return slice;
+  TRIAGED_CHECK(changelog_ != nullptr);
+  return changelog_->Read(partition, max_records, bound);
 }
 
-void KafkaClient::CloseChangelog(int32_t partition) { changelogs_.erase(partition); }
+// With the last partition goes the reader: its threads and connections serve nothing until the next rebalance.
+void KafkaClient::CloseChangelog(int32_t partition) {
+  if (!changelog_) return;
+  changelog_->Close(partition);
+  if (changelog_->empty()) changelog_.reset();
+}
 
 Status KafkaClient::SendOffsets(const std::vector<PartitionOffset>& offsets) {
-  if (!group_metadata_) return EnvironmentError("no assignment was taken: nothing may be committed");
+  if (!group_metadata_) return EnvironmentError("the assignment is over: nothing may be committed under it");
   return producer_->SendOffsets(offsets, group_metadata_.get(), kOffsetsBound);
 }
 
@@ -330,16 +294,17 @@ Duration KafkaClient::Monotonic() const { return MonotonicTime(); }
 
 void KafkaClient::Close(bool leave_group, Duration bound) {
   DropPolled();
-  changelogs_.clear();
+  changelog_.reset();
   const Duration end = MonotonicTime() + bound;
+  Assign({}).IgnoreError();
   if (leave_group) {
     // close() alone sends no LeaveGroup for a static member.
     rd_kafka_unsubscribe(consumer_.get());
-    while (rd_kafka_assignment_lost(consumer_.get()) == 0 && events_.empty() && MonotonicTime() < end) {
+    while (holds_assignment_ && MonotonicTime() < end) {
       const RdMessage ignored(rd_kafka_consumer_poll(consumer_.get(), 50));
     }
+    rd_kafka_assign(consumer_.get(), nullptr);
   }
-  rd_kafka_assign(consumer_.get(), nullptr);
   RdQueue queue(rd_kafka_queue_new(consumer_.get()));
   if (const RdError error{rd_kafka_consumer_close_queue(consumer_.get(), queue.get())}) return;
   while (!rd_kafka_consumer_closed(consumer_.get()) && MonotonicTime() < end) {

@@ -1,20 +1,24 @@
 // KafkaClient: librdkafka behind BrokerClient. One worker's member of the group: a consumer, a transactional producer,
-// and a reader per changelog partition that is being restored.
+// a probe for offsets, and a reader of the changelog while partitions are restored.
 //
-// KAFKA.md (design) has the reasons for each setting and each detour. Single-threaded like its interface; librdkafka's
-// own threads only touch the delivery counters through its callbacks, which run inside our calls.
+// KAFKA.md (design) has the reasons for each setting and each detour. Single-threaded like its interface: librdkafka's
+// own threads never call into it (its callbacks run inside our calls); they only wake a waiting Poll.
+//
+// Records of the three classes come through a queue each, to which the partitions' queues are forwarded, so that a
+// command never waits behind prefetched alerts. Rebalances and errors come through the consumer's own queue.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "daemon/broker_client.h"
 #include "daemon/kafka_handles.h"
 #include "daemon/kafka_producer.h"
+#include "daemon/kafka_reader.h"
 
 namespace triaged {
 
@@ -23,18 +27,20 @@ struct KafkaOptions {
   std::string application_id;
   std::string instance;
   int worker = 0;
-  std::vector<std::string> alert_topics;  // names, or patterns that begin with ^
+  std::vector<std::string> alert_topics;  // names, or patterns (POSIX extended) that begin with ^
   bool direct = false;                    // routing: direct (the first alert topic drives, intake is not read)
-  int32_t partitions = 1;
-  Properties properties;
+  int32_t partitions = 1;                 // N as configured; StatePartitions() is what the broker says
+  Properties properties;                  // the user's, for every client; what exactly-once needs wins over them
   Duration transaction_timeout{10'000};
   Duration session_timeout{45'000};
   int64_t prefetch_bytes = 64 * 1024 * 1024;
-  bool embedded = false;                  // the mock's LogAppendTime is made up: the wall clock serves as broker time
+  size_t max_record_bytes = 67'200'000;   // a larger record is refused when it is produced
+  bool embedded = false;                  // the mock stamps no LogAppendTime: the wall clock serves as broker time
 };
 
 class KafkaClient final : public BrokerClient {
  public:
+  // An Error of class kBadInput: a setting is wrong; nothing was connected yet.
   static Result<std::unique_ptr<BrokerClient>> Make(KafkaOptions options);
   ~KafkaClient() override;
 
@@ -55,41 +61,75 @@ class KafkaClient final : public BrokerClient {
   const std::map<int32_t, int64_t>& LastStateOffsets() const override { return producer_->LastStateOffsets(); }
   std::optional<Timestamp> BrokerTime() const override { return producer_->BrokerTime(); }
   Duration Monotonic() const override;
-  int32_t StatePartitions() const override { return options_.partitions; }
+  int32_t StatePartitions() const override { return producer_->StatePartitions(); }
   void Close(bool leave_group, Duration bound) override;
 
  private:
+  static constexpr size_t kClasses = 3;  // of InputClass
+
+  // A partition as last assigned.
+  struct Source {
+    RdQueue queue;           // its own, forwarded to its class
+    InputClass input_class = InputClass::kAlert;
+    bool flowing = false;    // something came through: the forwarding holds
+  };
+  // Sources of one topic object, so that a record costs no look-up by name.
+  struct TopicSources {
+    const rd_kafka_topic_t* topic = nullptr;
+    std::vector<Source*> partitions;
+  };
+  // Lets Poll sleep on four queues at once.
+  class Waker {
+   public:
+    Waker();
+    ~Waker();
+    Waker(const Waker&) = delete;
+    Waker& operator=(const Waker&) = delete;
+    void Watch(rd_kafka_queue_t* queue) const;
+    void Wait(Duration at_most) const;
+
+   private:
+    int fd_ = -1;
+  };
+
   explicit KafkaClient(KafkaOptions options);
   Status MakeConsumer();
   Status Subscribe();
   static void OnRebalance(rd_kafka_t* handle, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* list, void* self);
   void TakeRebalance(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t* list);
   InputClass ClassOf(std::string_view topic) const;
-  rd_kafka_queue_t* QueueOf(InputClass input_class) const { return class_queues_[static_cast<size_t>(input_class)].get(); }
-  void ServeGroup(PollResult* result);
+  void NewClassQueues();
+  void Forward();
+  Source* Find(const rd_kafka_message_t& message);
+  void ServeGroup();
+  void TakeError(const rd_kafka_message_t& message);
   void TakeMessage(RdMessage message, PollResult* result, size_t* bytes);
-  void FillRecord(const rd_kafka_message_t& message, InputRecord* record) const;
+  bool TakeRecords(const PollLimits& limits, PollResult* result, size_t* bytes);
+  void TakeEnd(const rd_kafka_message_t& message, PollResult* result) const;
+  void TakeEvent(PollResult* result);
   void DropPolled();
 
   KafkaOptions options_;
   TopicNames names_;
+  Waker waker_;                           // outlives the consumer, whose threads write to it
   RdHandle consumer_;
   std::unique_ptr<KafkaProducer> producer_;
-  RdQueue class_queues_[3];
-  RdGroupMetadata group_metadata_;        // taken in the assign callback, never read at commit
+  std::unique_ptr<OffsetProbe> probe_;
+  std::unique_ptr<ChangelogReader> changelog_;  // while a partition is restored
+  RdQueue group_queue_;
+  std::array<RdQueue, kClasses> class_queues_;
+  RdGroupMetadata group_metadata_;        // of the assignment in hand: taken in its callback, never read at commit
   std::deque<GroupEvent> events_;
-  std::set<TopicPartition> consumed_;     // as last assigned
+  std::map<TopicPartition, Source> sources_;
+  std::vector<TopicSources> by_topic_;
+  bool all_flowing_ = true;
+  std::deque<RdMessage> strays_;          // came through the consumer's queue before their forwarding held
   std::vector<RdMessage> messages_;       // of the last Poll: their bytes are what records view
+  std::map<rd_kafka_resp_err_t, Duration> warned_;
   std::optional<Error> fatal_;
   bool fenced_instance_ = false;
-  bool rejoin_owed_ = false;              // the last event took partitions away: Assign({}) answers it
-
-  struct Changelog {
-    RdHandle reader;
-    int64_t next = 0;
-    int64_t end = 0;
-  };
-  std::map<int32_t, Changelog> changelogs_;
+  bool revoke_owed_ = false;              // the last event took partitions away: Assign({}) answers it
+  bool holds_assignment_ = false;         // the group thinks that we have partitions
 };
 
 }  // namespace triaged

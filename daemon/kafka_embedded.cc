@@ -3,7 +3,7 @@
 namespace triaged {
 
 Result<std::unique_ptr<EmbeddedBroker>> EmbeddedBroker::Start(const std::map<std::string, int>& topics) {
-  auto conf = MakeConf({}, {{"client.id", "embedded-broker"}, {"log_level", "3"}});
+  auto conf = MakeConf({}, {}, {{"client.id", "embedded-broker"}, {"log_level", "3"}});
   if (!conf) return conf.error();
   auto handle = MakeHandle(RD_KAFKA_PRODUCER, std::move(*conf));
   if (!handle) return handle.error();

@@ -1,4 +1,6 @@
 // Owners for librdkafka's objects, and its configuration as one call. Private to the kafka_* files.
+//
+// Thread-safety: as the objects they own; DestroyBounded may be called from any thread.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -8,6 +10,7 @@
 #include <string>
 
 #include "pipeline/base/result.h"
+#include "pipeline/base/time.h"
 
 namespace triaged {
 
@@ -21,24 +24,28 @@ struct RdDeleter {
 using RdQueue = std::unique_ptr<rd_kafka_queue_t, RdDeleter<rd_kafka_queue_destroy>>;
 using RdPartitionList = std::unique_ptr<rd_kafka_topic_partition_list_t, RdDeleter<rd_kafka_topic_partition_list_destroy>>;
 using RdMessage = std::unique_ptr<rd_kafka_message_t, RdDeleter<rd_kafka_message_destroy>>;
+using RdTopic = std::unique_ptr<rd_kafka_topic_t, RdDeleter<rd_kafka_topic_destroy>>;
 using RdConf = std::unique_ptr<rd_kafka_conf_t, RdDeleter<rd_kafka_conf_destroy>>;
 using RdError = std::unique_ptr<rd_kafka_error_t, RdDeleter<rd_kafka_error_destroy>>;
+using RdMetadata = std::unique_ptr<const struct rd_kafka_metadata, RdDeleter<rd_kafka_metadata_destroy>>;
 using RdGroupMetadata =
     std::unique_ptr<rd_kafka_consumer_group_metadata_t, RdDeleter<rd_kafka_consumer_group_metadata_destroy>>;
 
-// Closing is the client's own, bounded business: destroying a handle must not block on the group.
-struct RdHandleDeleter {
-  void operator()(rd_kafka_t* handle) const { rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); }
-};
-using RdHandle = std::unique_ptr<rd_kafka_t, RdHandleDeleter>;
+// Destroys a client without closing its consumer (that is KafkaClient::Close's business). librdkafka can block in
+// there (#4724): after 5 s the client is left to its thread, with a warning.
+void DestroyBounded(rd_kafka_t* handle);
+using RdHandle = std::unique_ptr<rd_kafka_t, RdDeleter<DestroyBounded>>;
 
 using Properties = std::map<std::string, std::string>;
 
-// `ours` win over `users`. The message of an error names the setting.
-Result<RdConf> MakeConf(const Properties& users, const Properties& ours);
+// Three layers: `defaults`, what the user passes through over them, and `required` over all: what exactly-once needs.
+// librdkafka's log lines go to our log. The message of an error names the setting.
+Result<RdConf> MakeConf(const Properties& defaults, const Properties& users, const Properties& required);
 // Takes the configuration over.
 Result<RdHandle> MakeHandle(rd_kafka_type_t type, RdConf conf);
 
 inline std::string ErrorText(rd_kafka_resp_err_t code) { return rd_kafka_err2str(code); }
+// For librdkafka's time-outs: never negative, which would mean "for ever".
+int Millis(Duration d);
 
 }  // namespace triaged

@@ -6,6 +6,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/kafka_client.h"
+#include "daemon/log.h"
 #include "pipeline/base/hash.h"
 
 namespace triaged {
@@ -14,8 +15,7 @@ namespace {
 constexpr Duration kSlice{1000};            // of one blocking call
 constexpr Duration kQueueFullBound{10'000};
 constexpr Duration kMetadataBound{5'000};
-
-int Millis(Duration d) { return static_cast<int>(std::max<int64_t>(d.count(), 0)); }
+constexpr Duration kInitSlice{5'000};
 
 Error FromRd(const rd_kafka_error_t* error, const std::string& what) {
   return EnvironmentError(what + ": " + rd_kafka_error_string(error));
@@ -33,20 +33,25 @@ KafkaProducer::~KafkaProducer() {
 
 Result<std::unique_ptr<KafkaProducer>> KafkaProducer::Make(const KafkaOptions& options) {
   std::unique_ptr<KafkaProducer> producer(new KafkaProducer(options));
-  const Properties ours = {
-      {"bootstrap.servers", options.bootstrap_servers},
-      {"transactional.id", options.application_id + "-" + options.instance + "-" + std::to_string(options.worker)},
-      {"transaction.timeout.ms", std::to_string(options.transaction_timeout.count())},
-      {"acks", "all"},
+  const Properties defaults = {
       {"linger.ms", "2"},
-      {"retry.backoff.ms", "10"},
-      {"socket.nagle.disable", "true"},
-      {"allow.auto.create.topics", "false"},
-      {"message.max.bytes", "67200000"},
       {"queue.buffering.max.messages", "500000"},
       {"queue.buffering.max.kbytes", "524288"},
   };
-  auto conf = MakeConf(options.properties, ours);
+  const Properties required = {
+      {"bootstrap.servers", options.bootstrap_servers},
+      {"transactional.id", options.application_id + "-" + options.instance + "-" + std::to_string(options.worker)},
+      {"transaction.timeout.ms", std::to_string(options.transaction_timeout.count())},
+      {"enable.idempotence", "true"},
+      {"acks", "all"},
+      // CONCURRENT_TRANSACTIONS, the answer to a transaction right behind another, costs a whole backoff.
+      {"retry.backoff.ms", "10"},
+      {"socket.nagle.disable", "true"},
+      // A deleted state topic must not come back with the broker's defaults.
+      {"allow.auto.create.topics", "false"},
+      {"message.max.bytes", std::to_string(options.max_record_bytes)},
+  };
+  auto conf = MakeConf(defaults, options.properties, required);
   if (!conf) return conf.error();
   rd_kafka_conf_set_opaque(conf->get(), producer.get());
   rd_kafka_conf_set_dr_msg_cb(conf->get(), &KafkaProducer::OnDelivery);
@@ -57,23 +62,36 @@ Result<std::unique_ptr<KafkaProducer>> KafkaProducer::Make(const KafkaOptions& o
 }
 
 void KafkaProducer::OnDelivery(rd_kafka_t*, const rd_kafka_message_t* message, void* self) {
-  auto& producer = *static_cast<KafkaProducer*>(self);
-  if (message->err) {
-    producer.delivery_error_ = message->err;
+  static_cast<KafkaProducer*>(self)->TakeDelivery(*message);
+}
+
+void KafkaProducer::TakeDelivery(const rd_kafka_message_t& message) {
+  const char* topic = message.rkt ? rd_kafka_topic_name(message.rkt) : "";
+  if (message.err) {
+    const bool purged = message.err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || message.err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+    if (!purged && !delivery_failed_) {
+      LogWarn("a record was not delivered; its transaction is aborted",
+              {{"topic", topic}, {"partition", std::to_string(message.partition)}, {"error", ErrorText(message.err)}});
+    }
+    delivery_failed_ = true;
     return;
   }
-  if (!message->rkt || producer.names_.state == rd_kafka_topic_name(message->rkt)) {
-    // Offset -1 is a duplicate sequence: the broker has it, but does not say where; the old position stands.
-    int64_t& last = producer.state_offsets_.try_emplace(message->partition, -1).first->second;
-    last = std::max(last, message->offset);
+  // Offset -1 is a duplicate sequence: the broker has the record, but does not say where; the old position stands.
+  if (names_.state == topic && message.offset >= 0) {
+    int64_t& last = state_offsets_.try_emplace(message.partition, message.offset).first->second;
+    last = std::max(last, message.offset);
+  }
+  if (embedded_) {  // stamps nothing itself, and is on this machine
+    base_time_ = WallTime();
+    base_monotonic_ = MonotonicTime();
+    return;
   }
   rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-  const int64_t time = rd_kafka_message_timestamp(message, &type);
-  if (time > 0 && type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) {
-    // The mock answers with a made-up time; it runs in this process, so our wall clock is its clock.
-    producer.base_time_ = producer.embedded_ ? WallTime() : FromUnixMillis(time);
-    producer.base_monotonic_ = MonotonicTime();
-  }
+  const int64_t time = rd_kafka_message_timestamp(&message, &type);
+  // Topics that keep the producer's time report that one, which is not the broker's.
+  if (time <= 0 || type != RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) return;
+  base_time_ = FromUnixMillis(time);
+  base_monotonic_ = MonotonicTime();
 }
 
 std::optional<Timestamp> KafkaProducer::BrokerTime() const {
@@ -91,36 +109,48 @@ std::optional<Error> KafkaProducer::fatal() const {
 Status KafkaProducer::Start(Duration bound) {
   const Duration end = MonotonicTime() + bound;
   while (true) {
-    const RdError error(rd_kafka_init_transactions(handle_.get(), Millis(std::min(kSlice * 5, end - MonotonicTime()))));
+    const Duration left = end - MonotonicTime();
+    const RdError error(rd_kafka_init_transactions(handle_.get(), std::max(Millis(std::min(kInitSlice, left)), 1)));
     if (!error) break;
     if (!rd_kafka_error_is_retriable(error.get()) || MonotonicTime() >= end) {
       return FromRd(error.get(), "init_transactions");
     }
   }
   // Metadata first: the first record to an unknown topic can wait a second (librdkafka #5032).
-  for (const std::string* topic : {&names_.intake, &names_.commands, &names_.state, &names_.steps, &names_.escalations,
-                                   &names_.cases, &names_.dead_letter}) {
-    if (Status learned = LearnPartitions(*topic); !learned) return learned;
+  for (size_t i = 0; i < kOutputTopicCount; ++i) {
+    const Duration left = end - MonotonicTime();
+    if (Status learned = LearnPartitions(names_.Of(static_cast<OutputTopic>(i)), std::min(kMetadataBound, left)); !learned) {
+      return learned;
+    }
   }
   return {};
 }
 
-Status KafkaProducer::LearnPartitions(const std::string& topic) {
-  rd_kafka_topic_t* handle = rd_kafka_topic_new(handle_.get(), topic.c_str(), nullptr);
-  const struct rd_kafka_metadata* metadata = nullptr;
-  const auto code = rd_kafka_metadata(handle_.get(), 0, handle, &metadata, Millis(kMetadataBound));
-  rd_kafka_topic_destroy(handle);
+Status KafkaProducer::LearnPartitions(const std::string& topic, Duration bound) {
+  const RdTopic handle(rd_kafka_topic_new(handle_.get(), topic.c_str(), nullptr));
+  if (!handle) return EnvironmentError("asking for topic '" + topic + "': " + ErrorText(rd_kafka_last_error()));
+  const struct rd_kafka_metadata* answer = nullptr;
+  const auto code = rd_kafka_metadata(handle_.get(), 0, handle.get(), &answer, std::max(Millis(bound), 1));
   if (code) return EnvironmentError("asking for topic '" + topic + "': " + ErrorText(code));
-  const bool known = metadata->topic_cnt == 1 && !metadata->topics[0].err;
-  if (known) partition_counts_[topic] = metadata->topics[0].partition_cnt;
-  rd_kafka_metadata_destroy(metadata);
-  if (!known) return EnvironmentError("topic '" + topic + "' is not there: create it with `triagectl topics create`");
+  const RdMetadata metadata(answer);
+  const auto why = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+  if (why == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+    return EnvironmentError("topic '" + topic + "' is not there: create it with `triagectl topics create`");
+  }
+  if (why) return EnvironmentError("topic '" + topic + "': " + ErrorText(why));
+  partition_counts_[topic] = metadata->topics[0].partition_cnt;
   return {};
 }
 
+int32_t KafkaProducer::StatePartitions() const {
+  const auto count = partition_counts_.find(names_.state);
+  return count == partition_counts_.end() ? 0 : count->second;
+}
+
 Status KafkaProducer::Begin() {
+  rd_kafka_poll(handle_.get(), 0);  // reports of an aborted transaction are not this one's
   state_offsets_.clear();
-  delivery_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+  delivery_failed_ = false;
   const RdError error(rd_kafka_begin_transaction(handle_.get()));
   if (error) return FromRd(error.get(), "begin_transaction");
   return {};
@@ -128,11 +158,12 @@ Status KafkaProducer::Begin() {
 
 Result<int32_t> KafkaProducer::PartitionOf(const OutputRecord& record) {
   if (record.partition >= 0) return record.partition;
+  if (!record.key) return RD_KAFKA_PARTITION_UA;  // any will do
   const auto count = partition_counts_.find(names_.Of(record.topic));
   if (count == partition_counts_.end() || count->second <= 0) {
     return EnvironmentError("topic '" + names_.Of(record.topic) + "' is not known to the producer");
   }
-  return PartitionForKey(record.key.value_or(""), count->second);
+  return PartitionForKey(*record.key, count->second);
 }
 
 Status KafkaProducer::Send(const OutputRecord& record, int32_t partition) {
@@ -177,7 +208,7 @@ Status KafkaProducer::SendOffsets(const std::vector<PartitionOffset>& offsets,
     auto* entry = rd_kafka_topic_partition_list_add(list.get(), offset.where.topic.c_str(), offset.where.partition);
     entry->offset = offset.offset;
     if (offset.metadata.empty()) continue;
-    // librdkafka frees it with the list, with free().
+    // The list owns it from here on, and ends it with free().
     entry->metadata = strndup(offset.metadata.data(), offset.metadata.size());
     entry->metadata_size = offset.metadata.size();
   }
@@ -193,11 +224,19 @@ Status KafkaProducer::SendOffsets(const std::vector<PartitionOffset>& offsets,
 
 CommitOutcome KafkaProducer::Commit(Duration bound) {
   const Duration end = MonotonicTime() + bound;
+  rd_kafka_poll(handle_.get(), 0);
+  if (delivery_failed_) return CommitOutcome::kAborted;
   while (true) {
     const RdError error(rd_kafka_commit_transaction(handle_.get(), Millis(kSlice)));
     if (!error) return CommitOutcome::kCommitted;
-    if (rd_kafka_error_txn_requires_abort(error.get())) return CommitOutcome::kAborted;
-    if (!rd_kafka_error_is_retriable(error.get()) || MonotonicTime() >= end) return CommitOutcome::kUnknown;
+    if (rd_kafka_error_txn_requires_abort(error.get())) {
+      LogWarn("a transaction cannot commit", {{"error", rd_kafka_error_string(error.get())}});
+      return CommitOutcome::kAborted;
+    }
+    if (!rd_kafka_error_is_retriable(error.get()) || MonotonicTime() >= end) {
+      LogWarn("whether a transaction committed is not known", {{"error", rd_kafka_error_string(error.get())}});
+      return CommitOutcome::kUnknown;
+    }
   }
 }
 
@@ -215,9 +254,9 @@ Status KafkaProducer::Abort(Duration bound) {
 Status ProduceOne(const std::string& bootstrap_servers, const Properties& properties, const std::string& topic,
                   int32_t partition, const std::string& key, const std::string& value, Duration bound) {
   rd_kafka_resp_err_t delivered = RD_KAFKA_RESP_ERR__TIMED_OUT;
-  auto conf = MakeConf(properties, {{"bootstrap.servers", bootstrap_servers}, {"acks", "all"},
-                                    {"message.timeout.ms", std::to_string(bound.count())},
-                                    {"allow.auto.create.topics", "false"}});
+  auto conf = MakeConf({}, properties, {{"bootstrap.servers", bootstrap_servers}, {"acks", "all"},
+                                        {"message.timeout.ms", std::to_string(bound.count())},
+                                        {"allow.auto.create.topics", "false"}});
   if (!conf) return conf.error();
   rd_kafka_conf_set_opaque(conf->get(), &delivered);
   rd_kafka_conf_set_dr_msg_cb(conf->get(), [](rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {

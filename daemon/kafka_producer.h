@@ -1,5 +1,5 @@
 // KafkaProducer: the transactional half of KafkaClient. Every result is checked: unchecked, records are dropped and the
-// commit still succeeds (KAFKA.md, One step, 3).
+// commit still succeeds (KAFKA.md, One step, 3). Single-threaded; no call blocks longer than its bound.
 #pragma once
 
 #include <map>
@@ -19,7 +19,8 @@ class KafkaProducer {
   static Result<std::unique_ptr<KafkaProducer>> Make(const KafkaOptions& options);
   ~KafkaProducer();
 
-  // init_transactions (settles a predecessor's open transaction) and warm metadata of our own topics.
+  // init_transactions (settles a predecessor's open transaction) and metadata of our own topics: a topic that is not
+  // there is an error here and now.
   Status Start(Duration bound);
   Status Begin();
   Status Produce(const OutputRecord& record);
@@ -28,14 +29,18 @@ class KafkaProducer {
   CommitOutcome Commit(Duration bound);
   Status Abort(Duration bound);
   const std::map<int32_t, int64_t>& LastStateOffsets() const { return state_offsets_; }
+  // Partitions of the state topic, as the broker says; 0 before Start.
+  int32_t StatePartitions() const;
   std::optional<Timestamp> BrokerTime() const;
   std::optional<Error> fatal() const;
+  rd_kafka_t* handle() const { return handle_.get(); }
 
  private:
   explicit KafkaProducer(const KafkaOptions& options);
   static void OnDelivery(rd_kafka_t* handle, const rd_kafka_message_t* message, void* self);
+  void TakeDelivery(const rd_kafka_message_t& message);
   Result<int32_t> PartitionOf(const OutputRecord& record);
-  Status LearnPartitions(const std::string& topic);
+  Status LearnPartitions(const std::string& topic, Duration bound);
   Status Send(const OutputRecord& record, int32_t partition);
 
   const TopicNames names_;
@@ -44,7 +49,7 @@ class KafkaProducer {
   std::map<int32_t, int64_t> state_offsets_;
   std::optional<Timestamp> base_time_;   // LogAppendTime of the newest delivery report …
   Duration base_monotonic_{0};           // … and when we got it
-  rd_kafka_resp_err_t delivery_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+  bool delivery_failed_ = false;         // in this transaction: it cannot commit
   RdHandle handle_;                      // last: its callbacks use what stands above
 };
 

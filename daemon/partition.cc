@@ -16,11 +16,11 @@ namespace {
 constexpr size_t kStates = 5;
 // kLegal[from][to], in the order Assigned, Restoring, Running, Closed, Lost.
 constexpr std::array<std::array<bool, kStates>, kStates> kLegal = {{
-    {false, true, false, true, true},   // Assigned: restore begins; revoked; lost
-    {false, false, true, true, true},   // Restoring: caught up with the changelog; revoked or store trouble; lost
-    {false, false, false, true, true},  // Running: revoked or store trouble; lost
-    {true, false, false, false, false}, // Closed: assigned anew
-    {true, false, false, true, false},  // Lost: assigned anew; or given up for good
+    {false, true, false, true, true},    // Assigned: restore begins; revoked; lost
+    {false, false, true, true, true},    // Restoring: caught up with the changelog; revoked or store trouble; lost
+    {false, false, false, true, true},   // Running: revoked or store trouble; lost
+    {true, false, false, false, false},  // Closed: assigned anew
+    {true, false, false, true, false},   // Lost: assigned anew; or given up for good
 }};
 
 constexpr size_t kMaxRefusedBytes = 64 * 1024;
@@ -30,7 +30,8 @@ std::string Where(const TopicPartition& source) { return SourceKey(source.topic,
 }  // namespace
 
 std::string_view Name(PartitionState state) {
-  static constexpr std::array<std::string_view, kStates> kNames = {"assigned", "restoring", "running", "closed", "lost"};
+  static constexpr std::array<std::string_view, kStates> kNames = {"assigned", "restoring", "running", "closed",
+                                                                   "lost"};
   return kNames[static_cast<size_t>(state)];
 }
 
@@ -94,7 +95,8 @@ Status Partition::OpenStore(std::string* note) {
     if (!PartitionStore::IsCorruption(status.error())) return status;
     if (Status moved = SetAside(status.error(), note); !moved) return moved;
   }
-  return EnvironmentError("store " + options_.directory + " is damaged again right after it was made anew: check the disk");
+  return EnvironmentError("store " + options_.directory +
+                          " is damaged again right after it was made anew: check the disk");
 }
 
 Result<Partition::RestoreRange> Partition::BeginRestore(BrokerClient::Watermarks state,
@@ -177,7 +179,8 @@ Status Partition::CompareSource(const TopicPartition& source, std::optional<int6
   const bool known = own != progress.next.end();
   int64_t next = known ? own->second : offset.value_or(marks.low);
   if (known && !offset) {
-    warnings->push_back(Where(source) + " has no group offset; the progress record's " + std::to_string(next) + " holds");
+    warnings->push_back(Where(source) + " has no group offset; the progress record's " + std::to_string(next) +
+                        " holds");
   } else if (known && *offset < next) {
     warnings->push_back(Where(source) + ": the progress record (" + std::to_string(next) +
                         ") is ahead of the group offset (" + std::to_string(*offset) + "); it holds");

@@ -2,13 +2,15 @@
 // inputs. It decides what a changelog, a group offset and a store on disk mean when they disagree; it never talks to
 // Kafka (the worker does, and hands in what it learned).
 //
-//              ┌────────────────────── given back, or taken anew after store trouble ─────┐
-//              ▼                                                                           │
-//          Assigned ────► Restoring ────► Running ────► Closed (revoked, or store trouble) ┘
-//              ▲   └─────────────┴────────────┼──────────┘ ▲
-//              │                              ▼            │ for good
-//              └───────────────────────────  Lost ─────────┘
-//                                (client given up, or membership lost: from Assigned, Restoring and Running)
+//   ┌────────► Assigned ──► Restoring ──► Running
+//   │              │            │            │
+//   │              ├────────────┴────────────┤
+//   │              ▼                         ▼
+//   │   revoked, or store trouble    client given up, or membership lost
+//   │              ▼                         ▼
+//   ├─────────── Closed ◄── for good ────── Lost
+//   │  assigned anew                         │
+//   └────────────────────────────────────────┘
 //
 // A partition that is Closed or Lost keeps its store open until the worker's next assignment, so that one that comes
 // back restores only its tail. Ownership: the worker owns its partitions; a partition owns its store and processor.
@@ -36,8 +38,8 @@ bool MayMove(PartitionState from, PartitionState to);
 
 struct PartitionOptions {
   int32_t number = 0;
-  std::string directory;                 // of its store
-  std::vector<TopicPartition> sources;   // intake i or alert topics i (direct), then commands i
+  std::string directory;                // of its store
+  std::vector<TopicPartition> sources;  // intake i or alert topics i (direct), then commands i
   ProcessorOptions processor;
   bool accept_data_loss = false;
   // A store that was last applied to longer ago may miss tombstones that the changelog has dropped since (the state
@@ -47,9 +49,9 @@ struct PartitionOptions {
 
 // What a step of one partition wants to have written. Valid until Commit or Discard.
 struct PartitionStep {
-  bool touched = false;                  // false: nothing happened, nothing is staged
+  bool touched = false;  // false: nothing happened, nothing is staged
   StepResult result;
-  std::vector<StateRecord> state;        // for the changelog
+  std::vector<StateRecord> state;  // for the changelog
 };
 
 class Partition {
@@ -125,8 +127,8 @@ class Partition {
   std::unique_ptr<Processor> processor_;
   std::map<std::string, int64_t, std::less<>> start_;  // by topic: where this assignment begins
   std::optional<std::string> expected_lineage_;  // the store's, until the changelog's first progress record agreed
-  bool restored_here_ = false;  // this process opened the store and applied everything since
-  std::string new_lineage_;     // for the first progress record, if there is none
+  bool restored_here_ = false;                   // this process opened the store and applied everything since
+  std::string new_lineage_;                      // for the first progress record, if there is none
   bool dirty_ = false;
 };
 

@@ -69,7 +69,6 @@ Status Worker::StartClient() {
                          "; the number is fixed for the life of an application id: set it back, or choose a new id"});
   }
   failed_starts_ = 0;
-  client_backoff_ = options_.retry_min;
   last_commit_ = last_flush_ = last_stats_ = Now();
   failing_since_.reset();
   parts_.observer->OnConnected(options_.number, true);
@@ -82,13 +81,13 @@ Status Worker::LoseClient(const std::string& why, bool fenced) {
   if (fenced) fenced_at_.push_back(now);
   while (!fenced_at_.empty() && now - fenced_at_.front() > kFencedWindow) fenced_at_.pop_front();
   client_.reset();
-  in_transaction_ = false;
   parts_.observer->OnConnected(options_.number, false);
   if (Status given = GiveUpPartitions(PartitionState::kLost); !given) return given;
   if (fenced_at_.size() >= kFencedLimit) {
-    return Stop(-1, {ErrorClass::kInvariant,
-                     "fenced " + std::to_string(kFencedLimit) + " times in 5 minutes: another process runs as instance " +
-                         options_.instance + " of " + options_.application_id + "; give each process its own `instance`"});
+    return Stop(
+        -1, {ErrorClass::kInvariant, "fenced " + std::to_string(kFencedLimit) +
+                                         " times in 5 minutes: another process runs as instance " + options_.instance +
+                                         " of " + options_.application_id + "; give each process its own `instance`"});
   }
   parts_.pause(client_backoff_);
   client_backoff_ = std::min(client_backoff_ * 2, options_.retry_max);
@@ -112,6 +111,7 @@ void Worker::SetState(Partition& partition, PartitionState state) {
 
 // The stores stay open: a partition that comes back restores only its tail.
 Status Worker::GiveUpPartitions(PartitionState state) {
+  joined_ = false;
   for (const auto& [number, partition] : partitions_) {
     if (partition->state() == PartitionState::kClosed || partition->state() == PartitionState::kLost) continue;
     if (client_ && partition->state() == PartitionState::kRestoring) client_->CloseChangelog(number);
@@ -139,9 +139,9 @@ Status Worker::OnAssigned(const GroupEvent& event) {
     }
   }
   if (!owned.empty() && *owned.rbegin() >= options_.partitions) {
-    return Stop(*owned.rbegin(), {ErrorClass::kInvariant, "topic " + driver + " has more than " +
-                                                             std::to_string(options_.partitions) +
-                                                             " partitions; it must have exactly as many as the state topic"});
+    return Stop(*owned.rbegin(),
+                {ErrorClass::kInvariant, "topic " + driver + " has more than " + std::to_string(options_.partitions) +
+                                             " partitions; it must have exactly as many as the state topic"});
   }
   std::erase_if(partitions_, [&](const auto& kept) { return !owned.contains(kept.first); });
   alerts_.Reset(alerts);
@@ -166,6 +166,7 @@ Status Worker::OnAssigned(const GroupEvent& event) {
     }
     taking_[number].backoff = options_.retry_min;
   }
+  joined_ = true;
   return {};
 }
 
@@ -173,9 +174,12 @@ Status Worker::OnGroupEvent(const GroupEvent& event) {
   // The answer to the group comes first, so that a rebalance never waits for our stores.
   if (Status answered = client_->Assign({}); !answered) return LoseClient(answered.error().message, false);
   switch (event.kind) {
-    case GroupEventKind::kAssigned: return OnAssigned(event);
-    case GroupEventKind::kRevoked: return GiveUpPartitions(PartitionState::kClosed);
-    case GroupEventKind::kLost: return GiveUpPartitions(PartitionState::kLost);
+    case GroupEventKind::kAssigned:
+      return OnAssigned(event);
+    case GroupEventKind::kRevoked:
+      return GiveUpPartitions(PartitionState::kClosed);
+    case GroupEventKind::kLost:
+      return GiveUpPartitions(PartitionState::kLost);
   }
   return {};
 }
@@ -201,10 +205,9 @@ bool Worker::CaughtUp(const Partition& partition) const {
 }
 
 bool Worker::Ready() const {
-  return client_ && alerts_.Unresolved().empty() &&
-         std::all_of(partitions_.begin(), partitions_.end(), [](const auto& entry) {
-           return entry.second->state() == PartitionState::kRunning;
-         });
+  return client_ && joined_ && alerts_.Unresolved().empty() &&
+         std::all_of(partitions_.begin(), partitions_.end(),
+                     [](const auto& entry) { return entry.second->state() == PartitionState::kRunning; });
 }
 
 // ---- the turn -------------------------------------------------------------------------------------------------
@@ -245,9 +248,9 @@ Status Worker::RunOnce() {
   intake_full_ = first_hand * 2 >= limits.max_records || first_hand_bytes * 2 >= limits.max_bytes;
   alert_polls_skipped_ = limits.take_alerts ? 0 : alert_polls_skipped_ + 1;
 
-  if (Status stepped = StepRecords(polled.records); !stepped || !client_) return stepped;
+  if (Status stepped = StepRecords(std::move(polled.records)); !stepped || !client_) return stepped;
   if (Status advanced = AdvanceAssignment(); !advanced || !client_) return advanced;
-  if (Now() - last_commit_ >= options_.tick_interval) {
+  if (!client_->BrokerTime() || Now() - last_commit_ >= options_.tick_interval) {
     if (Status ticked = Tick(); !ticked || !client_) return ticked;
   }
   Housekeeping();

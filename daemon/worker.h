@@ -37,31 +37,31 @@ namespace triaged {
 
 struct WorkerOptions {
   std::string application_id = "triaged";
-  std::string instance = "0";                // names this process; with `number` it names the tick's key
-  int number = 0;                            // of this worker in its process
-  int32_t partitions = 12;                   // N
+  std::string instance = "0";  // names this process; with `number` it names the tick's key
+  int number = 0;              // of this worker in its process
+  int32_t partitions = 12;     // N
   // Direct routing: the alert topics (exactly N partitions each); the first drives the assignment. Empty: repartition.
   std::vector<std::string> direct_topics;
-  std::string store_directory;               // one subdirectory per state partition
+  std::string store_directory;  // one subdirectory per state partition
   PollLimits poll;
-  size_t max_timers = 1000;                  // deadlines per partition and step
-  size_t restore_records = 10'000;           // of one changelog slice
-  Duration heartbeat_interval{60'000};       // heartbeat events, by the logical clock; 0: none
+  size_t max_timers = 1000;             // deadlines per partition and step
+  size_t restore_records = 10'000;      // of one changelog slice
+  Duration heartbeat_interval{60'000};  // heartbeat events, by the logical clock; 0: none
   bool record_steps = true;
   bool accept_data_loss = false;
-  bool leave_group = false;                  // at the end: give the partitions away at once (else: static member)
+  bool leave_group = false;  // at the end: give the partitions away at once (else: static member)
   Duration start_timeout{60'000};
   Duration commit_timeout{30'000};
   Duration abort_timeout{10'000};
-  Duration query_slice{1'000};               // one question about offsets or watermarks
-  Duration restore_slice{100};               // reading the changelog, per turn
-  Duration tick_interval{10'000};            // longest time without a delivery report, so that broker time stays known
+  Duration query_slice{1'000};     // one question about offsets or watermarks
+  Duration restore_slice{100};     // reading the changelog, per turn
+  Duration tick_interval{10'000};  // longest time without a delivery report, so that broker time stays known
   Duration flush_interval{60'000};
   Duration stats_interval{10'000};
   Duration close_timeout{10'000};
-  Duration retry_min{100};                   // backoff of a partition or client that could not be had
+  Duration retry_min{100};  // backoff of a partition or client that could not be had
   Duration retry_max{10'000};
-  Duration stall_timeout{60'000};            // transactions fail this long without one success: rebuild the client
+  Duration stall_timeout{60'000};  // transactions fail this long without one success: rebuild the client
   Duration tombstone_retention{24 * 60 * 60 * 1000};  // the state topic's delete.retention.ms
 };
 
@@ -110,16 +110,18 @@ class Worker {
     // Where the outputs from `begin` on came from, to blame one when Kafka refuses it.
     struct Origin {
       size_t begin = 0;
-      int32_t partition = -1;          // -1: stage one
-      TopicPartition source;           // the one input record behind them, if it was one
+      int32_t partition = -1;  // -1: stage one
+      std::string_view topic;  // the one input record behind them, if it was one
+      int32_t source_partition = 0;
       int64_t offset = 0;
       bool one_input = false;
     };
     std::vector<OutputRecord> outputs;
-    std::vector<Origin> origins;       // ascending by `begin`
+    std::vector<Origin> origins;  // ascending by `begin`
     std::vector<Part> parts;
     Duration stage_one_took{0};
-    bool alerts = false;               // stage one moved, or saw a partition for the first time
+    size_t stage_one_outputs = 0;  // the first of `outputs`
+    bool alerts = false;           // stage one moved, or saw a partition for the first time
     bool tick = false;
     bool empty() const { return outputs.empty() && parts.empty() && !alerts; }
   };
@@ -169,10 +171,11 @@ class Worker {
   void RetryLater(Partition& partition, const Error& error);
 
   // ---- worker_step.cc: steps and transactions
-  Status StepRecords(const std::vector<InputRecord>& records);
-  void Distribute(const std::vector<InputRecord>& records, Turn* turn);
+  Status StepRecords(std::vector<InputRecord> records);
+  void Distribute(std::vector<InputRecord>* records, Turn* turn);
   bool WantsStep(const Partition& partition, const Pending& pending) const;
   Status StepPartition(Partition& partition, Pending* pending, Turn* turn);
+  void AddToTurn(Partition& partition, PartitionStep step, StepReport report, const InputRecord* input, Turn* turn);
   Status Tick();
   Result<Ending> Transact(Turn& turn);
   Status SendOffsets(const Turn& turn);
@@ -193,26 +196,26 @@ class Worker {
   std::unique_ptr<BrokerClient> client_;
   std::set<TopicPartition> reached_end_;
   std::set<int32_t> more_due_;
-  bool in_transaction_ = false;
-  Duration last_commit_{0};        // monotonic, of the newest delivery report
+  Duration last_commit_{0};  // monotonic, of the newest delivery report
   Duration last_flush_{0};
   Duration last_stats_{0};
   std::optional<Duration> failing_since_;
-  bool intake_full_ = false;       // the last poll was filled by intake and commands
+  bool intake_full_ = false;  // the last poll was filled by intake and commands
   int alert_polls_skipped_ = 0;
 
   // Of the assignment in hand.
   struct Taking {
-    Partition::Group group;        // as read before the restore
+    Partition::Group group;  // as read before the restore
     Partition::RestoreRange range;
     Duration retry_at{0};
     Duration backoff{0};
     bool offsets_known = false;
   };
   std::map<int32_t, Taking> taking_;
-  bool consume_changed_ = false;   // Assign is owed: the set of running partitions changed
-  bool group_has_offsets_ = false;        // at least one, of what was asked for
-  bool progress_without_offsets_ = false; // a partition was restored that the group knows nothing of
+  bool joined_ = false;                    // an assignment is in hand, be it empty
+  bool consume_changed_ = false;           // Assign is owed: the set of running partitions changed
+  bool group_has_offsets_ = false;         // at least one, of what was asked for
+  bool progress_without_offsets_ = false;  // a partition was restored that the group knows nothing of
 
   std::map<int32_t, Pending> pending_;  // of the turn in hand
   std::map<int32_t, Fault> faults_;

@@ -1,5 +1,6 @@
 #include "daemon/worker_alerts.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "pipeline/base/check.h"
@@ -47,6 +48,7 @@ void AlertSources::SetEngine(std::shared_ptr<const Engine> engine) { intake_.Set
 
 void AlertSources::Reset(const std::vector<TopicPartition>& assigned) {
   sources_.clear();
+  last_ = sources_.end();
   refused_.clear();
   facts_ = {};
   records_ = 0;
@@ -78,12 +80,16 @@ std::vector<PartitionOffset> AlertSources::NextOffsets() const {
 }
 
 bool AlertSources::Take(const InputRecord& input, std::vector<OutputRecord>* outputs) {
-  const TopicPartition where{std::string(input.topic), input.partition};
-  const auto at = sources_.find(where);
-  if (at == sources_.end() || !at->second.next || input.offset < at->second.staged_next) return false;
-  Source& source = at->second;
+  if (last_ == sources_.end() || last_->first.partition != input.partition || last_->first.topic != input.topic) {
+    last_ = sources_.find({std::string(input.topic), input.partition});
+  }
+  if (last_ == sources_.end()) return false;
+  const TopicPartition& where = last_->first;
+  Source& source = last_->second;
+  if (!source.next || input.offset < source.staged_next) return false;
   StepFacts facts;
-  if (const auto refused = refused_.find({where, input.offset}); refused != refused_.end()) {
+  const auto refused = refused_.empty() ? refused_.end() : refused_.find({where, input.offset});
+  if (refused != refused_.end()) {
     OutputRecord letter = DeadLetterRecord(input, "too_large", refused->second, "intake");
     if (letter.value && letter.value->size() > kMaxRefusedBytes) {
       letter.headers.push_back({"triaged.error.cut", std::to_string(letter.value->size())});
@@ -120,6 +126,10 @@ std::vector<PartitionOffset> AlertSources::StagedOffsets() const {
     offsets.push_back({where, source.staged_next, EncodeBalance(after)});
   }
   return offsets;
+}
+
+bool AlertSources::moved() const {
+  return std::any_of(sources_.begin(), sources_.end(), [](const auto& source) { return source.second.moved; });
 }
 
 std::vector<std::pair<TopicPartition, Balance>> AlertSources::Commit() {

@@ -46,6 +46,7 @@ class AlertSources {
 
   // What the step's transaction must carry: every source that moved or was seen for the first time.
   std::vector<PartitionOffset> StagedOffsets() const;
+  bool moved() const;
   const StepFacts& staged_facts() const { return facts_; }
   size_t staged_records() const { return records_; }
   // Sources with their balances after the commit.
@@ -57,13 +58,14 @@ class AlertSources {
     std::optional<int64_t> next;  // nullopt: unknown yet
     Balance balance;
     int64_t staged_next = 0;
-    Balance staged;               // of the step alone
-    bool moved = false;           // must be committed with the next step
+    Balance staged;      // of the step alone
+    bool moved = false;  // must be committed with the next step
     bool first_sight = false;
   };
 
   Intake intake_;
   std::map<TopicPartition, Source> sources_;
+  std::map<TopicPartition, Source>::iterator last_ = sources_.end();  // of the record taken last: they come in runs
   std::map<std::pair<TopicPartition, int64_t>, std::string> refused_;
   StepFacts facts_;
   size_t records_ = 0;

@@ -67,9 +67,8 @@ Status Worker::ReadOffsets() {
 }
 
 Status Worker::ResolveAlerts(const std::map<TopicPartition, BrokerClient::Committed>& committed) {
-  const bool waiting = std::any_of(partitions_.begin(), partitions_.end(), [](const auto& entry) {
-    return entry.second->state() != PartitionState::kRunning;
-  });
+  const bool waiting = std::any_of(partitions_.begin(), partitions_.end(),
+                                   [](const auto& entry) { return entry.second->state() != PartitionState::kRunning; });
   for (const TopicPartition& source : alerts_.Unresolved()) {
     const auto at = committed.find(source);
     if (at == committed.end()) continue;
@@ -82,14 +81,16 @@ Status Worker::ResolveAlerts(const std::map<TopicPartition, BrokerClient::Commit
     if (!marks) continue;  // asked again
     const auto balance = DecodeBalance(at->second.metadata);
     if (at->second.offset && !balance) {
-      Report(Trouble::kWarning, -1, SourceKey(source.topic, source.partition) +
-                                        ": its group offset carries no balance of ours; stage one counts from zero");
+      Report(Trouble::kWarning, -1,
+             SourceKey(source.topic, source.partition) +
+                 ": its group offset carries no balance of ours; stage one counts from zero");
     }
     int64_t next = at->second.offset.value_or(marks->low);
     if (next < marks->low) {
-      Report(Trouble::kWarning, -1, SourceKey(source.topic, source.partition) + ": retention removed records " +
-                                        std::to_string(next) + " to " + std::to_string(marks->low - 1) +
-                                        " before they were taken; raise the topic's retention or add workers");
+      Report(Trouble::kWarning, -1,
+             SourceKey(source.topic, source.partition) + ": retention removed records " + std::to_string(next) +
+                 " to " + std::to_string(marks->low - 1) +
+                 " before they were taken; raise the topic's retention or add workers");
       next = marks->low;
     }
     alerts_.Resolve(source, next, balance.value_or(Balance{}), !at->second.offset);
@@ -104,8 +105,9 @@ Status Worker::CheckExpired() {
                            " but not one committed offset: they expired (offsets.retention.minutes) or were deleted, "
                            "and where the alert topics were read to is not known";
   if (!options_.accept_data_loss) {
-    return Stop(-1, {ErrorClass::kInvariant, what + "; set the group's offsets with kafka-consumer-groups, or start once "
-                                                    "with --accept-data-loss to read them from the beginning"});
+    return Stop(-1,
+                {ErrorClass::kInvariant, what + "; set the group's offsets with kafka-consumer-groups, or start once "
+                                                "with --accept-data-loss to read them from the beginning"});
   }
   Report(Trouble::kWarning, -1, what + "; read from the beginning, as configured");
   return {};

@@ -23,13 +23,13 @@ std::string_view Name(PartitionState state);
 
 // One partition's part of a committed transaction.
 struct StepReport {
-  int32_t partition = -1;      // state partition; -1: stage one
-  size_t records = 0;          // inputs taken
-  size_t outputs = 0;          // records written, the changelog's among them
+  int32_t partition = -1;  // state partition; -1: stage one
+  size_t records = 0;      // inputs taken
+  size_t outputs = 0;      // records written, the changelog's among them
   uint64_t output_bytes = 0;
   StepFacts facts;
-  Duration decide{0};          // monotonic: deciding and encoding
-  Duration commit{0};          // of the whole transaction this step was part of: begin to commit
+  Duration decide{0};  // monotonic: deciding and encoding
+  Duration commit{0};  // of the whole transaction this step was part of: begin to commit
   Timestamp broker_time{};
 };
 

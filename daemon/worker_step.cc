@@ -13,34 +13,50 @@ constexpr int kMaxRounds = 1000;
 constexpr Duration kMaxTurn = std::chrono::seconds(5);
 // The same failure this often in a row is not the environment's.
 constexpr int kSameFailures = 2;
-constexpr int kHopelessFailures = 5;
+constexpr int kHopelessFailures = 10;
 
 uint64_t SizeOf(const OutputRecord& record) {
   return (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
+}
+
+std::pair<TopicPartition, int64_t> PlaceOf(const InputRecord& input) {
+  return {{std::string(input.topic), input.partition}, input.offset};
 }
 
 }  // namespace
 
 // Stage one takes its records here; those of state partitions are set aside for StepPartition. Records of a partition
 // that does not run, or below its next offset, were polled before a rewind or rebalance: dropped.
-void Worker::Distribute(const std::vector<InputRecord>& records, Turn* turn) {
+void Worker::Distribute(std::vector<InputRecord>* records, Turn* turn) {
   pending_.clear();
   const Duration begun = Now();
-  for (const InputRecord& record : records) {
+  // Records come in runs of one source: looked up once a run.
+  std::string_view topic;
+  int32_t number = -1;
+  Pending* pending = nullptr;
+  int64_t next = 0;
+  for (InputRecord& record : *records) {
     if (record.input_class == InputClass::kAlert && !direct()) {
       const size_t before = turn->outputs.size();
       if (!alerts_.Take(record, &turn->outputs)) continue;
       if (turn->outputs.size() == before) continue;
-      turn->origins.push_back({before, -1, {std::string(record.topic), record.partition}, record.offset, true});
+      turn->origins.push_back({before, -1, record.topic, record.partition, record.offset, true});
       continue;
     }
-    const auto at = partitions_.find(record.partition);
-    if (at == partitions_.end() || at->second->state() != PartitionState::kRunning) continue;
-    if (record.offset < at->second->NextOffset(record.topic)) continue;
-    pending_[record.partition].records.push_back(record);
+    if (record.topic != topic || record.partition != number) {
+      topic = record.topic;
+      number = record.partition;
+      const auto at = partitions_.find(number);
+      const bool runs = at != partitions_.end() && at->second->state() == PartitionState::kRunning;
+      pending = runs ? &pending_[number] : nullptr;
+      if (runs) next = at->second->NextOffset(topic);
+    }
+    if (pending && record.offset >= next) pending->records.push_back(std::move(record));
   }
-  for (auto& [number, pending] : pending_) SortInputs(&pending.records);
+  for (auto& [partition, inputs] : pending_) SortInputs(&inputs.records);
+  turn->alerts = alerts_.moved();
   turn->stage_one_took = Now() - begun;
+  turn->stage_one_outputs = turn->outputs.size();
 }
 
 bool Worker::WantsStep(const Partition& partition, const Pending& pending) const {
@@ -65,28 +81,31 @@ Status Worker::StepPartition(Partition& partition, Pending* pending, Turn* turn)
   const int32_t number = partition.number();
   std::span<const InputRecord> inputs = pending->rest();
   const auto fault = faults_.find(number);
-  const bool isolated = fault != faults_.end() && fault->second.count >= kSameFailures && !inputs.empty();
-  if (isolated) inputs = inputs.first(1);
-  std::optional<InputPlace> alone;
-  if (inputs.size() == 1) {
-    alone = InputPlace{{std::string(inputs.front().topic), inputs.front().partition}, inputs.front().offset};
+  const bool failing = fault != faults_.end() && fault->second.count >= kSameFailures;
+  if (failing && inputs.empty() && fault->second.count >= kHopelessFailures) {
+    return Stop(number,
+                {ErrorClass::kInvariant, "deadlines of partition " + std::to_string(number) +
+                                             " cannot be carried out, whatever is tried: " + fault->second.message});
   }
-  const StepTime time{*client_->BrokerTime(), CaughtUp(partition)};
+  if (failing && !inputs.empty()) inputs = inputs.first(1);
+  std::optional<InputPlace> alone;
+  if (inputs.size() == 1) alone = PlaceOf(inputs.front());
+  const bool refuse = failing && alone && fault->second.suspect == alone && fault->second.alone >= kSameFailures;
+
   const Duration begun = Now();
-  const bool refuse = isolated && fault->second.suspect == alone && fault->second.alone >= kSameFailures;
+  const StepTime time{*client_->BrokerTime(), CaughtUp(partition)};
   Result<PartitionStep> step = refuse ? partition.Refuse(inputs.front(), "repeated_failure", fault->second.message)
                                       : partition.Step(inputs, time);
   if (refuse) faults_.erase(fault);
   if (!step) {
     partition.Discard();
     if (step.error().kind == ErrorClass::kInvariant) return Stop(number, step.error());
-    if (step.error().kind == ErrorClass::kBadInput) {
+    if (step.error().kind == ErrorClass::kEnvironment) {
+      RetryLater(partition, step.error());
+    } else {
       NoteFault(number, step.error().message, alone);
       Report(Trouble::kRetry, number, step.error().message);
-      if (faults_[number].count < kHopelessFailures || !inputs.empty()) return {};
-      return Stop(number, {ErrorClass::kInvariant, "a step without input fails again and again: " + step.error().message});
     }
-    RetryLater(partition, step.error());
     return {};
   }
   pending->taken += step->result.taken;
@@ -96,44 +115,48 @@ Status Worker::StepPartition(Partition& partition, Pending* pending, Turn* turn)
     more_due_.erase(number);
   }
   if (!step->touched) return {};
-
-  Turn::Part part;
-  part.partition = &partition;
-  part.report.partition = number;
-  part.report.records = step->result.taken;
-  part.report.outputs = step->result.outputs.size() + step->state.size();
-  part.report.facts = std::move(step->result.facts);
-  part.report.broker_time = time.broker_time;
-  part.report.decide = Now() - begun;
-  turn->origins.push_back({turn->outputs.size(), number, {}, 0, false});
-  if (alone) {
-    turn->origins.back().source = alone->first;
-    turn->origins.back().offset = alone->second;
-    turn->origins.back().one_input = true;
-  }
-  for (OutputRecord& output : step->result.outputs) {
-    part.report.output_bytes += SizeOf(output);
-    turn->outputs.push_back(std::move(output));
-  }
-  for (StateRecord& record : step->state) {
-    OutputRecord output;
-    output.topic = OutputTopic::kState;
-    output.partition = number;
-    output.key = std::move(record.key);
-    output.value = std::move(record.value);
-    part.report.output_bytes += SizeOf(output);
-    turn->outputs.push_back(std::move(output));
-  }
-  turn->parts.push_back(std::move(part));
+  StepReport report;
+  report.partition = number;
+  report.broker_time = time.broker_time;
+  report.decide = Now() - begun;
+  AddToTurn(partition, std::move(*step), std::move(report), alone ? &inputs.front() : nullptr, turn);
   return {};
 }
 
-Status Worker::StepRecords(const std::vector<InputRecord>& records) {
+// `input`: the one input record of the step, if it was one.
+void Worker::AddToTurn(Partition& partition, PartitionStep step, StepReport report, const InputRecord* input,
+                       Turn* turn) {
+  Turn::Origin origin;
+  origin.begin = turn->outputs.size();
+  origin.partition = partition.number();
+  origin.one_input = input != nullptr;
+  if (input) {
+    origin.topic = input->topic;
+    origin.source_partition = input->partition;
+    origin.offset = input->offset;
+  }
+  turn->origins.push_back(origin);
+  report.records = step.result.taken;
+  report.outputs = step.result.outputs.size() + step.state.size();
+  report.facts = std::move(step.result.facts);
+  for (OutputRecord& output : step.result.outputs) turn->outputs.push_back(std::move(output));
+  for (StateRecord& record : step.state) {
+    OutputRecord output;
+    output.topic = OutputTopic::kState;
+    output.partition = partition.number();
+    output.key = std::move(record.key);
+    output.value = std::move(record.value);
+    turn->outputs.push_back(std::move(output));
+  }
+  for (size_t i = origin.begin; i < turn->outputs.size(); ++i) report.output_bytes += SizeOf(turn->outputs[i]);
+  turn->parts.push_back({&partition, std::move(report)});
+}
+
+Status Worker::StepRecords(std::vector<InputRecord> records) {
   if (!client_->BrokerTime()) return records.empty() ? Status() : DropStep();
   const Duration begun = Now();
   Turn turn;
-  Distribute(records, &turn);
-  turn.alerts = !alerts_.StagedOffsets().empty();
+  Distribute(&records, &turn);
   for (int round = 0;; ++round) {
     bool left = false;
     size_t taken = 0;
@@ -186,7 +209,6 @@ Result<Worker::Ending> Worker::Transact(Turn& turn) {
   };
   const Duration begun = Now();
   if (Status begin = client_->Begin(); !begin) return dropped(LoseClient(begin.error().message, false));
-  in_transaction_ = true;
   for (size_t i = 0; i < turn.outputs.size(); ++i) {
     if (Status produced = client_->Produce(turn.outputs[i]); !produced) {
       if (produced.error().kind == ErrorClass::kBadInput) Blame(turn, i, produced.error());
@@ -198,15 +220,18 @@ Result<Worker::Ending> Worker::Transact(Turn& turn) {
   const Duration took = Now() - begun;
   parts_.observer->OnTransaction(options_.number, outcome, took);
   switch (outcome) {
-    case CommitOutcome::kAborted: return dropped(AbortAndRewind(turn, "the transaction cannot commit"));
+    case CommitOutcome::kAborted:
+      return dropped(AbortAndRewind(turn, "the transaction cannot commit"));
     case CommitOutcome::kUnknown:
       return dropped(LoseClient("whether a transaction committed stayed unknown for " +
-                                    FormatDuration(options_.commit_timeout) + "; the changelog will tell", false));
-    case CommitOutcome::kCommitted: break;
+                                    FormatDuration(options_.commit_timeout) + "; the changelog will tell",
+                                false));
+    case CommitOutcome::kCommitted:
+      break;
   }
-  in_transaction_ = false;
   last_commit_ = Now();
   failing_since_.reset();
+  if (!turn.tick) client_backoff_ = options_.retry_min;
   CommitStores(turn, took);
   return Ending::kCommitted;
 }
@@ -242,7 +267,8 @@ void Worker::CommitStores(Turn& turn, Duration took) {
   if (!turn.alerts) return;
   StepReport report;
   report.records = alerts_.staged_records();
-  report.outputs = report.records;
+  report.outputs = turn.stage_one_outputs;
+  for (size_t i = 0; i < turn.stage_one_outputs; ++i) report.output_bytes += SizeOf(turn.outputs[i]);
   report.facts = alerts_.staged_facts();
   report.decide = turn.stage_one_took;
   report.commit = took;
@@ -257,7 +283,6 @@ Status Worker::AbortAndRewind(const Turn& turn, const std::string& why) {
   if (Status aborted = client_->Abort(options_.abort_timeout); !aborted) {
     return LoseClient(why + "; and it could not be aborted: " + aborted.error().message, false);
   }
-  in_transaction_ = false;
   if (!failing_since_) failing_since_ = Now();
   if (Now() - *failing_since_ > options_.stall_timeout) {
     return LoseClient("no transaction committed for " + FormatDuration(options_.stall_timeout) + ": " + why, false);
@@ -283,7 +308,7 @@ void Worker::Blame(const Turn& turn, size_t output, const Error& error) {
                                       [](size_t at, const Turn::Origin& origin) { return at < origin.begin; });
   if (after == turn.origins.begin()) return;
   const Turn::Origin& origin = *std::prev(after);
-  const InputPlace place{origin.source, origin.offset};
+  const InputPlace place{{std::string(origin.topic), origin.source_partition}, origin.offset};
   if (origin.partition >= 0) {
     NoteFault(origin.partition, error.message, origin.one_input ? std::optional(place) : std::nullopt);
     return;
@@ -291,7 +316,7 @@ void Worker::Blame(const Turn& turn, size_t output, const Error& error) {
   // Stage one's outputs come of one record each: no need to isolate it.
   Fault& fault = alert_faults_[place];
   if (++fault.count < kSameFailures) return;
-  alerts_.Refuse(origin.source, origin.offset, error.message);
+  alerts_.Refuse(place.first, place.second, error.message);
   alert_faults_.erase(place);
 }
 

@@ -310,7 +310,7 @@ Status Processor::Impl::FinishStep(StepTime time) {
   progress.fingerprint = engine->fingerprint;
   ++progress.steps;
   if (options.record_steps) {
-    result.outputs.push_back(trace.Record(store->partition(), progress, time));
+    result.outputs.push_back(trace.Record(store->partition(), progress, time, result.more_due));
   }
   store->SetProgress(progress);
   return {};

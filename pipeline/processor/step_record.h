@@ -16,8 +16,9 @@ class StepTrace {
   void Clear() { taken_.clear(); }
   void Taken(const std::string& source, int64_t offset);
 
-  // JSON: {"step","partition","broker_time","caught_up","clock","taken":{"topic/partition":[first,next]},"fingerprint"}.
-  OutputRecord Record(int32_t partition, const Progress& progress, StepTime time) const;
+  // JSON: {"step","partition","broker_time","caught_up","clock","more_due","taken":{"topic/partition":[first,next]},
+  // "fingerprint"}. `more_due`: deadlines up to `clock` were left for the next step, before any further input.
+  OutputRecord Record(int32_t partition, const Progress& progress, StepTime time, bool more_due) const;
 
  private:
   struct Range {

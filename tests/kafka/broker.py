@@ -1,130 +1,274 @@
 #!/usr/bin/env python3
-"""A real Apache Kafka on loopback for the tests: one broker in KRaft mode, its jars through Maven.
+"""A real Apache Kafka (KRaft) on free loopback ports, for tests.
 
-  broker.py start DIR [--partitions N]   prints the bootstrap address once the broker answers
-  broker.py stop DIR                     ends it (by its own process id)
+  broker.py start DIR [--brokers N] [--set key=value]...   starts, waits until ready, prints "bootstrap ADDRESS"
+  broker.py stop DIR [--id N] [--kill]                     stops what `start DIR` started (or one broker of it)
+  broker.py run [--brokers N] [--set …] -- COMMAND…        runs COMMAND with TRIAGED_TEST_BOOTSTRAP set, then stops
 
-The jars are fetched once into .build/kafka/libs. Ports are free ones; the heap is 512 MiB; every wait is bounded.
+The jars come once through Maven (pom.xml) and stay in .build/kafka. `start` on a folder that was stopped starts the
+same brokers again, on the same ports and data. Where Java or Maven cannot be had: says so and exits with 77, which
+ctest counts as skipped; with TRIAGED_REQUIRE_KAFKA=1 (CI) it is a failure. Only processes recorded in DIR, and whose
+command line names DIR, are ever signalled.
 """
 import argparse
+import base64
+import fcntl
+import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 
 HERE = pathlib.Path(__file__).resolve().parent
-LIBS = HERE.parent.parent / ".build/kafka/libs"
+CACHE = HERE.parent.parent / ".build" / "kafka"
+SKIPPED = 77
+READY_SECONDS = 90
+HEAP = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
 
-def say(text):
-    print(text, file=sys.stderr, flush=True)
+def unavailable(why):
+    if os.environ.get("TRIAGED_REQUIRE_KAFKA") == "1":
+        sys.exit(f"FAILED: no Kafka for the tests: {why}")
+    print(f"SKIPPED: no Kafka for the tests: {why}", file=sys.stderr)
+    sys.exit(SKIPPED)
 
 
-def fetch_jars():
-    if any(LIBS.glob("kafka_2.13-*.jar")) and (LIBS / ".complete").exists():
-        return
-    LIBS.mkdir(parents=True, exist_ok=True)
-    say("fetching Kafka's jars through Maven (once)")
-    subprocess.run(["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies",
-                    f"-DoutputDirectory={LIBS}"], check=True, timeout=600, stdout=sys.stderr)
-    (LIBS / ".complete").touch()
+def jars():
+    """The folder of Kafka's jars, made on first use. Renamed into place, so a broken download leaves nothing."""
+    for program in ("java", "mvn"):
+        if not shutil.which(program):
+            unavailable(f"{program} is not installed (deploy/packages.sh test)")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    stamp = str(abs(hash_of((HERE / "pom.xml").read_bytes())))
+    target = CACHE / f"jars-{stamp}"
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.is_dir():
+            return target
+        partial = CACHE / f"partial-{os.getpid()}"
+        try:
+            made = subprocess.run(["mvn", "-B", "-q", "-f", HERE / "pom.xml", "dependency:copy-dependencies",
+                                   "-DincludeScope=runtime", f"-DoutputDirectory={partial}"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600, check=False)
+        except subprocess.TimeoutExpired:
+            unavailable("Maven did not answer within 10 minutes")
+        if made.returncode != 0 or not list(partial.glob("kafka_2.13-*.jar")):
+            unavailable("Maven could not fetch it:\n" + made.stdout[-2000:])
+        partial.rename(target)
+        return target
+
+
+def hash_of(data):
+    value = 5381
+    for byte in data:
+        value = (value * 33 + byte) & 0xFFFFFFFF
+    return value
 
 
 def free_ports(count):
     sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-def java(folder, heap, *arguments, **options):
-    log4j = folder / "log4j.properties"
-    log4j.write_text("log4j.rootLogger=WARN, stdout\nlog4j.appender.stdout=org.apache.log4j.ConsoleAppender\n"
-                     "log4j.appender.stdout.layout=org.apache.log4j.PatternLayout\n"
-                     "log4j.appender.stdout.layout.ConversionPattern=[%d] %p %m (%c)%n\n")
-    command = ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", f"-Dlog4j.configuration=file:{log4j}", "-cp", f"{LIBS}/*",
-               *arguments]
-    return subprocess.Popen(command, **options)
-
-
-def start(folder, partitions):
-    fetch_jars()
-    folder.mkdir(parents=True, exist_ok=True)
-    port, controller = free_ports(2)
-    properties = folder / "server.properties"
-    properties.write_text(f"""
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={folder}/data
-num.partitions={partitions}
-offsets.topic.num.partitions=4
-offsets.topic.replication.factor=1
-transaction.state.log.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=1000
-""")
-    output = open(folder / "broker.log", "ab")
-    formatting = java(folder, "128m", "kafka.tools.StorageTool", "format", "-t", str(uuid.uuid4()), "-c", str(properties),
-                      stdout=output, stderr=output)
-    if formatting.wait(timeout=60) != 0:
-        raise SystemExit(f"formatting the storage failed: {(folder / 'broker.log').read_text()[-2000:]}")
-    broker = java(folder, "768m", "kafka.Kafka", str(properties), stdout=output, stderr=output, start_new_session=True)
-    (folder / "pid").write_text(str(broker.pid))
-    bootstrap = f"127.0.0.1:{port}"
-    end = time.monotonic() + 90
-    while time.monotonic() < end:
-        if broker.poll() is not None:
-            break
-        answer = subprocess.run(["kcat", "-L", "-b", bootstrap, "-m", "2"], capture_output=True, check=False)
-        if answer.returncode == 0:
-            print(bootstrap, flush=True)
-            return
-        time.sleep(0.3)
-    stop(folder)
-    raise SystemExit(f"the broker did not start: {(folder / 'broker.log').read_text()[-2000:]}")
-
-
-def stop(folder):
     try:
-        pid = int((folder / "pid").read_text())
-        os.kill(pid, signal.SIGTERM)
-    except (FileNotFoundError, ProcessLookupError, ValueError):
-        return
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    os.kill(pid, signal.SIGKILL)
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def properties(node, ports, controllers, folder, count, extra):
+    replicas = min(count, 3)
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": node,
+        "controller.quorum.voters": ",".join(f"{i + 1}@127.0.0.1:{port}" for i, port in enumerate(controllers)),
+        "listeners": f"PLAINTEXT://127.0.0.1:{ports[node - 1]},CONTROLLER://127.0.0.1:{controllers[node - 1]}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{ports[node - 1]}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": folder / f"data-{node}",
+        # Topics nobody asked the Admin API for get this many partitions: the alert topics of the tests.
+        "num.partitions": 4,
+        "default.replication.factor": replicas,
+        "offsets.topic.num.partitions": 4,
+        "offsets.topic.replication.factor": replicas,
+        "transaction.state.log.num.partitions": 4,
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": max(1, replicas - 1),
+        # Quick turns: a test should wait for what it tests and for nothing else.
+        "group.initial.rebalance.delay.ms": 0,
+        "group.min.session.timeout.ms": 1000,
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
+        "message.max.bytes": 1048588,
+    }
+    settings.update(extra)
+    return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def brokers_known(port):
+    """How many brokers the one at `port` names: a Metadata v1 request for no topic, by hand. 0: it does not answer."""
+    request = struct.pack(">hhih", 3, 1, 7, -1) + struct.pack(">i", 0)
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            connection.settimeout(2)
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            answer = b""
+            while len(answer) < 12:
+                part = connection.recv(4096)
+                if not part:
+                    return 0
+                answer += part
+            return struct.unpack(">i", answer[8:12])[0]
+    except OSError:
+        return 0
+
+
+def ours(pid, folder):
+    try:
+        return str(folder).encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+class Cluster:
+    """Brokers whose settings, data, logs and process ids are in one folder."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder).resolve()
+        self.state = self.folder / "cluster.json"
+        self.saved = json.loads(self.state.read_text()) if self.state.exists() else None
+
+    def save(self):
+        self.state.write_text(json.dumps(self.saved))
+
+    @property
+    def bootstrap(self):
+        return ",".join(f"127.0.0.1:{port}" for port in self.saved["ports"])
+
+    def prepare(self, count, extra):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        ports = free_ports(2 * count)
+        self.saved = {"ports": ports[:count], "pids": {}}
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+        for node in range(1, count + 1):
+            config = self.folder / f"server-{node}.properties"
+            config.write_text(properties(node, ports[:count], ports[count:], self.folder, count, extra))
+            made = self.java(["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", config])
+            if made.returncode != 0:
+                sys.exit("FAILED: formatting the broker's storage:\n" + made.stdout[-2000:])
+        self.save()
+
+    def java(self, arguments):
+        return subprocess.run(["java", *HEAP, "-cp", f"{jars()}/*", *arguments], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+
+    def start(self, count=1, extra=None):
+        if not self.saved:
+            self.prepare(count, extra or {})
+        pids = self.saved["pids"]
+        for node in range(1, len(self.saved["ports"]) + 1):
+            if ours(pids.get(str(node), -1), self.folder):
+                continue
+            with open(self.folder / f"broker-{node}.log", "ab") as log:
+                process = subprocess.Popen(
+                    ["java", *HEAP, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+                     "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", f"{jars()}/*", "kafka.Kafka",
+                     self.folder / f"server-{node}.properties"],
+                    stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            pids[str(node)] = process.pid
+        self.save()
+        self.wait_ready()
+
+    def wait_ready(self):
+        ports, end = self.saved["ports"], time.monotonic() + READY_SECONDS
+        while not all(brokers_known(port) == len(ports) for port in ports):
+            dead = [node for node, pid in self.saved["pids"].items() if not alive(pid)]
+            if dead or time.monotonic() > end:
+                logs = "".join((self.folder / f"broker-{node}.log").read_text(errors="replace")[-3000:]
+                               for node in dead or self.saved["pids"])
+                self.stop()
+                sys.exit(f"FAILED: the broker did not become ready; its log:\n{logs}")
+            time.sleep(0.2)
+
+    def stop(self, node=None, kill=False):
+        nodes = [str(node)] if node else list(self.saved["pids"] if self.saved else {})
+        waiting = {}
+        for name in nodes:
+            pid = self.saved["pids"].pop(name, -1)
+            if ours(pid, self.folder):
+                os.kill(pid, signal.SIGKILL if kill else signal.SIGTERM)
+                waiting[name] = pid
+        end = time.monotonic() + 20
+        for pid in waiting.values():
+            while ours(pid, self.folder) and alive(pid):
+                if time.monotonic() > end:
+                    os.kill(pid, signal.SIGKILL)
+                    end += 5
+                time.sleep(0.1)
+        if self.saved:
+            self.save()
+
+
+def alive(pid):
+    try:
+        os.waitpid(pid, os.WNOHANG)  # a child that ended is no longer there
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+def run(options, extra):
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="triaged-kafka-"))
+    cluster = Cluster(folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        cluster.start(options.brokers, extra)
+        command = [part for part in options.command if part != "--"]
+        return subprocess.run(command, env=os.environ | {"TRIAGED_TEST_BOOTSTRAP": cluster.bootstrap},
+                              check=False).returncode
+    finally:
+        cluster.stop(kill=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["start", "stop"])
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--partitions", type=int, default=4, help="of topics that are made on first use")
+    actions = parser.add_subparsers(dest="action", required=True)
+    for name in ("start", "run"):
+        action = actions.add_parser(name)
+        if name == "start":
+            action.add_argument("folder")
+        action.add_argument("--brokers", type=int, default=1)
+        action.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a broker setting")
+        if name == "run":
+            action.add_argument("command", nargs=argparse.REMAINDER)
+    action = actions.add_parser("stop")
+    action.add_argument("folder")
+    action.add_argument("--id", type=int)
+    action.add_argument("--kill", action="store_true", help="SIGKILL: the broker crashes")
     options = parser.parse_args()
-    if options.action == "start":
-        start(options.folder.resolve(), options.partitions)
-    else:
-        stop(options.folder.resolve())
+    if options.action == "stop":
+        Cluster(options.folder).stop(options.id, options.kill)
+        return 0
+    extra = dict(one.split("=", 1) for one in options.set)
+    if options.action == "run":
+        return run(options, extra)
+    cluster = Cluster(options.folder)
+    cluster.start(options.brokers, extra)
+    print("bootstrap", cluster.bootstrap)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

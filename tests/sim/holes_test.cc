@@ -41,30 +41,18 @@ TEST_CASE("hole: of several state partitions touched, only one's offsets are sen
 TEST_CASE("hole: group metadata read at commit instead of at assignment") {
   MustBeNoticed({.generation_read_at_commit = true}, Zombies("before_begin"));
 }
-TEST_CASE("hole: an unknown committed offset is taken for none") {
-  MustBeNoticed({.unknown_offset_is_none = true});
-}
-TEST_CASE("hole: restore ends at the last stable offset") {
-  MustBeNoticed({.restore_to_last_stable = true});
-}
+TEST_CASE("hole: an unknown committed offset is taken for none") { MustBeNoticed({.unknown_offset_is_none = true}); }
+TEST_CASE("hole: restore ends at the last stable offset") { MustBeNoticed({.restore_to_last_stable = true}); }
 TEST_CASE("hole: the high watermark was taken before the committed offsets were read") {
   MustBeNoticed({.watermark_cached = true});
 }
-TEST_CASE("hole: the changelog is read uncommitted") {
-  MustBeNoticed({.changelog_uncommitted = true});
-}
-TEST_CASE("hole: a record that could not be produced goes unnoticed") {
-  MustBeNoticed({.produce_unchecked = true});
-}
-TEST_CASE("hole: staged work is dropped although the abort failed") {
-  MustBeNoticed({.abort_unchecked = true});
-}
+TEST_CASE("hole: the changelog is read uncommitted") { MustBeNoticed({.changelog_uncommitted = true}); }
+TEST_CASE("hole: a record that could not be produced goes unnoticed") { MustBeNoticed({.produce_unchecked = true}); }
+TEST_CASE("hole: staged work is dropped although the abort failed") { MustBeNoticed({.abort_unchecked = true}); }
 TEST_CASE("hole: a commit without an answer is taken for an abort") {
   MustBeNoticed({.unknown_commit_is_abort = true});
 }
-TEST_CASE("hole: the store's position runs ahead of the changelog") {
-  MustBeNoticed({.position_guessed = true});
-}
+TEST_CASE("hole: the store's position runs ahead of the changelog") { MustBeNoticed({.position_guessed = true}); }
 
 }  // namespace
 }  // namespace triaged::sim

@@ -153,7 +153,8 @@ GroupFault SimBroker::SendOffsets(const ProducerHandle& handle, const std::strin
 bool SimBroker::EndTransaction(const ProducerHandle& handle, bool commit) {
   if (Fenced(handle)) return false;
   Producer& producer = producers_.at(handle.id);
-  if (producer.phase != Phase::kOngoing) return !commit || producer.phase == Phase::kEmpty || producer.phase == Phase::kCommitting;
+  if (producer.phase != Phase::kOngoing)
+    return !commit || producer.phase == Phase::kEmpty || producer.phase == Phase::kCommitting;
   producer.phase = commit ? Phase::kCommitting : Phase::kAborting;
   if (!commit) producer.offsets.clear();
   producer.offsets_owed = !producer.offsets.empty();

@@ -24,8 +24,8 @@ enum class Fate : uint8_t { kPending, kCommitted, kAborted };
 
 // One offset of a log. References stay valid while the broker lives.
 struct Entry {
-  bool control = false;           // a transaction marker
-  std::string producer;           // transactional id, or "" for a plain producer
+  bool control = false;  // a transaction marker
+  std::string producer;  // transactional id, or "" for a plain producer
   Fate fate = Fate::kCommitted;
   std::optional<std::string> key;
   std::optional<std::string> value;
@@ -34,9 +34,9 @@ struct Entry {
 };
 
 struct Log {
-  std::deque<Entry> entries;                // index = offset
-  int64_t low = 0;                          // log start
-  std::map<std::string, int64_t> open;      // transactional id → first offset of its undecided records here
+  std::deque<Entry> entries;            // index = offset
+  int64_t low = 0;                      // log start
+  std::map<std::string, int64_t> open;  // transactional id → first offset of its undecided records here
 
   int64_t high() const { return static_cast<int64_t>(entries.size()); }
   int64_t last_stable() const;
@@ -88,9 +88,9 @@ class SimBroker {
     std::string instance;
     std::vector<std::string> topics;
     Timestamp seen{};
-    bool rejoined = false;               // for the rebalance in hand
+    bool rejoined = false;  // for the rebalance in hand
     std::vector<TopicPartition> assigned;
-    bool news = false;                   // an assignment it has not seen
+    bool news = false;  // an assignment it has not seen
   };
   // Joins, or takes the place of the instance's earlier self. The member id.
   std::string Join(const std::string& instance, const std::vector<std::string>& topics);
@@ -119,7 +119,7 @@ class SimBroker {
     int epoch = -1;
     Phase phase = Phase::kEmpty;
     Timestamp begun{};
-    std::set<TopicPartition> partitions;   // markers owed, once it ended
+    std::set<TopicPartition> partitions;  // markers owed, once it ended
     std::map<TopicPartition, PartitionOffset> offsets;
     bool offsets_owed = false;
   };

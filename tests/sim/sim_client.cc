@@ -172,6 +172,7 @@ Result<ChangelogSlice> SimClient::ReadChangelog(int32_t partition, size_t max_re
     if (entry.control || (entry.fate != Fate::kCommitted && !uncommitted)) continue;
     slice.records.push_back({*entry.key, entry.value, reader.next});
   }
+  host_->OnRestored(slice.records.size());
   slice.next_offset = reader.next;
   slice.at_end = reader.next >= (host_->bugs().restore_to_last_stable ? std::min(stable, reader.end) : reader.end);
   return slice;
@@ -198,6 +199,7 @@ Status SimClient::Produce(const OutputRecord& record) {
     if (host_->bugs().produce_unchecked) return {};
     return EnvironmentError("produce: message timed out");
   }
+  if (host_->TooLarge(record)) return BadInput("produce: MSG_SIZE_TOO_LARGE");
   const std::string& topic = names_.Of(record.topic);
   const int32_t partitions = host_->broker().Partitions(topic);
   const int32_t partition =
@@ -233,7 +235,8 @@ Status SimClient::SendOffsets(const std::vector<PartitionOffset>& offsets) {
   }
   if (bugs.only_one_partition_sent) {
     std::erase_if(sent, [&](const PartitionOffset& offset) {
-      return offset.where.partition != sent.front().where.partition && ClassOf(offset.where.topic) != InputClass::kAlert;
+      return offset.where.partition != sent.front().where.partition &&
+             ClassOf(offset.where.topic) != InputClass::kAlert;
     });
   }
   const int generation = bugs.generation_read_at_commit ? host_->broker().generation() : generation_;

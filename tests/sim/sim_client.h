@@ -39,6 +39,9 @@ class SimHost {
   // True when this fault shall happen now.
   virtual bool Fault(const char* name) = 0;
   virtual const Bugs& bugs() const = 0;
+  // True for a record that Kafka refuses for its size.
+  virtual bool TooLarge(const OutputRecord& record) = 0;
+  virtual void OnRestored(size_t records) = 0;
 };
 
 struct Crash {};  // thrown through the worker: the process is gone
@@ -90,9 +93,9 @@ class SimClient : public BrokerClient {
   const TopicNames names_;
   ProducerHandle producer_;
   std::string member_;
-  int generation_ = -1;              // as the assign callback told it
+  int generation_ = -1;  // as the assign callback told it
   bool holds_assignment_ = false;
-  bool awaits_answer_ = false;       // a revocation was told, Assign() answers it
+  bool awaits_answer_ = false;  // a revocation was told, Assign() answers it
   std::map<TopicPartition, int64_t> positions_;
   std::map<int32_t, Reader> readers_;
   std::map<TopicPartition, Watermarks> cached_;  // for the planted bug

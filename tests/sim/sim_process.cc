@@ -33,11 +33,24 @@ uint64_t FaultRate(std::string_view name) {
 
 }  // namespace
 
-Process::Process(World* the_world, std::string name) : world(the_world), instance(std::move(name)) {
+Process::Process(World* the_world, std::string name, const Process* sibling)
+    : world(the_world), instance(std::move(name)) {
+  if (sibling) {
+    disk = sibling->disk;
+    return;
+  }
   StoreOptions options;
   options.in_memory = true;
   options.memory_budget_bytes = 16 * 1024 * 1024;
   disk = SharedStoreResources::Make(options);
+}
+
+std::vector<Process*> Process::Siblings() const {
+  std::vector<Process*> siblings;
+  for (const auto& process : world->processes()) {
+    if (process->disk == disk) siblings.push_back(process.get());
+  }
+  return siblings;
 }
 
 Process::~Process() = default;
@@ -56,8 +69,9 @@ void Process::Point(const char* name) {
   const WorldOptions& options = world->options;
   const std::string_view point(name);
   if (options.crashes) {
-    const bool dies = options.crash_point.empty() ? world->random.PerMillion(150)
-                                                  : options.crash_point == point && world->random.Below(1000) < options.crash_per_mille;
+    const bool dies = options.crash_point.empty()
+                          ? world->random.PerMillion(150)
+                          : options.crash_point == point && world->random.Below(1000) < options.crash_per_mille;
     if (dies) throw Crash{};
   }
   if (!options.pauses || world->nested) return;
@@ -69,17 +83,20 @@ void Process::Point(const char* name) {
   if (stops) world->Pause(this);
 }
 
+bool Process::TooLarge(const OutputRecord& record) { return world->too_large && world->too_large(record); }
+
+void Process::OnRestored(size_t records) { world->result.restored_records += records; }
+
 void Process::OnStep(int, const StepReport& report) { world->result.timers += report.facts.timers_fired; }
 
 void Process::OnTrouble(int, int32_t, Trouble kind, const std::string&) {
   if (kind == Trouble::kLostClient) ++world->result.rebuilds;
+  if (kind == Trouble::kStoreMoved) ++world->result.stores_moved;
 }
 
 void Process::OnTransaction(int, CommitOutcome outcome, Duration) {
   ++(outcome == CommitOutcome::kCommitted ? world->result.commits : world->result.aborts);
 }
-
-void Process::OnRestoreProgress(int32_t, int64_t, int64_t) {}
 
 void Process::Start() {
   WorkerOptions options;
@@ -88,8 +105,9 @@ void Process::Start() {
   options.partitions = world->partitions;
   if (world->direct) options.direct_topics = world->alert_topics;
   options.store_directory = "/store";
-  options.max_timers = 3;
-  options.heartbeat_interval = Duration{60'000};
+  options.max_timers = kMaxTimers;
+  options.accept_data_loss = world->options.accept_data_loss;
+  options.heartbeat_interval = kHeartbeat;
   options.flush_interval = Duration{20'000};
   WorkerParts parts;
   parts.make_client = [this]() -> Result<std::unique_ptr<BrokerClient>> {
@@ -114,7 +132,8 @@ void Process::RunOnce() {
   try {
     const Status turn = worker->RunOnce();
     if (turn) return;
-    if (doomed) {
+    if (may_stop) stopped = turn.error();
+    if (doomed || may_stop) {
       StopCleanly();
       return;
     }
@@ -188,16 +207,33 @@ void Process::WipeDisk() {
   }
 }
 
+// Turns one file of the store into noise.
+void Process::GarbleDisk() {
+  rocksdb::Env* env = EnvOf(disk);
+  Files files = Snapshot();
+  if (files.empty()) return;
+  auto victim = files.begin();
+  std::advance(victim, static_cast<ptrdiff_t>(world->random.Below(files.size())));
+  for (char& byte : victim->second) byte = static_cast<char>(world->random.Next());
+  const rocksdb::Status written = rocksdb::WriteStringToFile(env, victim->second, victim->first, false);
+  TRIAGED_CHECK(written.ok());
+}
+
 void Process::Die() {
   ++world->result.crashes;
   const Files files = Snapshot();
-  worker.reset();  // closing writes what is not flushed, as a death does not: undone below
-  if (world->random.Below(5) == 0) {
+  // Closing writes what is not flushed, as a death does not: undone by Rewrite.
+  for (Process* sibling : Siblings()) {
+    sibling->worker.reset();
+    sibling->not_before = world->broker.now() + Duration(world->random.Between(0, 20'000));
+  }
+  const uint64_t fate = world->random.Below(10);
+  if (fate < 2) {
     WipeDisk();
   } else {
     Rewrite(files);
+    if (fate == 2) GarbleDisk();
   }
-  not_before = world->broker.now() + Duration(world->random.Between(0, 20'000));
 }
 
 }  // namespace triaged::sim

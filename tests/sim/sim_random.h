@@ -20,7 +20,9 @@ class Random {
   }
   // 0 … n-1; n > 0.
   uint64_t Below(uint64_t n) { return Next() % n; }
-  int64_t Between(int64_t from, int64_t to) { return from + static_cast<int64_t>(Below(static_cast<uint64_t>(to - from + 1))); }
+  int64_t Between(int64_t from, int64_t to) {
+    return from + static_cast<int64_t>(Below(static_cast<uint64_t>(to - from + 1)));
+  }
   // True this often in a million.
   bool PerMillion(uint64_t times) { return Below(1'000'000) < times; }
 

@@ -2,6 +2,7 @@
 // TRIAGED_SIM_SEEDS: how many seeds (1,000 when not set); TRIAGED_SIM_SEED: only this one.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 
@@ -38,15 +39,71 @@ TEST_CASE("every seed keeps the invariants") {
     sum.escalation_events += result.escalation_events;
     sum.timers += result.timers;
     sum.commits += result.commits;
+    sum.stores_moved += result.stores_moved;
   }
   MESSAGE((last - first + 1), " seeds: ", sum.alerts, " alerts, ", sum.commands, " commands, ", sum.escalation_events,
           " events, ", sum.timers, " deadlines, ", sum.commits, " commits, ", sum.aborts, " aborts, ", sum.crashes,
-          " crashes, ", sum.pauses, " pauses, ", sum.rebuilds, " rebuilds, ", sum.rebalances, " rebalances");
+          " crashes, ", sum.pauses, " pauses, ", sum.rebuilds, " rebuilds, ", sum.rebalances, " rebalances, ",
+          sum.stores_moved, " stores set aside");
   if (only) return;
   // A simulation in which nothing happens proves nothing.
   CHECK(sum.escalation_events > sum.alerts / 4);
   CHECK(sum.crashes > 0);
   CHECK(sum.timers > 0);
+  if (last >= 50) CHECK(sum.stores_moved > 0);
+}
+
+TEST_CASE("the same seed gives the same bytes") {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    WorldOptions options;
+    options.seed = seed;
+    const WorldResult first = RunWorld(options);
+    const WorldResult second = RunWorld(options);
+    CHECK_MESSAGE(first.digest == second.digest, "seed ", seed);
+    CHECK(first.commits == second.commits);
+    options.seed = seed + 1000;
+    CHECK(RunWorld(options).digest != first.digest);
+  }
+}
+
+// Processes die, often, at one named point.
+TEST_CASE("death at each named point") {
+  const uint64_t seeds = std::max<uint64_t>(Seeds() / 20, 3);
+  for (const char* point : {"start", "poll", "assign", "mid_revoke", "committed", "watermarks", "mid_restore",
+                            "before_begin", "before_produce", "after_produce", "before_send_offsets",
+                            "after_send_offsets", "before_commit", "after_commit", "before_abort", "close"}) {
+    uint64_t crashes = 0;
+    for (uint64_t seed = 1; seed <= seeds; ++seed) {
+      WorldOptions options;
+      options.seed = seed;
+      options.crash_point = point;
+      const bool often = std::string(point).ends_with("_produce") || std::string(point) == "poll";
+      options.crash_per_mille = often ? 3 : 40;
+      const WorldResult result = RunWorld(options);
+      REQUIRE_MESSAGE(!result.violation, point, ": ", result.violation.value_or(""));
+      crashes += result.crashes;
+    }
+    CHECK_MESSAGE(crashes > 0, point);
+  }
+}
+
+// An owner stands still at one named point until others have taken over, and wakes again.
+TEST_CASE("zombies at each named point of a transaction") {
+  const uint64_t seeds = std::max<uint64_t>(Seeds() / 20, 3);
+  for (const char* point :
+       {"poll", "before_begin", "before_send_offsets", "after_send_offsets", "before_commit", "after_commit"}) {
+    uint64_t pauses = 0;
+    for (uint64_t seed = 1; seed <= seeds; ++seed) {
+      WorldOptions options;
+      options.seed = seed;
+      options.pause_point = point;
+      options.least_processes = 2;
+      const WorldResult result = RunWorld(options);
+      REQUIRE_MESSAGE(!result.violation, point, ": ", result.violation.value_or(""));
+      pauses += result.pauses;
+    }
+    CHECK_MESSAGE(pauses > 0, point);
+  }
 }
 
 }  // namespace

@@ -21,18 +21,35 @@ std::string_view HeaderOf(const Entry& entry, std::string_view name) {
 
 }  // namespace
 
+namespace {
+
+std::shared_ptr<const Engine> Compile(bool other) {
+  const std::string configs = std::string(TRIAGED_SOURCE_DIR) + "/configs/";
+  Diagnostics diagnostics;
+  EngineSources sources;
+  sources.formats = ReadSources({configs + "formats"}, &diagnostics);
+  sources.rules = ReadSources({configs + "rules"}, &diagnostics);
+  sources.policies = ReadSources({configs + "policies/soc-tiered.yaml"}, &diagnostics);
+  if (other) {
+    std::string& policy = sources.policies.front().text;
+    const size_t at = policy.find("critical: 10m");
+    TRIAGED_CHECK(at != std::string::npos);
+    policy.replace(at, 13, "critical: 12m");
+  }
+  auto compiled = CompileEngine(sources, {}, &diagnostics);
+  TRIAGED_CHECK(compiled != nullptr);
+  return compiled;
+}
+
+}  // namespace
+
 std::shared_ptr<const Engine> ShippedEngine() {
-  static const std::shared_ptr<const Engine> engine = [] {
-    const std::string configs = std::string(TRIAGED_SOURCE_DIR) + "/configs/";
-    Diagnostics diagnostics;
-    EngineSources sources;
-    sources.formats = ReadSources({configs + "formats"}, &diagnostics);
-    sources.rules = ReadSources({configs + "rules"}, &diagnostics);
-    sources.policies = ReadSources({configs + "policies/soc-tiered.yaml"}, &diagnostics);
-    auto compiled = CompileEngine(sources, {}, &diagnostics);
-    TRIAGED_CHECK(compiled != nullptr);
-    return compiled;
-  }();
+  static const std::shared_ptr<const Engine> engine = Compile(false);
+  return engine;
+}
+
+std::shared_ptr<const Engine> OtherEngine() {
+  static const std::shared_ptr<const Engine> engine = Compile(true);
   return engine;
 }
 
@@ -40,6 +57,8 @@ World::World(const WorldOptions& the_options) : options(the_options), random(the
   engine = ShippedEngine();
   partitions = static_cast<int32_t>(random.Between(1, 4));
   direct = random.Below(4) == 0;
+  partitions = options.partitions.value_or(partitions);
+  direct = options.direct.value_or(direct);
   const auto topics = static_cast<int>(random.Between(1, 2));
   for (int i = 0; i < topics; ++i) {
     alert_topics.push_back("alerts-" + std::to_string(i));
@@ -55,9 +74,11 @@ World::World(const WorldOptions& the_options) : options(the_options), random(the
       broker.Heartbeat(static_cast<const SimClient*>(process->worker->client())->member());
     }
   });
-  const auto count = random.Between(options.least_processes, 3);
+  const auto count = random.Between(options.least_processes, options.most_processes);
   for (int64_t i = 0; i < count; ++i) {
-    processes_.push_back(std::make_unique<Process>(this, "i" + std::to_string(i)));
+    // Now and then two workers share a process.
+    const Process* sibling = i > 0 && random.Below(4) == 0 ? processes_.front().get() : nullptr;
+    processes_.push_back(std::make_unique<Process>(this, "i" + std::to_string(i), sibling));
     processes_.back()->Start();
   }
 }
@@ -69,34 +90,47 @@ void World::Violation(std::string what) {
 
 // ---- what happens -----------------------------------------------------------------------------------------------
 
+void World::ProduceAlert(const std::string& host, const std::string& rule, int severity, const std::string& message) {
+  // Some ids come twice.
+  const uint64_t id = next_alert_ > 5 && random.Below(10) == 0 ? next_alert_ - 1 - random.Below(4) : next_alert_++;
+  const char* kind = random.Below(20) == 0 && !rule.empty() && message == "m" ? "event" : "alert";
+  Entry entry;
+  entry.key = host;
+  entry.value = R"({"ecs":{"version":"8.11"},"event":{"kind":")" + std::string(kind) + R"(","id":"a)" +
+                std::to_string(id) + R"(","severity":)" + std::to_string(severity) + R"(},"@timestamp":")" +
+                FormatTimestamp(broker.now()) + R"(","host":{"name":")" + host + R"("},"rule":{"name":")" + rule +
+                R"("},"message":")" + message + R"("})";
+  if (message == "m" && random.Below(25) == 0) entry.value = "{not json";
+  if (message == "m" && random.Below(60) == 0) entry.value.reset();
+  const std::string& topic = alert_topics[random.Below(alert_topics.size())];
+  const int32_t count_there = broker.Partitions(topic);
+  const int32_t where = direct ? PartitionForKey(host, count_there)
+                               : static_cast<int32_t>(random.Below(static_cast<uint64_t>(count_there)));
+  broker.Append({topic, where}, std::move(entry));
+  ++result.alerts;
+}
+
 void World::ProduceAlerts() {
-  static constexpr const char* kRules[] = {"Credential dumping", "Trojan found", "Port scan", "Ransomware behaviour",
-                                           "Malware blocked", "Odd login"};
+  static constexpr const char* kRules[] = {"Credential dumping",   "Trojan found",    "Port scan",
+                                           "Ransomware behaviour", "Malware blocked", "Odd login"};
   static constexpr int kSeverities[] = {99, 99, 73, 47, 21};
   const auto count = random.Between(1, 6);
   for (int64_t i = 0; i < count; ++i) {
-    Entry entry;
     const std::string host = "h" + std::to_string(random.Below(12));
-    // Some ids come twice.
-    const uint64_t id = next_alert_ > 5 && random.Below(10) == 0 ? next_alert_ - 1 - random.Below(4) : next_alert_++;
-    const char* kind = random.Below(20) == 0 ? "event" : "alert";
-    entry.key = host;
-    entry.value = R"({"ecs":{"version":"8.11"},"event":{"kind":")" + std::string(kind) + R"(","id":"a)" + std::to_string(id) +
-                  R"(","severity":)" + std::to_string(kSeverities[random.Below(5)]) + R"(},"@timestamp":")" +
-                  FormatTimestamp(broker.now()) + R"(","host":{"name":")" + host + R"("},"rule":{"name":")" +
-                  kRules[random.Below(6)] + R"("},"message":"m"})";
-    if (random.Below(25) == 0) entry.value = "{not json";
-    if (random.Below(60) == 0) entry.value.reset();
-    const std::string& topic = alert_topics[random.Below(alert_topics.size())];
-    const int32_t count_there = broker.Partitions(topic);
-    const int32_t where = direct ? PartitionForKey(host, count_there)
-                                 : static_cast<int32_t>(random.Below(static_cast<uint64_t>(count_there)));
-    broker.Append({topic, where}, std::move(entry));
-    ++result.alerts;
+    const int severity = kSeverities[random.Below(5)];
+    ProduceAlert(host, kRules[random.Below(6)], severity, "m");
   }
 }
 
-void World::ProduceCommand() {
+void World::ProduceCommand(const Command& command) {
+  Entry entry;
+  entry.key = ToString(command.case_id);
+  entry.value = CommandJson(command);
+  broker.Append({names.commands, command.case_id.partition}, std::move(entry));
+  ++result.commands;
+}
+
+void World::ProduceSomeCommand() {
   Command command;
   const uint64_t id = next_command_ > 2 && random.Below(8) == 0 ? next_command_ - 1 : next_command_++;
   command.id = "c" + std::to_string(id);
@@ -104,9 +138,9 @@ void World::ProduceCommand() {
   if (!cases_.empty()) command.case_id = *ParseCaseId(cases_[random.Below(cases_.size())]);
   command.actor = "ada";
   command.role = random.Below(2) == 0 ? "l1" : "l2";
-  static constexpr CommandAction kActions[] = {CommandAction::kAck,      CommandAction::kNote,  CommandAction::kEscalate,
-                                               CommandAction::kResolve,  CommandAction::kClose, CommandAction::kHold,
-                                               CommandAction::kResume,   CommandAction::kReopen};
+  static constexpr CommandAction kActions[] = {CommandAction::kAck,     CommandAction::kNote,  CommandAction::kEscalate,
+                                               CommandAction::kResolve, CommandAction::kClose, CommandAction::kHold,
+                                               CommandAction::kResume,  CommandAction::kReopen};
   command.action = kActions[random.Below(8)];
   if (command.action == CommandAction::kNote) command.text = "looked at it";
   if (command.action != CommandAction::kAck && command.action != CommandAction::kNote &&
@@ -135,11 +169,16 @@ Process* World::Pick() {
 // sometimes its supervisor starts another under its name.
 void World::Pause(Process* process) {
   ++result.pauses;
-  nested = process->paused = true;
+  nested = true;
+  std::vector<Process*> stopped;
+  for (const auto& other : processes_) {
+    if (other->disk == process->disk) stopped.push_back(other.get());
+  }
+  for (Process* other : stopped) other->paused = true;
   const bool taken_over = !options.pause_point.empty() || random.Below(2) == 0;
   const Timestamp until = broker.now() + Duration(random.Between(taken_over ? 50 : 1, 90) * 1000);
   if (random.Below(4) == 0) {
-    auto twin = std::make_unique<Process>(this, process->instance);
+    auto twin = std::make_unique<Process>(this, process->instance, nullptr);
     process->doomed = twin->doomed = true;
     twin->Start();
     processes_.push_back(std::move(twin));
@@ -153,7 +192,8 @@ void World::Pause(Process* process) {
   go_on(400, true);
   if (broker.now() < until) broker.Advance(until - broker.now());
   if (taken_over) go_on(static_cast<int>(random.Between(20, 200)), false);
-  nested = process->paused = false;
+  nested = false;
+  for (Process* other : stopped) other->paused = false;
 }
 
 void World::Event() {
@@ -167,7 +207,7 @@ void World::Event() {
   } else if (dice < 640) {
     ProduceAlerts();
   } else if (dice < 670) {
-    ProduceCommand();
+    ProduceSomeCommand();
   } else if (dice < 850) {
     broker.WriteMarker(random.Next());
   } else if (dice < 940) {
@@ -175,15 +215,23 @@ void World::Event() {
   } else if (dice < 975) {
     broker.Advance(Duration(random.Between(1, 150) * 1000));
   } else {
-    Process* process = processes_[random.Below(processes_.size())].get();
-    if (process->paused) return;
-    if (!process->worker) {
-      if (process->not_before <= broker.now()) process->Start();
-    } else if (dice < 982) {
-      if (options.crashes) process->Die();
-    } else if (dice < 986) {
-      process->StopCleanly();
-    }
+    Mishap(dice);
+  }
+}
+
+void World::Mishap(uint64_t dice) {
+  Process* process = processes_[random.Below(processes_.size())].get();
+  if (dice >= 990) {
+    engine = random.Below(2) == 0 ? ShippedEngine() : OtherEngine();  // a reload
+    return;
+  }
+  if (process->paused) return;
+  if (!process->worker) {
+    if (process->not_before <= broker.now()) process->Start();
+  } else if (dice < 982) {
+    if (options.crashes) process->Die();
+  } else if (dice < 986) {
+    process->StopCleanly();
   }
 }
 
@@ -206,6 +254,7 @@ void World::CheckEscalations() {
       if (id.empty()) Violation("an escalation event has no id");
       if (!event_ids_.insert(id).second) Violation("escalation event " + id + " appears twice");
       ++result.escalation_events;
+      ++events_of_type_[std::string(HeaderOf(entry, "ce_type"))];
       if (id.starts_with("heartbeat/")) continue;
       const std::string subject(HeaderOf(entry, "ce_subject"));
       if (events_of_case_[subject]++ == 0) cases_.push_back(subject);
@@ -222,11 +271,12 @@ void World::CheckPositions() {
       if (position < 0) continue;
       const Log& log = broker.LogOf({names.state, number});
       const Entry* entry = position < log.high() ? &log.entries[static_cast<size_t>(position)] : nullptr;
-      const bool decided = entry && !entry->control &&
-                           (entry->fate == Fate::kCommitted || (entry->fate == Fate::kPending && broker.Decided(entry->producer)));
+      const bool decided =
+          entry && !entry->control &&
+          (entry->fate == Fate::kCommitted || (entry->fate == Fate::kPending && broker.Decided(entry->producer)));
       if (!decided) {
-        Violation("store " + process->instance + "/" + std::to_string(number) + " is ahead of its changelog: position " +
-                  std::to_string(position));
+        Violation("store " + process->instance + "/" + std::to_string(number) +
+                  " is ahead of its changelog: position " + std::to_string(position));
       }
     }
   }
@@ -278,6 +328,31 @@ bool World::Quiet() {
          sums.commands >= result.commands + sums.commands_forwarded;
 }
 
+Process* World::AddProcess(const std::string& instance) {
+  processes_.push_back(std::make_unique<Process>(this, instance, nullptr));
+  return processes_.back().get();
+}
+
+void World::Turn() {
+  for (const auto& process : processes_) {
+    if (process->worker && process->not_before <= broker.now() && !failed()) process->RunOnce();
+    while (broker.WriteMarker(0)) continue;
+    Check();
+  }
+}
+
+void World::ForgetPublished() {
+  scanned_.clear();
+  event_ids_.clear();
+  events_of_case_.clear();
+  events_of_type_.clear();
+}
+
+uint64_t World::Published(std::string_view type) const {
+  const auto at = events_of_type_.find("io.triaged.case." + std::string(type) + ".v1");
+  return at == events_of_type_.end() ? 0 : at->second;
+}
+
 // No more faults: everything must come to rest.
 void World::Settle() {
   faults_on = false;
@@ -290,7 +365,7 @@ void World::Settle() {
     }
   }
   std::erase_if(processes_, [](const auto& process) { return process->doomed && !process->worker; });
-  if (processes_.empty()) processes_.push_back(std::make_unique<Process>(this, "last"));
+  if (processes_.empty()) processes_.push_back(std::make_unique<Process>(this, "last", nullptr));
   for (const auto& process : processes_) {
     if (!process->worker) process->Start();
   }
@@ -307,10 +382,8 @@ void World::Settle() {
     }
     for (const auto& process : processes_) {
       if (!process->worker) process->Start();  // it had fought its twin until it stopped itself
-      if (process->not_before <= broker.now() && !failed()) process->RunOnce();
-      while (broker.WriteMarker(0)) continue;
-      Check();
     }
+    Turn();
     broker.Advance(Duration(random.Between(0, 20)));
     quiet = Quiet() ? quiet + 1 : 0;
   }
@@ -332,6 +405,8 @@ void World::CheckPartition(const Partition& partition) {
   std::map<std::string, std::string> stored;
   for (const StateRecord& record : *dump) stored[record.key] = *record.value;
   if (stored != replayed) Violation(name + ": the store is not the replay of its changelog");
+
+  if (const auto wrong = ReplaySteps(partition); wrong && !too_large) Violation(name + ": " + *wrong);
 
   if (!partition.store()->progress().balance.Adds()) Violation(name + ": the balance does not add up");
   const auto due = partition.NextDeadline();
@@ -355,14 +430,16 @@ void World::CheckPartition(const Partition& partition) {
 void World::CheckEnd() {
   const Sums sums = Add();
   if (sums.stage_one != result.alerts) {
-    Violation("alerts produced: " + std::to_string(result.alerts) + ", accounted for: " + std::to_string(sums.stage_one));
+    Violation("alerts produced: " + std::to_string(result.alerts) +
+              ", accounted for: " + std::to_string(sums.stage_one));
   }
   if (sums.stage_two != sums.forwarded) {
-    Violation("stage one sent on " + std::to_string(sums.forwarded) + ", stage two took " + std::to_string(sums.stage_two));
+    Violation("stage one sent on " + std::to_string(sums.forwarded) + ", stage two took " +
+              std::to_string(sums.stage_two));
   }
   if (sums.commands != result.commands + sums.commands_forwarded) {
-    Violation("commands produced: " + std::to_string(result.commands) + ", accounted for: " + std::to_string(sums.commands) +
-              ", sent on: " + std::to_string(sums.commands_forwarded));
+    Violation("commands produced: " + std::to_string(result.commands) + ", accounted for: " +
+              std::to_string(sums.commands) + ", sent on: " + std::to_string(sums.commands_forwarded));
   }
   for (const auto& process : processes_) {
     if (!process->worker) continue;

@@ -5,7 +5,7 @@
 //   1. every escalation event id appears at most once to a read_committed reader
 //   2. no store's position is ahead of what is decided in its changelog
 // and at the end, once everything is idle and caught up:
-//   3. every store equals the replay of its changelog
+//   3. every store equals the replay of its changelog, and the state that repeating its recorded steps leads to
 //   4. every alert and command is accounted for, and the balances add up
 //   5. every event that a case counted was published; no open case is overdue
 //
@@ -21,11 +21,15 @@
 #include <vector>
 
 #include "daemon/worker.h"
+#include "pipeline/model/command.h"
 #include "tests/sim/sim_broker.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_random.h"
 
 namespace triaged::sim {
+
+inline constexpr size_t kMaxTimers = 3;  // deadlines a step: so few that backlogs of them occur
+inline constexpr Duration kHeartbeat{60'000};
 
 struct WorldOptions {
   uint64_t seed = 1;
@@ -41,12 +45,18 @@ struct WorldOptions {
   bool crashes = true;
   bool pauses = true;
   int64_t least_processes = 1;
+  int64_t most_processes = 3;
+  // Chosen by the seed when not given.
+  std::optional<int32_t> partitions;
+  std::optional<bool> direct;
+  bool accept_data_loss = false;
 };
 
 struct WorldResult {
   std::optional<std::string> violation;
   uint64_t digest = 0;
-  uint64_t crashes = 0, pauses = 0, rebuilds = 0, aborts = 0, rebalances = 0, restores_from_zero = 0;
+  uint64_t crashes = 0, pauses = 0, rebuilds = 0, aborts = 0, rebalances = 0, stores_moved = 0;
+  uint64_t restored_records = 0;
   uint64_t alerts = 0, commands = 0, escalation_events = 0, timers = 0, commits = 0;
 };
 
@@ -54,13 +64,16 @@ WorldResult RunWorld(const WorldOptions& options);
 
 // The shipped policy, rules and formats, compiled once.
 std::shared_ptr<const Engine> ShippedEngine();
+// The same with other times in the policy: what a reload brings.
+std::shared_ptr<const Engine> OtherEngine();
 
 class World;
 
 // One operating-system process: a worker and a disk.
 class Process : public SimHost, public WorkerObserver {
  public:
-  Process(World* world, std::string instance);
+  // `sibling`: another worker of the same operating-system process: one disk, one death.
+  Process(World* world, std::string instance, const Process* sibling);
   ~Process() override;
 
   // SimHost
@@ -74,28 +87,33 @@ class Process : public SimHost, public WorkerObserver {
   void OnStep(int worker, const StepReport& report) override;
   void OnTrouble(int worker, int32_t partition, Trouble kind, const std::string& message) override;
   void OnTransaction(int worker, CommitOutcome outcome, Duration took) override;
-  void OnRestoreProgress(int32_t partition, int64_t position, int64_t end) override;
+  bool TooLarge(const OutputRecord& record) override;
+  void OnRestored(size_t records) override;
 
   void Start();
-  void RunOnce();   // catches a Crash
+  void RunOnce();  // catches a Crash
   void StopCleanly();
-  void Die();       // what was not flushed is lost
+  void Die();  // with its siblings; what was not flushed is lost
   void WipeDisk();
+  void GarbleDisk();
 
   World* const world;
   const std::string instance;
   std::shared_ptr<SharedStoreResources> disk;
   std::unique_ptr<Worker> worker;
-  SimClient* client = nullptr;   // of the worker; may dangle between clients: see Heartbeat
+  SimClient* client = nullptr;  // of the worker; may dangle between clients: see Heartbeat
   bool paused = false;
-  bool doomed = false;           // its instance lives elsewhere as well: stopping for that is right
+  bool doomed = false;  // its instance lives elsewhere as well: stopping for that is right
   Timestamp not_before{};
+  std::optional<Error> stopped;  // why its worker stopped by itself, in a scenario that expects it
+  bool may_stop = false;
 
  private:
   using Files = std::map<std::string, std::string>;
   Files Snapshot() const;
   void Rewrite(const Files& files);
   std::vector<std::string> Directories() const;
+  std::vector<Process*> Siblings() const;  // itself among them
 };
 
 class World {
@@ -114,35 +132,49 @@ class World {
   std::vector<std::string> alert_topics;
   bool direct = false;
   bool faults_on = true;
-  bool nested = false;           // inside somebody's pause
+  bool nested = false;  // inside somebody's pause
   std::shared_ptr<const Engine> engine;
   uint64_t lineages = 0;
 
   void Violation(std::string what);
   void Pause(Process* process);
   bool failed() const { return result.violation.has_value(); }
+  const std::vector<std::unique_ptr<Process>>& processes() const { return processes_; }
+
+  // For written scenarios, instead of Run().
+  Process* AddProcess(const std::string& instance);
+  void ProduceAlert(const std::string& host, const std::string& rule, int severity, const std::string& message);
+  void ProduceAlerts();
+  void ProduceCommand(const Command& command);
+  // Each process that can runs one turn; all markers are written. False once a worker wants to stop.
+  void Turn();
+  void Settle();  // until all is taken and idle; no faults from now on
+  void CheckEnd();
+  void ForgetPublished();                              // the escalations topic was made anew
+  uint64_t Published(std::string_view type) const;     // events whose ce_type is this
+  std::function<bool(const OutputRecord&)> too_large;  // what Kafka refuses for its size
 
  private:
   void Event();
-  void ProduceAlerts();
-  void ProduceCommand();
+  void Mishap(uint64_t dice);
+  void ProduceSomeCommand();
   Process* Pick();
   void Check();
   void CheckEscalations();
   void CheckPositions();
-  void Settle();
   bool Quiet();
   struct Sums {
-    uint64_t stage_one = 0, forwarded = 0, dead = 0, stage_two = 0, commands = 0, commands_forwarded = 0;
+    uint64_t stage_one = 0, forwarded = 0, stage_two = 0, commands = 0, commands_forwarded = 0;
   };
   Sums Add();
-  void CheckEnd();
   void CheckPartition(const Partition& partition);
+  std::optional<std::string> ReplaySteps(const Partition& partition);
 
   std::vector<std::unique_ptr<Process>> processes_;
   std::map<TopicPartition, int64_t> scanned_;
   std::set<std::string> event_ids_;
   std::map<std::string, uint64_t> events_of_case_;
+  std::map<std::string, uint64_t, std::less<>> events_of_type_;
   std::vector<std::string> cases_;
   uint64_t next_alert_ = 1;
   uint64_t next_command_ = 1;

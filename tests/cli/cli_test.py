@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""The programs as a new user meets them: help, wrong flags, wrong configuration, examples, exit codes, shipped configs.
+
+  cli_test.py TRIAGED TRIAGECTL
+"""
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+TRIAGED, TRIAGECTL = sys.argv[1], sys.argv[2]
+failures = []
+count = 0
+
+
+def run(*command, text=""):
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+
+
+def check(what, condition, result=None):
+    global count
+    count += 1
+    if not condition:
+        failures.append(what)
+        shown = f"\n  exit {result.returncode}\n  out {result.stdout[:500]}\n  err {result.stderr[:500]}" if result else ""
+        print(f"FAILED: {what}{shown}")
+
+
+def ctl(*arguments, text=""):
+    return run(TRIAGECTL, "--config.file", str(ROOT / "configs/triaged.yaml"), *arguments, text=text)
+
+
+def flags_and_codes():
+    for program in (TRIAGED, TRIAGECTL):
+        result = run(program, "--help")
+        check(f"{program} --help", result.returncode == 0 and "--config.file" in result.stdout, result)
+        result = run(program, "--version")
+        check(f"{program} --version", result.returncode == 0 and re.search(r"\d+\.\d+\.\d+", result.stdout), result)
+        result = run(program, "--no-such-flag")
+        check(f"{program} wrong flag is usage", result.returncode == 2 and result.stderr, result)
+    result = run(TRIAGECTL)
+    check("triagectl without a subcommand is usage", result.returncode == 2, result)
+    result = ctl("ack", "not-a-case", "--actor", "a", "--role", "l1")
+    check("a malformed case id is usage", result.returncode == 2 and "case id" in result.stderr, result)
+
+
+def shipped_files():
+    for what, path in (("config", "configs/triaged.yaml"), ("rules", "configs/rules"), ("formats", "configs/formats"),
+                       ("policy", "configs/policies/soc-tiered.yaml")):
+        result = ctl("check", what, str(ROOT / path))
+        check(f"shipped {path}", result.returncode == 0 and result.stdout.startswith("ok"), result)
+
+
+def wrong_configuration():
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "triaged.yaml"
+        path.write_text("kafka:\n  bootstrap_server: x\n  alert_topics: [a]\nstorage: {path: s}\nworkers: many\n"
+                        f"formats: {ROOT}/configs/formats\nrules: {ROOT}/configs/rules\npolicies: {ROOT}/configs/policies/soc-tiered.yaml\n")
+        for result, code in ((run(TRIAGED, "--config.file", str(path)), 78), (ctl("check", "config", str(path)), 1)):
+            check(f"a wrong configuration exits {code}", result.returncode == code, result)
+            check("all errors at once", "bootstrap_server" in result.stderr and "workers" in result.stderr, result)
+            check("with file and line", f"{path}:2" in result.stderr, result)
+            check("with a suggestion", "did you mean" in result.stderr, result)
+        result = run(TRIAGED, "--config.file", f"{folder}/absent.yaml")
+        check("an absent configuration exits 78", result.returncode == 78 and "absent.yaml" in result.stderr, result)
+
+
+ALERT = {"ecs": {"version": "8.11"}, "event": {"kind": "alert", "id": "a1", "severity": 99}, "host": {"name": "db7"},
+         "rule": {"name": "Ransomware found"}, "@timestamp": "2026-03-02T08:00:00Z"}
+
+
+def normalize():
+    result = ctl("normalize", text=json.dumps(ALERT) + "\nnot json\n[1]\n")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    check("normalize: a line each, exit 0", result.returncode == 0 and len(lines) == 3, result)
+    check("normalize: ECS names", lines[0]["host.name"] == "db7" and lines[0]["event.severity"] == 99)
+    check("normalize: errors carry a reason", lines[1]["triaged.error"]["reason"] == "invalid_json"
+          and lines[2]["triaged.error"]["reason"] == "not_an_object")
+    result = ctl("normalize", "--strict", text="not json\n")
+    check("normalize --strict fails", result.returncode == 1, result)
+    result = ctl("normalize", "--format", "nonsense", text="{}\n")
+    check("an unknown format is usage", result.returncode == 2, result)
+
+
+def replay():
+    command = {"id": "c1", "case_id": "CASE", "actor": "emi", "role": "l2", "action": "ack"}
+    first = ctl("replay", text=json.dumps(ALERT) + "\n")
+    events = [json.loads(line) for line in first.stdout.splitlines()]
+    check("replay: opened and escalated", {"io.triaged.case.opened.v1", "io.triaged.case.escalated.v1"} <=
+          {event["type"] for event in events}, first)
+    command["case_id"] = events[0]["subject"]
+    text = "".join(json.dumps(line) + "\n" for line in
+                   ({"at": "2026-03-02T08:00:00Z", "alert": ALERT}, {"at": "2026-03-02T08:04:00Z", "command": command}))
+    text += "broken line\n"
+    one = ctl("replay", "--until", "2026-03-03T08:00:00Z", "--cases", text=text)
+    two = ctl("replay", "--until", "2026-03-03T08:00:00Z", "--cases", text=text)
+    check("replay is byte-equal", one.stdout == two.stdout and one.stdout, one)
+    types = [json.loads(line)["type"] for line in one.stdout.splitlines()]
+    check("replay: acknowledged, a dead letter, a document", "io.triaged.case.acknowledged.v1" in types
+          and "io.triaged.dead_letter.v1" in types and types[-1] == "io.triaged.case.document.v1", one)
+    result = ctl("replay", "--until", "tomorrow", text="")
+    check("a wrong time is usage", result.returncode == 2, result)
+
+
+def timelines():
+    scenario = str(ROOT / "tests/scenario/soc/major_incident.timeline")
+    with tempfile.TemporaryDirectory() as folder:
+        junit = f"{folder}/junit.xml"
+        result = ctl("test", scenario, "--junit", junit)
+        check("test runs a timeline", result.returncode == 0 and "ok" in result.stdout, result)
+        check("and writes JUnit", 'failures="0"' in pathlib.Path(junit).read_text())
+        wrong = pathlib.Path(folder) / "wrong.timeline"
+        wrong.write_text("00:00 alert host=a rule=b severity=low → nothing\n")
+        result = ctl("test", str(wrong))
+        check("a timeline that fails exits 1", result.returncode == 1 and "expected" in result.stderr, result)
+
+
+def readme_commands():
+    """Each script the READMEs tell people to run exists, runs --help, and each `triagectl` verb they name is known."""
+    for readme in [ROOT / "README.md", *ROOT.glob("*/README.md")]:
+        text = readme.read_text()
+        for script in set(re.findall(r"\./((?:deploy|tests)/[\w./-]+\.sh)", text)):
+            result = run(str(ROOT / script), "--help")
+            check(f"{readme.name} names {script}", result.returncode == 0, result)
+        for verb in set(re.findall(r"^\s*(?:\$ )?triagectl ([a-z-]+)", text, re.M)):
+            result = run(TRIAGECTL, verb, "--help")
+            check(f"{readme} names triagectl {verb}", result.returncode == 0, result)
+
+
+flags_and_codes()
+shipped_files()
+wrong_configuration()
+normalize()
+replay()
+timelines()
+readme_commands()
+print(f"{count - len(failures)} passed, {len(failures)} failed")
+sys.exit(1 if failures or count < 30 else 0)

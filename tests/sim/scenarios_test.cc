@@ -1,0 +1,254 @@
+// Written lives: what the seeds do not reach, or what deserves a name.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "tests/sim/sim_world.h"
+
+namespace triaged::sim {
+namespace {
+
+WorldOptions Calm(int32_t partitions = 2, int64_t processes = 1) {
+  WorldOptions options;
+  options.network_faults = options.crashes = options.pauses = false;
+  options.partitions = partitions;
+  options.direct = false;
+  options.least_processes = options.most_processes = processes;
+  return options;
+}
+
+void Settle(World& world) {
+  world.Settle();
+  REQUIRE_MESSAGE(!world.failed(), world.result.violation.value_or(""));
+}
+
+void CheckEnd(World& world) {
+  world.CheckEnd();
+  CHECK_MESSAGE(!world.failed(), world.result.violation.value_or(""));
+}
+
+void Alerts(World& world, int times) {
+  for (int i = 0; i < times; ++i) world.ProduceAlerts();
+}
+
+// Turns until its worker stopped by itself; the reason.
+std::string ReasonToStop(World& world, Process* process) {
+  process->may_stop = true;
+  for (int i = 0; i < 2000 && !process->stopped; ++i) {
+    world.Turn();
+    world.broker.Advance(Duration(50));
+  }
+  REQUIRE(process->stopped);
+  CHECK(process->stopped->kind == ErrorClass::kInvariant);
+  return process->stopped->message;
+}
+
+TEST_CASE("the life of a partition goes along the legal transitions only") {
+  using S = PartitionState;
+  const S states[] = {S::kAssigned, S::kRestoring, S::kRunning, S::kClosed, S::kLost};
+  std::set<std::pair<S, S>> legal = {
+      {S::kAssigned, S::kRestoring}, {S::kAssigned, S::kClosed},  {S::kAssigned, S::kLost},
+      {S::kRestoring, S::kRunning},  {S::kRestoring, S::kClosed}, {S::kRestoring, S::kLost},
+      {S::kRunning, S::kClosed},     {S::kRunning, S::kLost},     {S::kClosed, S::kAssigned},
+      {S::kLost, S::kAssigned},      {S::kLost, S::kClosed}};
+  for (S from : states) {
+    for (S to : states) CHECK(MayMove(from, to) == legal.contains({from, to}));
+  }
+}
+
+TEST_CASE("a partition that comes back restores only its tail") {
+  World world(Calm(2, 1));
+  Alerts(world, 50);
+  Settle(world);
+  const uint64_t before = world.result.restored_records;
+  // Thrown out of the group and back: both partitions are revoked and given back, their stores still open.
+  world.broker.Leave(static_cast<const SimClient*>(world.processes()[0]->worker->client())->member());
+  Settle(world);
+  CHECK(world.result.restored_records - before <= 2 * 3);  // the progress record at the position, and what came since
+  CHECK(world.broker.LogOf({world.names.state, 0}).high() > 20);
+  CheckEnd(world);
+}
+
+TEST_CASE("an empty disk is restored from the changelog") {
+  World world(Calm());
+  Alerts(world, 30);
+  Settle(world);
+  world.processes()[0]->StopCleanly();
+  world.processes()[0]->WipeDisk();
+  Alerts(world, 3);
+  Settle(world);
+  CHECK(world.result.restored_records > 20);
+  CheckEnd(world);
+}
+
+TEST_CASE("a lost state topic stops the daemon, unless data loss is accepted") {
+  for (const bool accepted : {false, true}) {
+    WorldOptions options = Calm(1);
+    options.accept_data_loss = accepted;
+    World world(options);
+    Alerts(world, 10);
+    Settle(world);
+    Process* process = world.processes()[0].get();
+    process->StopCleanly();
+    world.broker.Recreate(world.names.state);
+    process->Start();
+    if (accepted) {
+      // Alerts that stage two had taken stay taken; what comes from now on is decided on an empty state.
+      for (int i = 0; i < 500 && !process->worker->Ready(); ++i) world.Turn();
+      CHECK(process->worker->Ready());
+      CHECK(world.result.stores_moved == 1);
+    } else {
+      CHECK(ReasonToStop(world, process).find("records of the state topic are lost") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("a store made from another changelog is wiped and restored") {
+  World world(Calm(1));
+  Alerts(world, 5);
+  Settle(world);
+  Process* first = world.processes()[0].get();
+  first->StopCleanly();
+  // A new cluster under the old names: everything starts over, on another machine.
+  for (const std::string& topic : {world.names.state, world.names.intake, world.names.commands, world.names.steps,
+                                   world.names.escalations, world.names.cases, world.names.dead_letter}) {
+    world.broker.Recreate(topic);
+  }
+  world.broker.DropGroupOffsets();
+  world.ForgetPublished();
+  world.broker.Advance(Duration(60'000));
+  Process* second = world.AddProcess("elsewhere");
+  second->Start();
+  const int64_t length = 200;
+  for (int i = 0; i < 3000 && world.broker.LogOf({world.names.state, 0}).high() < length; ++i) {
+    if (i % 10 == 0) world.ProduceAlerts();
+    world.Turn();
+    world.broker.Advance(Duration(20));
+  }
+  second->StopCleanly();
+  world.broker.Advance(Duration(60'000));
+  first->Start();  // its old disk's position is inside the new changelog
+  for (int i = 0; i < 500 && !first->worker->Ready(); ++i) {
+    world.Turn();
+    world.broker.Advance(Duration(20));
+  }
+  CHECK(first->worker->Ready());
+  CHECK(world.result.stores_moved == 1);
+  Settle(world);
+  CheckEnd(world);
+}
+
+TEST_CASE("expired group offsets stop the daemon, unless data loss is accepted") {
+  for (const bool accepted : {false, true}) {
+    WorldOptions options = Calm(2);
+    options.accept_data_loss = accepted;
+    World world(options);
+    Alerts(world, 10);
+    Settle(world);
+    Process* process = world.processes()[0].get();
+    process->StopCleanly();
+    world.broker.DropGroupOffsets();
+    process->Start();
+    if (accepted) {
+      for (int i = 0; i < 500 && !process->worker->Ready(); ++i) world.Turn();
+      CHECK(process->worker->Ready());
+    } else {
+      CHECK(ReasonToStop(world, process).find("not one committed offset") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("two processes under one name: one of them stops") {
+  World world(Calm(1));
+  Alerts(world, 5);
+  Settle(world);
+  Process* first = world.processes()[0].get();
+  Process* second = world.AddProcess(first->instance);
+  second->Start();
+  first->may_stop = second->may_stop = first->doomed = second->doomed = true;
+  for (int i = 0; i < 2000 && !first->stopped && !second->stopped; ++i) {
+    world.Turn();
+    world.broker.Advance(Duration(20));
+  }
+  const auto& stopped = first->stopped ? first->stopped : second->stopped;
+  REQUIRE(stopped);
+  CHECK(stopped->message.find("give each process its own `instance`") != std::string::npos);
+  Settle(world);
+  CheckEnd(world);
+}
+
+TEST_CASE("another number of partitions than the state topic has stops the daemon") {
+  World world(Calm(2));
+  world.processes()[0]->worker.reset();
+  world.partitions = 3;
+  world.processes()[0]->Start();
+  CHECK(ReasonToStop(world, world.processes()[0].get()).find("kafka.partitions says 3") != std::string::npos);
+}
+
+TEST_CASE("what Kafka refuses for its size becomes a dead letter, and nothing else suffers") {
+  for (const OutputTopic refused : {OutputTopic::kIntake, OutputTopic::kEscalations}) {
+    World world(Calm(2));
+    world.too_large = [refused](const OutputRecord& record) {
+      return record.topic == refused && record.value && record.value->find("monster") != std::string::npos;
+    };
+    for (int i = 0; i < 10; ++i) {
+      world.ProduceAlert("h" + std::to_string(i), "Credential dumping", 99, "fine");
+      if (i % 4 == 0) world.ProduceAlert("monster", "Credential dumping", 99, "not fine");
+      world.ProduceAlert("h" + std::to_string(i + 1), "Port scan", 47, "fine");
+    }
+    Settle(world);
+    uint64_t letters = 0;
+    for (int32_t i = 0; i < 2; ++i) {
+      for (const Entry& entry : world.broker.LogOf({world.names.dead_letter, i}).entries)
+        letters += !entry.control && entry.fate == Fate::kCommitted;
+    }
+    CHECK(letters >= 1);
+    CHECK(letters <= 3);
+    CheckEnd(world);
+  }
+}
+
+// A commands partition whose end is hidden behind somebody's open transaction: the acknowledgement in there must be
+// taken before the deadline that has passed meanwhile.
+uint64_t BreachesWithAcknowledgementBehindAnOpenTransaction(const Bugs& bugs) {
+  WorldOptions options = Calm(1);
+  options.bugs = bugs;
+  World world(options);
+  world.ProduceAlert("db7", "Port scan", 99, "critical: acknowledge within 5 minutes");
+  Settle(world);
+  Process* process = world.processes()[0].get();
+  world.broker.Advance(Duration(4 * 60'000));
+  Settle(world);
+  REQUIRE(world.Published("sla.breached") == 0);
+  process->StopCleanly();
+  world.broker.Advance(Duration(50'000));  // 4:50
+  const ProducerHandle other = world.broker.InitProducer("other");
+  REQUIRE(world.broker.Produce(other, {world.names.commands, 0}, {}).ok());
+  Command ack;
+  ack.id = "ack-1";
+  ack.case_id = {0, 1};
+  ack.actor = "ada";
+  ack.role = "l1";
+  ack.action = CommandAction::kAck;
+  world.ProduceCommand(ack);
+  world.broker.Advance(Duration(9'000));  // 4:59
+  process->Start();
+  for (int i = 0; i < 60; ++i) {
+    if (i == 30) world.broker.Advance(Duration(3'000));
+    while (world.broker.Ongoing("other") && world.broker.WriteMarker(0)) continue;
+    process->RunOnce();
+  }
+  world.ForgetPublished();
+  Settle(world);
+  return world.Published("sla.breached");
+}
+
+TEST_CASE("an acknowledgement behind an open transaction beats the deadline") {
+  CHECK(BreachesWithAcknowledgementBehindAnOpenTransaction({}) == 0);
+}
+TEST_CASE("hole: the last stable offset passes for the end of a partition") {
+  CHECK(BreachesWithAcknowledgementBehindAnOpenTransaction({.end_at_last_stable = true}) == 1);
+}
+
+}  // namespace
+}  // namespace triaged::sim
