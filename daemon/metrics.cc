@@ -7,6 +7,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
@@ -25,6 +26,7 @@ double Seconds(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
 const Buckets kShort = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
 constexpr std::string_view kReasons[] = {"unresolved_in_time", "uncertain_verdict", "not_acknowledged"};
 constexpr std::string_view kManual = "manual";  // a person's own words are no label
+constexpr int kDeadLettersLogged = 20;                // a second
 constexpr std::string_view kDeadLetterReasons[] = {
     "empty_value",     "too_large",     "invalid_utf8",       "invalid_json",    "not_an_object",  "too_deep",
     "no_policy",       "foreign_record", "invalid_command",   "unknown_case",    "stale_version",  "not_permitted",
@@ -61,6 +63,7 @@ struct Metrics::Series {
         events(BuildCounter().Name("triaged_case_events_total").Help("Case events published, by type.").Register(r)),
         escalations(BuildCounter().Name("triaged_escalations_total").Help("Escalations by policy, level reached and reason.").Register(r)),
         breaches(BuildCounter().Name("triaged_sla_breaches_total").Help("Breached clocks.").Register(r)),
+        renotifications(BuildCounter().Name("triaged_renotifications_total").Help("Reminders of escalations that nobody acknowledged.").Register(r)),
         nobody(BuildCounter().Name("triaged_nobody_on_shift_total").Help("Escalations that found nobody on shift in the level's team.").Register(r)),
         rule_hits(BuildCounter().Name("triaged_rule_hits_total").Help("Alerts matched, by rule.").Register(r)),
         timers(BuildCounter().Name("triaged_timers_fired_total").Help("Deadlines fired.").Register(r)),
@@ -89,7 +92,7 @@ struct Metrics::Series {
         targets(TargetBuckets(engine)) {}
 
   prometheus::Family<prometheus::Counter>&consumed, &alerts, &commands, &commands_consumed, &dead_letters, &events,
-      &escalations, &breaches, &nobody, &rule_hits, &timers, &transactions, &troubles;
+      &escalations, &breaches, &renotifications, &nobody, &rule_hits, &timers, &transactions, &troubles;
   prometheus::Family<prometheus::Histogram>&step, &commit, &overdue, &to_escalate, &to_acknowledge, &to_resolve;
   prometheus::Family<prometheus::Gauge>&partitions, &restore, &clock_lag, &skew, &store_bytes, &store_resident,
       &store_cases, &dedup_entries, &dedup_shrunk, &store_errors, &policy_info, &reload_ok, &reload_time, &build_info;
@@ -115,7 +118,7 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
     s.events.Add({{"type", std::string(Name(static_cast<CaseEventType>(i)))}});
   }
   for (size_t i = 0; i < kClockKindCount; ++i) s.breaches.Add({{"clock", std::string(Name(static_cast<ClockKind>(i)))}});
-  for (auto* family : {&s.nobody, &s.timers}) family->Add({});
+  for (auto* family : {&s.renotifications, &s.nobody, &s.timers}) family->Add({});
   for (const char* outcome : {"committed", "aborted", "unknown"}) s.transactions.Add({{"outcome", outcome}});
   for (size_t i = 0; i < 5; ++i) s.troubles.Add({{"kind", std::string(Name(static_cast<Trouble>(i)))}});
   for (auto* family : {&s.step, &s.commit, &s.overdue}) family->Add({}, kShort);
@@ -166,9 +169,9 @@ std::pair<bool, std::string> Metrics::Ready() const {
   for (size_t i = 0; i < connected_.size(); ++i) {
     if (!connected_[i]) return {false, "worker " + std::to_string(i) + " has not joined the group"};
   }
-  for (const auto& [partition, state] : states_) {
+  for (const auto& [key, state] : states_) {
     if (state == PartitionState::kRunning || state == PartitionState::kClosed) continue;
-    return {false, "partition " + std::to_string(partition) + " is " + std::string(Name(state))};
+    return {false, "partition " + std::to_string(key.second) + " is " + std::string(Name(state))};
   }
   return {true, "ready"};
 }
@@ -177,7 +180,12 @@ void Metrics::OnReload(const Engine* engine, Timestamp now) {
   series_->reload_ok.Add({}).Set(engine ? 1 : 0);
   if (!engine) return;
   AddEngine(*engine);
-  series_->policy_info.Add({{"fingerprint", engine->fingerprint}}).Set(1);
+  {
+    const std::lock_guard lock(mutex_);
+    if (!fingerprint_.empty()) series_->policy_info.Add({{"fingerprint", fingerprint_}}).Set(0);
+    fingerprint_ = engine->fingerprint;
+    series_->policy_info.Add({{"fingerprint", fingerprint_}}).Set(1);
+  }
   series_->reload_time.Add({}).Set(static_cast<double>(ToUnixMillis(now)) / 1000.0);
 }
 
@@ -200,6 +208,13 @@ void Metrics::OnConnected(int worker, bool connected) {
   {
     const std::lock_guard lock(mutex_);
     connected_[static_cast<size_t>(worker)] = connected;
+    // Who joins anew may get other partitions than it lost: what it does not get again is not ours to wait for.
+    if (connected) {
+      std::erase_if(states_, [&](const auto& entry) {
+        return entry.first.first == worker && entry.second == PartitionState::kLost;
+      });
+      ShowPartitions();
+    }
   }
   LogInfo(connected ? "joined the group" : "left the group", {{"worker", std::to_string(worker)}});
 }
@@ -207,17 +222,34 @@ void Metrics::OnConnected(int worker, bool connected) {
 void Metrics::OnPartitionState(int worker, int32_t partition, PartitionState state) {
   {
     const std::lock_guard lock(mutex_);
-    states_[partition] = state;
-    for (size_t i = 0; i < 5; ++i) {
-      const auto count = std::count_if(states_.begin(), states_.end(),
-                                       [&](const auto& entry) { return entry.second == static_cast<PartitionState>(i); });
-      series_->partitions.Add({{"state", std::string(Name(static_cast<PartitionState>(i)))}})
-          .Set(static_cast<double>(count));
+    states_[{worker, partition}] = state;
+    ShowPartitions();
+    // What is told of a partition holds while it runs here; a moved one is counted where it is now.
+    if (state != PartitionState::kRunning) {
+      lags_.erase(partition);
+      stores_.erase(partition);
+      ShowClockLag();
+      ShowStores();
     }
-    if (state != PartitionState::kRunning) lags_.erase(partition);
+    if (state != PartitionState::kRestoring) series_->restore.Add({{"partition", std::to_string(partition)}}).Set(0);
   }
   LogInfo("partition", {{"worker", std::to_string(worker)}, {"partition", std::to_string(partition)},
                         {"state", Name(state)}});
+}
+
+void Metrics::ShowPartitions() {
+  for (size_t i = 0; i < 5; ++i) {
+    const auto count = std::count_if(states_.begin(), states_.end(),
+                                     [&](const auto& entry) { return entry.second == static_cast<PartitionState>(i); });
+    series_->partitions.Add({{"state", std::string(Name(static_cast<PartitionState>(i)))}})
+        .Set(static_cast<double>(count));
+  }
+}
+
+void Metrics::ShowClockLag() {
+  Duration worst{0};
+  for (const auto& [_, lag] : lags_) worst = std::max(worst, lag);
+  series_->clock_lag.Add({}).Set(Seconds(worst));
 }
 
 void Metrics::OnRestoreProgress(int32_t partition, int64_t position, int64_t end) {
@@ -231,13 +263,20 @@ std::string Metrics::LevelName(const std::string& policy, uint8_t level) const {
   return found != levels_.end() && level < found->second.size() ? found->second[level] : "unknown";
 }
 
+// A person's own words are no label: they would make a series each.
+std::string Metrics::ReasonLabel(const std::string& reason) const {
+  const std::lock_guard lock(mutex_);
+  return reasons_.contains(reason) ? reason : std::string(kManual);
+}
+
 void Metrics::CountEvent(const StepFacts::Event& event) {
   Series& s = *series_;
   s.events.Add({{"type", std::string(Name(event.type))}}).Increment();
+  if (event.overdue > Duration{0}) s.overdue.Add({}, kShort).Observe(Seconds(event.overdue));
   switch (event.type) {
     case CaseEventType::kEscalated: {
       const std::string level = LevelName(event.policy, event.level_to);
-      const std::string reason = reasons_.contains(event.reason) ? event.reason : std::string(kManual);
+      const std::string reason = ReasonLabel(event.reason);
       s.escalations.Add({{"policy", event.policy}, {"level", level}, {"reason", reason}}).Increment();
       s.to_escalate.Add({}, s.targets).Observe(Seconds(event.since_opened));
       if (event.nobody_on_shift) s.nobody.Add({}).Increment();
@@ -252,7 +291,47 @@ void Metrics::CountEvent(const StepFacts::Event& event) {
       s.breaches.Add({{"clock", std::string(Name(event.clock))}}).Increment();
       LogInfo("sla breached", {{"case", ToString(event.case_id)}, {"clock", Name(event.clock)}});
       return;
+    case CaseEventType::kRenotified: return s.renotifications.Add({}).Increment();
     default: return;
+  }
+}
+
+// A flood of bad records must not become a flood of lines: the counter and the dead-letter topic have them all.
+bool Metrics::MayLogDeadLetter(uint64_t* suppressed) {
+  const Duration now = MonotonicTime();
+  const std::lock_guard lock(mutex_);
+  if (now - letters_second_ >= std::chrono::seconds(1)) {
+    letters_second_ = now;
+    letters_logged_ = 0;
+  }
+  if (letters_logged_ >= kDeadLettersLogged) {
+    ++letters_suppressed_;
+    return false;
+  }
+  ++letters_logged_;
+  *suppressed = std::exchange(letters_suppressed_, 0);
+  return true;
+}
+
+void Metrics::CountDeadLetters(const StepFacts& facts) {
+  for (const auto& letter : facts.dead_letters) {
+    const bool known = std::find(std::begin(kDeadLetterReasons), std::end(kDeadLetterReasons), letter.reason) !=
+                       std::end(kDeadLetterReasons);
+    series_->dead_letters.Add({{"reason", known ? letter.reason : "other"}}).Increment();
+    uint64_t suppressed = 0;
+    if (!MayLogDeadLetter(&suppressed)) continue;
+    LogWarn("dead letter", {{"reason", letter.reason}, {"topic", letter.topic},
+                            {"partition", std::to_string(letter.partition)}, {"offset", std::to_string(letter.offset)},
+                            {"why", letter.message}, {"not_logged_before", std::to_string(suppressed)}});
+  }
+}
+
+void Metrics::CountRuleHits(const StepFacts& facts) {
+  std::map<uint32_t, double> hits;
+  for (uint32_t index : facts.rule_hits) ++hits[index];
+  const std::lock_guard lock(mutex_);
+  for (const auto& [index, count] : hits) {
+    if (index < rules_.size()) series_->rule_hits.Add({{"rule", rules_[index]}}).Increment(count);
   }
 }
 
@@ -271,22 +350,8 @@ void Metrics::OnStep(int, const StepReport& report) {
                                        {"duplicate", b.commands_duplicate}, {"forwarded", b.commands_forwarded}}) {
     if (count) s.commands.Add({{"outcome", outcome}}).Increment(static_cast<double>(count));
   }
-  for (const auto& letter : report.facts.dead_letters) {
-    const bool known = std::find(std::begin(kDeadLetterReasons), std::end(kDeadLetterReasons), letter.reason) !=
-                       std::end(kDeadLetterReasons);
-    s.dead_letters.Add({{"reason", known ? letter.reason : "other"}}).Increment();
-    LogWarn("dead letter", {{"reason", letter.reason}, {"topic", letter.topic},
-                            {"partition", std::to_string(letter.partition)}, {"offset", std::to_string(letter.offset)},
-                            {"why", letter.message}});
-  }
-  if (!report.facts.rule_hits.empty()) {
-    std::map<uint32_t, double> hits;
-    for (uint32_t index : report.facts.rule_hits) ++hits[index];
-    const std::lock_guard lock(mutex_);
-    for (const auto& [index, count] : hits) {
-      if (index < rules_.size()) s.rule_hits.Add({{"rule", rules_[index]}}).Increment(count);
-    }
-  }
+  CountDeadLetters(report.facts);
+  CountRuleHits(report.facts);
   s.timers.Add({}).Increment(static_cast<double>(report.facts.timers_fired));
   for (const auto& event : report.facts.events) CountEvent(event);
   s.step.Add({}, kShort).Observe(Seconds(report.decide));
@@ -295,15 +360,17 @@ void Metrics::OnStep(int, const StepReport& report) {
 void Metrics::OnClock(int32_t partition, Timestamp clock, Timestamp broker_time, bool) {
   const std::lock_guard lock(mutex_);
   lags_[partition] = std::max(Duration(0), broker_time - clock);
-  Duration worst{0};
-  for (const auto& [_, lag] : lags_) worst = std::max(worst, lag);
-  series_->clock_lag.Add({}).Set(Seconds(worst));
+  ShowClockLag();
   series_->skew.Add({}).Set(Seconds(WallTime() - broker_time));
 }
 
 void Metrics::OnStoreStats(int32_t partition, const StoreStats& stats) {
   const std::lock_guard lock(mutex_);
   stores_[partition] = stats;
+  ShowStores();
+}
+
+void Metrics::ShowStores() {
   StoreStats sum;
   for (const auto& [_, one] : stores_) {
     sum.cases += one.cases;

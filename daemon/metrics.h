@@ -30,8 +30,9 @@ class Metrics final : public WorkerObserver {
   ~Metrics() override;
 
   std::string Text() const;                              // Prometheus text format
-  std::pair<bool, std::string> Ready() const;            // and why not
-  void OnReload(const Engine* engine, Timestamp now);    // nullptr: refused
+  // And why not: a worker that has not joined, or a partition that is ours and does not run.
+  std::pair<bool, std::string> Ready() const;
+  void OnReload(const Engine* engine, Timestamp now);    // nullptr: refused. One caller at a time.
   // Monotonic time of each worker's last turn, for the watchdog.
   Duration LastTurn(int worker) const;
   void SetStopping();
@@ -50,7 +51,15 @@ class Metrics final : public WorkerObserver {
   struct Series;
   void AddEngine(const Engine& engine);
   void CountEvent(const StepFacts::Event& event);
+  void CountRuleHits(const StepFacts& facts);
+  void CountDeadLetters(const StepFacts& facts);
+  bool MayLogDeadLetter(uint64_t* suppressed);
+  // With mutex_ held.
+  void ShowPartitions();
+  void ShowClockLag();
+  void ShowStores();
   std::string LevelName(const std::string& policy, uint8_t level) const;
+  std::string ReasonLabel(const std::string& reason) const;
 
   std::unique_ptr<prometheus::Registry> registry_;
   std::unique_ptr<Series> series_;
@@ -59,10 +68,15 @@ class Metrics final : public WorkerObserver {
   std::set<std::string> reasons_;
   std::vector<std::string> rules_;                       // ids, in the order of the engine in use
   std::vector<bool> connected_;
-  std::map<int32_t, PartitionState> states_;
+  // By worker and partition: while a partition moves between two workers of ours, both speak of it.
+  std::map<std::pair<int, int32_t>, PartitionState> states_;
   std::map<int32_t, Duration> lags_;
   std::map<int32_t, StoreStats> stores_;
   std::vector<Duration> last_turns_;
+  std::string fingerprint_;                              // of the engine in use
+  Duration letters_second_{0};                           // the second that is counted …
+  int letters_logged_ = 0;                               // … and the dead letters logged in it
+  uint64_t letters_suppressed_ = 0;                      // since the last one logged
   bool stopping_ = false;
 };
 

@@ -26,6 +26,13 @@ std::string RandomLineage() {
   return text;
 }
 
+// systemd wants to know when a reload began, by the clock that it reads itself.
+void NotifyReloading() {
+  const auto since_boot = std::chrono::steady_clock::now().time_since_epoch();  // CLOCK_MONOTONIC
+  const auto usec = std::chrono::duration_cast<std::chrono::microseconds>(since_boot).count();
+  sd_notify(0, ("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(usec)).c_str());
+}
+
 }  // namespace
 
 Supervisor::Supervisor(Config config, std::string config_path, std::shared_ptr<const Engine> engine, bool accept_data_loss)
@@ -58,8 +65,10 @@ Status Supervisor::Start() {
   LogInfo("listening", {{"address", config_.web_listen_address}, {"port", std::to_string(http_->port())}});
 
   std::error_code error;
-  fs::create_directories(config_.storage.path, error);
-  if (!error) fs::permissions(config_.storage.path, fs::perms::owner_all, error);
+  // Only a directory that we make is closed to others: narrowing one that was there could shut out its other users
+  // (the partitions' own directories are 0700 anyway).
+  const bool made = fs::create_directories(config_.storage.path, error);
+  if (made && !error) fs::permissions(config_.storage.path, fs::perms::owner_all, error);
   if (error) return EnvironmentError("storage.path " + config_.storage.path + ": " + error.message());
   StoreOptions stores;
   stores.memory_budget_bytes = static_cast<size_t>(config_.storage.memory_bytes);
@@ -105,6 +114,8 @@ Status Supervisor::WaitForTopics() {
     }
     if (problems.error().kind == ErrorClass::kBadInput) return problems.error();
     LogWarn("waiting for Kafka", {{"why", problems.error().message}, {"again_in", FormatDuration(backoff)}});
+    // Waiting is not hanging: systemd's start time-out begins anew.
+    sd_notify(0, "EXTEND_TIMEOUT_USEC=60000000");
     PauseUnlessStopping(backoff);
     backoff = std::min(backoff * 2, Duration(15'000));
   }
@@ -173,6 +184,8 @@ Status Supervisor::Run() {
   if (Status ready = WaitForTopics(); !ready) return ready;
   if (!stop_) {
     running_ = config_.workers;
+    // The watchdog counts from here: waiting for Kafka may have taken longer than it allows.
+    for (int i = 0; i < config_.workers; ++i) metrics_.OnTurn(i);
     for (int i = 0; i < config_.workers; ++i) threads_.emplace_back([this, i] { RunWorker(i); });
     sd_notify(0, "READY=1");
     LogInfo("started", {{"workers", std::to_string(config_.workers)}, {"application_id", config_.application_id},
@@ -184,7 +197,10 @@ Status Supervisor::Run() {
   const Duration end = MonotonicTime() + config_.shutdown_timeout;
   {
     std::unique_lock lock(mutex_);
-    while (running_ > 0 && MonotonicTime() < end) wake_.wait_for(lock, std::chrono::milliseconds(100));
+    while (running_ > 0 && MonotonicTime() < end) {
+      sd_notify(0, "WATCHDOG=1");  // this wait has its own bound
+      wake_.wait_for(lock, std::chrono::milliseconds(100));
+    }
   }
   if (running_ > 0) {
     LogError("workers did not stop in time; exiting, which is safe: recovery is the normal path", {});
@@ -230,6 +246,14 @@ void Supervisor::RequestStop() {
 }
 
 std::pair<bool, std::string> Supervisor::Reload() {
+  const std::lock_guard one_at_a_time(reload_mutex_);
+  NotifyReloading();
+  const auto done = ReloadNow();
+  sd_notify(0, "READY=1");
+  return done;
+}
+
+std::pair<bool, std::string> Supervisor::ReloadNow() {
   Diagnostics diagnostics;
   const auto config = LoadConfig(config_path_, &diagnostics);
   auto engine = config ? LoadEngine(*config, &diagnostics) : nullptr;

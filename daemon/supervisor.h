@@ -36,6 +36,7 @@ class Supervisor {
   std::pair<bool, std::string> Reload();
 
  private:
+  std::pair<bool, std::string> ReloadNow();
   Status WaitForTopics();
   void StartWorkers();
   WorkerOptions OptionsFor(int worker) const;
@@ -48,6 +49,7 @@ class Supervisor {
   Config config_;
   const std::string config_path_;
   const bool accept_data_loss_;
+  std::mutex reload_mutex_;               // one reload at a time; taken before mutex_
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::shared_ptr<const Engine> engine_;  // guarded by mutex_

@@ -76,6 +76,12 @@ int Main(int argc, char** argv) {
   Diagnostics diagnostics;
   auto config = LoadConfig(flags.config_file, &diagnostics);
   if (config) Override(flags, &*config);
+  // Who sets it believes that the pages are protected: better no start than an open door.
+  if (config && !config->web_config_file.empty()) {
+    diagnostics.Error({flags.config_file, 0, 0}, "web.config_file: TLS and authentication are not supported yet", {},
+                      "remove it, and keep web.listen_address on loopback");
+    config.reset();
+  }
   auto engine = config ? LoadEngine(*config, &diagnostics) : nullptr;
   std::fputs(diagnostics.Render().c_str(), stderr);
   if (!engine) return kExitConfig;

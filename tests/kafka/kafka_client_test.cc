@@ -140,7 +140,7 @@ TEST_CASE("transaction: committed is seen, aborted is not; offsets, positions, k
   CHECK(member->LastStateOffsets() == std::map<int32_t, int64_t>{{1, state[2].offset}});
 
   std::vector<Read> events;
-  for (int32_t p = 0; p < 4; ++p) {
+  for (int32_t p = 0; p < PartitionsOf(member.names().escalations); ++p) {
     for (Read& one : ReadCommitted(member.names().escalations, p)) {
       CHECK(p == PartitionForKey("1-7", PartitionsOf(member.names().escalations)));
       events.push_back(std::move(one));
@@ -178,7 +178,7 @@ TEST_CASE("produce: a record the broker refuses aborts the transaction, never pa
   OutputRecord letter;  // beyond the topic's max.message.bytes, below the producer's
   letter.topic = OutputTopic::kDeadLetter;
   letter.key = "k";
-  letter.value = std::string(3'000'000, 'x');
+  letter.value = std::string(6'000'000, 'x');
   REQUIRE(member->Produce(letter).ok());
   CHECK(member->Commit(seconds(20)) == CommitOutcome::kAborted);
   REQUIRE(member->Abort(seconds(20)).ok());

@@ -81,6 +81,20 @@ TEST_CASE("an empty disk is restored from the changelog") {
   CheckEnd(world);
 }
 
+TEST_CASE("after an outage of a day: an old store is wiped, and every deadline fires once") {
+  World world(Calm(1));
+  Alerts(world, 20);
+  Settle(world);
+  const uint64_t timers = world.result.timers;
+  world.processes()[0]->StopCleanly();
+  world.broker.Advance(Duration(25 * 60 * 60'000));
+  Settle(world);
+  CHECK(world.result.stores_moved == 1);
+  CHECK(world.result.timers > timers);
+  CHECK(world.Published("sla.breached") > 0);
+  CheckEnd(world);
+}
+
 TEST_CASE("a lost state topic stops the daemon, unless data loss is accepted") {
   for (const bool accepted : {false, true}) {
     WorldOptions options = Calm(1);

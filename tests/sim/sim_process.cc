@@ -106,6 +106,7 @@ void Process::Start() {
   if (world->direct) options.direct_topics = world->alert_topics;
   options.store_directory = "/store";
   options.max_timers = kMaxTimers;
+  options.poll.max_records = 30;  // few enough that intake fills a poll now and then, and alerts have to wait
   options.accept_data_loss = world->options.accept_data_loss;
   options.heartbeat_interval = kHeartbeat;
   options.flush_interval = Duration{20'000};
