@@ -1,6 +1,7 @@
 #include "daemon/kafka_admin.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 
 #include "daemon/broker_client.h"
@@ -12,6 +13,9 @@ namespace {
 
 constexpr size_t kOverhead = 64 * 1024;           // headers and framing beyond the alert itself
 constexpr size_t kLeastMessage = 4 * 1024 * 1024;  // a case at all its limits encodes to about 1.1 MB
+
+// A store that was away for longer may miss a deletion and is restored from the beginning (WorkerOptions).
+constexpr const char* kTombstoneRetention = "86400000";
 
 struct TopicSpec {
   std::string name;
@@ -39,15 +43,15 @@ Result<RdHandle> AdminHandle(const KafkaConfig& kafka) {
 }
 
 Result<Cluster> ReadCluster(rd_kafka_t* handle, Duration bound) {
-  const struct rd_kafka_metadata* metadata = nullptr;
-  const auto code = rd_kafka_metadata(handle, 1, nullptr, &metadata, static_cast<int>(bound.count()));
+  const struct rd_kafka_metadata* answer = nullptr;
+  const auto code = rd_kafka_metadata(handle, 1, nullptr, &answer, Millis(bound));
   if (code) return EnvironmentError("the Kafka cluster does not answer: " + ErrorText(code));
+  const RdMetadata metadata(answer);
   Cluster cluster;
   cluster.brokers = metadata->broker_cnt;
   for (int i = 0; i < metadata->topic_cnt; ++i) {
     if (!metadata->topics[i].err) cluster.partitions[metadata->topics[i].topic] = metadata->topics[i].partition_cnt;
   }
-  rd_kafka_metadata_destroy(metadata);
   return cluster;
 }
 
@@ -77,47 +81,98 @@ RdNewTopic MakeNewTopic(const TopicSpec& spec, int partitions, int brokers, size
   set("cleanup.policy", spec.compact ? "compact" : "delete");
   if (spec.log_append_time) set("message.timestamp.type", "LogAppendTime");
   if (brokers >= 3) set("min.insync.replicas", "2");
+  if (spec.compact && spec.log_append_time) set("delete.retention.ms", kTombstoneRetention);
   set("max.message.bytes", std::to_string(std::max(alert_bytes + kOverhead, kLeastMessage)));
   return topic;
 }
 
-// The settings of one topic that decisions depend on; problems are appended.
-Status CheckSettings(rd_kafka_t* handle, const TopicSpec& spec, Duration bound, std::vector<std::string>* problems) {
-  RdResource resource(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, spec.name.c_str()));
-  rd_kafka_ConfigResource_t* wanted = resource.get();
+using Settings = std::map<std::string, std::string>;
+
+// The settings of these topics, in one question.
+Result<std::map<std::string, Settings>> ReadSettings(rd_kafka_t* handle, const std::vector<std::string>& topics,
+                                                     Duration bound) {
+  std::map<std::string, Settings> settings;
+  if (topics.empty()) return settings;
+  std::vector<RdResource> owned;
+  std::vector<rd_kafka_ConfigResource_t*> wanted;
+  for (const std::string& topic : topics) {
+    owned.emplace_back(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic.c_str()));
+    wanted.push_back(owned.back().get());
+  }
   RdQueue queue(rd_kafka_queue_new(handle));
-  rd_kafka_DescribeConfigs(handle, &wanted, 1, nullptr, queue.get());
-  const auto event = WaitFor(queue.get(), bound, "reading the settings of topic '" + spec.name + "'");
+  rd_kafka_DescribeConfigs(handle, wanted.data(), wanted.size(), nullptr, queue.get());
+  const auto event = WaitFor(queue.get(), bound, "reading the settings of our topics");
   if (!event) return event.error();
   size_t count = 0;
   const auto* result = rd_kafka_event_DescribeConfigs_result(event->get());
   const auto* resources = rd_kafka_DescribeConfigs_result_resources(result, &count);
   for (size_t i = 0; i < count; ++i) {
+    const std::string topic = rd_kafka_ConfigResource_name(resources[i]);
+    if (const auto code = rd_kafka_ConfigResource_error(resources[i])) {
+      return EnvironmentError("reading the settings of topic '" + topic + "': " + ErrorText(code));
+    }
     size_t entries = 0;
     const auto* configs = rd_kafka_ConfigResource_configs(resources[i], &entries);
     for (size_t j = 0; j < entries; ++j) {
-      const std::string name = rd_kafka_ConfigEntry_name(configs[j]);
-      const char* raw = rd_kafka_ConfigEntry_value(configs[j]);
-      const std::string value = raw ? raw : "";
-      const std::string policy = spec.compact ? "compact" : "delete";
-      if (name == "cleanup.policy" && value != policy) {
-        problems->push_back("topic '" + spec.name + "' has cleanup.policy=" + value + ": set it to " + policy);
-      }
-      if (name == "message.timestamp.type" && spec.log_append_time && value != "LogAppendTime") {
-        problems->push_back("topic '" + spec.name + "' has message.timestamp.type=" + value + ": set it to LogAppendTime");
-      }
+      const char* value = rd_kafka_ConfigEntry_value(configs[j]);
+      settings[topic][rd_kafka_ConfigEntry_name(configs[j])] = value ? value : "";
     }
   }
-  return {};
+  return settings;
+}
+
+// The settings that decisions and promises depend on.
+void CheckSettings(const TopicSpec& spec, const Settings& settings, size_t alert_bytes, std::vector<std::string>* problems) {
+  const auto value = [&](const char* name) {
+    const auto at = settings.find(name);
+    return at == settings.end() ? std::string() : at->second;
+  };
+  const auto want = [&](const std::string& name, const std::string& right, const std::string& why) {
+    problems->push_back("topic '" + spec.name + "' has " + name + "=" + value(name.c_str()) + ": set it to " + right + why);
+  };
+  const std::string policy = spec.compact ? "compact" : "delete";
+  if (value("cleanup.policy") != policy) want("cleanup.policy", policy, "");
+  if (spec.log_append_time && value("message.timestamp.type") != "LogAppendTime") {
+    want("message.timestamp.type", "LogAppendTime", " (the broker's time drives the deadlines)");
+  }
+  const std::string retention = value("delete.retention.ms");
+  if (spec.compact && spec.log_append_time && !retention.empty() &&
+      std::strtoll(retention.c_str(), nullptr, 10) < std::strtoll(kTombstoneRetention, nullptr, 10)) {
+    want("delete.retention.ms", std::string(kTombstoneRetention) + " or more", " (a store that was away must not miss a deletion)");
+  }
+  const size_t least = alert_bytes + kOverhead;
+  const std::string largest = value("max.message.bytes");
+  if (alert_bytes > 0 && !largest.empty() && std::strtoull(largest.c_str(), nullptr, 10) < least) {
+    want("max.message.bytes", std::to_string(least) + " or more", " (limits.alert_bytes and what is added to an alert)");
+  }
+}
+
+void CheckDirect(const KafkaConfig& kafka, const Cluster& cluster, std::vector<std::string>* problems) {
+  for (const std::string& topic : kafka.alert_topics) {
+    const auto found = cluster.partitions.find(topic);
+    if (found != cluster.partitions.end() && found->second == kafka.partitions) continue;
+    const std::string what = found == cluster.partitions.end() ? "it is missing"
+                                                               : "it has " + std::to_string(found->second);
+    problems->push_back("routing: direct needs alert topic '" + topic + "' with exactly " +
+                        std::to_string(kafka.partitions) + " partitions (kafka.partitions); " + what +
+                        ": make it so, or set routing: repartition");
+  }
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const std::string& application_id, Duration bound) {
+Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const std::string& application_id, Duration bound,
+                                             size_t alert_bytes) {
   const auto handle = AdminHandle(kafka);
   if (!handle) return handle.error();
   const auto cluster = ReadCluster(handle->get(), bound);
   if (!cluster) return cluster.error();
+  std::vector<std::string> there;
+  for (const TopicSpec& spec : Specs(application_id)) {
+    if (cluster->partitions.contains(spec.name)) there.push_back(spec.name);
+  }
+  const auto settings = ReadSettings(handle->get(), there, bound);
+  if (!settings) return settings.error();
   std::vector<std::string> problems;
   for (const TopicSpec& spec : Specs(application_id)) {
     const auto found = cluster->partitions.find(spec.name);
@@ -127,21 +182,38 @@ Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const std
     }
     if (spec.exact_partitions && found->second != kafka.partitions) {
       problems.push_back("topic '" + spec.name + "' has " + std::to_string(found->second) + " partitions, kafka.partitions is " +
-                         std::to_string(kafka.partitions) + ": the number is fixed for the life of an application_id");
+                         std::to_string(kafka.partitions) + ": the number is fixed for the life of an application_id; " +
+                         "set it back, or choose a new application_id");
     }
-    if (Status checked = CheckSettings(handle->get(), spec, bound, &problems); !checked) return checked.error();
+    const auto at = settings->find(spec.name);
+    if (at != settings->end()) CheckSettings(spec, at->second, alert_bytes, &problems);
   }
-  if (kafka.routing == Routing::kDirect) {
-    for (const std::string& topic : kafka.alert_topics) {
-      const auto found = cluster->partitions.find(topic);
-      if (found == cluster->partitions.end() || found->second != kafka.partitions) {
-        problems.push_back("routing: direct needs topic '" + topic + "' with exactly " + std::to_string(kafka.partitions) +
-                           " partitions");
-      }
-    }
-  }
+  if (kafka.routing == Routing::kDirect) CheckDirect(kafka, *cluster, &problems);
   return problems;
 }
+
+namespace {
+
+// The controller's answer comes before every broker knows of the topics: whoever asks next must not miss them.
+Status WaitUntilKnown(rd_kafka_t* handle, const std::string& application_id, Duration bound) {
+  const Duration end = MonotonicTime() + bound;
+  while (true) {
+    const auto cluster = ReadCluster(handle, bound);
+    if (!cluster) return cluster.error();
+    std::string unknown;
+    for (const TopicSpec& spec : Specs(application_id)) {
+      if (!cluster->partitions.contains(spec.name)) unknown = spec.name;
+    }
+    if (unknown.empty()) return {};
+    if (MonotonicTime() >= end) {
+      return EnvironmentError("topic '" + unknown + "' was created, but is not known to the brokers after " +
+                              FormatDuration(bound));
+    }
+    rd_kafka_poll(handle, 50);  // waits
+  }
+}
+
+}  // namespace
 
 Status CreateMissingTopics(const KafkaConfig& kafka, const std::string& application_id, size_t alert_bytes, Duration bound) {
   const auto handle = AdminHandle(kafka);
@@ -159,7 +231,7 @@ Status CreateMissingTopics(const KafkaConfig& kafka, const std::string& applicat
   RdQueue queue(rd_kafka_queue_new(handle->get()));
   RdAdminOptions options(rd_kafka_AdminOptions_new(handle->get(), RD_KAFKA_ADMIN_OP_CREATETOPICS));
   char message[256];
-  rd_kafka_AdminOptions_set_operation_timeout(options.get(), static_cast<int>(bound.count()), message, sizeof message);
+  rd_kafka_AdminOptions_set_operation_timeout(options.get(), Millis(bound), message, sizeof message);
   rd_kafka_CreateTopics(handle->get(), raw.data(), raw.size(), options.get(), queue.get());
   const auto event = WaitFor(queue.get(), bound + std::chrono::seconds(5), "creating topics");
   if (!event) return event.error();
@@ -172,7 +244,7 @@ Status CreateMissingTopics(const KafkaConfig& kafka, const std::string& applicat
                               "': " + ErrorText(code));
     }
   }
-  return {};
+  return WaitUntilKnown(handle->get(), application_id, bound);
 }
 
 }  // namespace triaged

@@ -30,7 +30,7 @@ constexpr int kDeadLettersLogged = 20;                // a second
 constexpr std::string_view kDeadLetterReasons[] = {
     "empty_value",     "too_large",     "invalid_utf8",       "invalid_json",    "not_an_object",  "too_deep",
     "no_policy",       "foreign_record", "invalid_command",   "unknown_case",    "stale_version",  "not_permitted",
-    "illegal_transition", "unknown_level", "unknown_severity", "unknown_person", "nothing_to_change", "other"};
+    "illegal_transition", "unknown_level", "unknown_severity", "unknown_person", "nothing_to_change", "repeated_failure", "other"};
 
 // Bucket limits exactly at each target of the policies, so that "within its time" can be read off.
 Buckets TargetBuckets(const Engine& engine) {
@@ -71,7 +71,7 @@ struct Metrics::Series {
         troubles(BuildCounter().Name("triaged_troubles_total").Help("Troubles of the loop, by kind; each is a log line.").Register(r)),
         step(BuildHistogram().Name("triaged_step_duration_seconds").Help("Deciding and encoding one partition's step.").Register(r)),
         commit(BuildHistogram().Name("triaged_commit_duration_seconds").Help("One Kafka transaction, begin to commit.").Register(r)),
-        overdue(BuildHistogram().Name("triaged_timer_overdue_seconds").Help("How late deadlines fired, by the logical clock.").Register(r)),
+        overdue(BuildHistogram().Name("triaged_timer_overdue_seconds").Help("How late deadlines fired, by the logical clock: one for each event that was late.").Register(r)),
         to_escalate(BuildHistogram().Name("triaged_time_to_escalate_seconds").Help("From opening to an escalation.").Register(r)),
         to_acknowledge(BuildHistogram().Name("triaged_time_to_acknowledge_seconds").Help("From opening to an acknowledgement.").Register(r)),
         to_resolve(BuildHistogram().Name("triaged_time_to_resolve_seconds").Help("From opening to a resolution.").Register(r)),

@@ -34,6 +34,10 @@ TEST_CASE("topics: everything missing or wrong is told at once, and what is crea
   for (const std::string& problem : *right) FAIL_CHECK(problem);
   REQUIRE(CreateMissingTopics(kafka, application, 1 << 20, seconds(10)).ok());  // again: nothing to do
 
+  const auto small = CheckTopics(kafka, application, seconds(10), 100 << 20);
+  REQUIRE(small.ok());
+  CHECK(small->size() == 7);  // none takes an alert of 100 MiB
+
   kafka.partitions = 4;
   const auto wrong = CheckTopics(kafka, application, seconds(10));
   REQUIRE(wrong.ok());
@@ -44,6 +48,21 @@ TEST_CASE("topics: everything missing or wrong is told at once, and what is crea
   REQUIRE(direct.ok());
   REQUIRE(direct->size() == 1);  // the alert topic is not there
   CHECK(direct->front().find(kafka.alert_topics.front()) != std::string::npos);
+}
+
+TEST_CASE("topics: a topic made by hand with the broker's defaults is named with each wrong setting") {
+  const std::string application = NewApplication();
+  const TopicNames names = TopicNames::For(application);
+  CreateTopic(names.state, 2);
+  KafkaConfig kafka;
+  kafka.bootstrap_servers = Bootstrap();
+  kafka.partitions = 2;
+  REQUIRE(CreateMissingTopics(kafka, application, 1 << 20, seconds(10)).ok());
+  const auto problems = CheckTopics(kafka, application, seconds(10));
+  REQUIRE(problems.ok());
+  REQUIRE(problems->size() == 2);
+  CHECK(problems->at(0).find("cleanup.policy=delete: set it to compact") != std::string::npos);
+  CHECK(problems->at(1).find("LogAppendTime") != std::string::npos);
 }
 
 TEST_CASE("start: missing topics are an error that names one") {

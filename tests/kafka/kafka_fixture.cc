@@ -34,18 +34,6 @@ std::string Environment(const char* name) {
   return value ? value : "";
 }
 
-void CreateTopic(const std::string& topic, int partitions) {
-  const RdHandle handle = MustMake(RD_KAFKA_PRODUCER, {});
-  char text[256];
-  rd_kafka_NewTopic_t* wanted = rd_kafka_NewTopic_new(topic.c_str(), partitions, 1, text, sizeof text);
-  const RdQueue queue(rd_kafka_queue_new(handle.get()));
-  rd_kafka_CreateTopics(handle.get(), &wanted, 1, nullptr, queue.get());
-  rd_kafka_event_t* event = rd_kafka_queue_poll(queue.get(), 20'000);
-  rd_kafka_NewTopic_destroy(wanted);
-  REQUIRE(event != nullptr);
-  rd_kafka_event_destroy(event);
-}
-
 Read ToRead(const rd_kafka_message_t& message) {
   Read read;
   read.offset = message.offset;
@@ -83,6 +71,18 @@ KafkaOptions OptionsFor(const std::string& application) {
   options.alert_topics = {"^" + application + "-alerts$"};
   options.session_timeout = seconds(6);
   return options;
+}
+
+void CreateTopic(const std::string& topic, int partitions) {
+  const RdHandle handle = MustMake(RD_KAFKA_PRODUCER, {});
+  char text[256];
+  rd_kafka_NewTopic_t* wanted = rd_kafka_NewTopic_new(topic.c_str(), partitions, 1, text, sizeof text);
+  const RdQueue queue(rd_kafka_queue_new(handle.get()));
+  rd_kafka_CreateTopics(handle.get(), &wanted, 1, nullptr, queue.get());
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue.get(), 20'000);
+  rd_kafka_NewTopic_destroy(wanted);
+  REQUIRE(event != nullptr);
+  rd_kafka_event_destroy(event);
 }
 
 void MakeTopics(const std::string& application, int partitions) {

@@ -21,6 +21,8 @@ std::string NewApplication();
 KafkaOptions OptionsFor(const std::string& application);
 // Our own topics with `partitions`, and the alert topic.
 void MakeTopics(const std::string& application, int partitions);
+// With the broker's defaults.
+void CreateTopic(const std::string& topic, int partitions);
 int32_t PartitionsOf(const std::string& topic);
 // Writes `count` records without a transaction.
 void Fill(const std::string& topic, int32_t partition, int count);
