@@ -22,8 +22,11 @@ Status Set(rd_kafka_conf_t* conf, const std::string& name, const std::string& va
 
 // Called on librdkafka's own threads; the log is thread-safe.
 void OnLog(const rd_kafka_t* handle, int level, const char* facility, const char* text) {
-  // A setting of the other kind of client: one map of properties serves consumer and producer.
-  if (std::string_view(facility) == "CONFWARN") return;
+  // CONFWARN: a setting of the other kind of client; one map of properties serves consumer and producer. AUTOCREATE: the
+  // embedded broker makes topics on sight; no real one that has transactions says so.
+  for (const std::string_view noise : {"CONFWARN", "AUTOCREATE"}) {
+    if (facility == noise) return;
+  }
   constexpr int kError = 3;
   constexpr int kNotice = 5;
   const LogFields fields = {{"client", handle ? rd_kafka_name(handle) : ""}, {"facility", facility}, {"text", text}};

@@ -28,9 +28,8 @@ std::string RandomLineage() {
 
 // systemd wants to know when a reload began, by the clock that it reads itself.
 void NotifyReloading() {
-  const auto since_boot = std::chrono::steady_clock::now().time_since_epoch();  // CLOCK_MONOTONIC
-  const auto usec = std::chrono::duration_cast<std::chrono::microseconds>(since_boot).count();
-  sd_notify(0, ("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(usec)).c_str());
+  const std::chrono::microseconds since_boot = MonotonicTime();  // CLOCK_MONOTONIC, which systemd reads too
+  sd_notify(0, ("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(since_boot.count())).c_str());
 }
 
 }  // namespace

@@ -128,18 +128,28 @@ TEST_CASE("embedded broker: join, transact, consume, read the changelog back") {
   CHECK(MonotonicTime() - closing < seconds(6));
 }
 
-TEST_CASE("embedded broker: a topic it lacks is an error at start, naming it") {
-  auto broker = EmbeddedBroker::Start({{"alerts", 1}});
-  REQUIRE(broker.ok());
+TEST_CASE("kafka settings: a wrong one is named, and our own topics are no alert topics") {
   KafkaOptions options;
-  options.bootstrap_servers = (*broker)->bootstrap();
-  options.application_id = "lacking";
-  options.alert_topics = {"alerts"};
-  auto client = KafkaClient::Make(std::move(options));
-  REQUIRE(client.ok());
-  const Status ready = (*client)->Start(seconds(5));
-  REQUIRE_FALSE(ready.ok());
-  CHECK(ready.error().message.find("lacking.") != std::string::npos);
+  options.bootstrap_servers = "127.0.0.1:1";
+  options.application_id = kApplication;
+  options.alert_topics = {"alerts", "^siem\\..*"};
+  REQUIRE(KafkaClient::Make(options).ok());
+
+  const auto refusal = [&](const std::vector<std::string>& topics, const Properties& properties) {
+    KafkaOptions wrong = options;
+    if (!topics.empty()) wrong.alert_topics = topics;
+    wrong.properties = properties;
+    const auto made = KafkaClient::Make(wrong);
+    REQUIRE_FALSE(made.ok());
+    CHECK(made.error().kind == ErrorClass::kBadInput);
+    return made.error().message;
+  };
+  CHECK(refusal({}, {{"no.such.setting", "1"}}).find("no.such.setting") != std::string::npos);
+  CHECK(refusal({}, {{"fetch.wait.max.ms", "soon"}}).find("fetch.wait.max.ms") != std::string::npos);
+  CHECK(refusal({"alerts", "^.*"}, {}).find("demo.intake") != std::string::npos);
+  CHECK(refusal({"^demo\\.(cases|dead-letter)$"}, {}).find("demo.cases") != std::string::npos);
+  CHECK(refusal({"demo.state"}, {}).find("demo.state") != std::string::npos);
+  CHECK(refusal({"^(("}, {}).find("regular expression") != std::string::npos);
 }
 
 }  // namespace
