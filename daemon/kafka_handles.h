@@ -12,6 +12,11 @@
 #include "pipeline/base/result.h"
 #include "pipeline/base/time.h"
 
+// librdkafka's RD_KAFKA_V_… macros check their types by statement expressions.
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wgnu-statement-expression"
+#endif
+
 namespace triaged {
 
 template <auto Destroy>

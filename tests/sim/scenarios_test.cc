@@ -95,6 +95,19 @@ TEST_CASE("after an outage of a day: an old store is wiped, and every deadline f
   CheckEnd(world);
 }
 
+TEST_CASE("a reload reaches running partitions, and the next step names it") {
+  World world(Calm(1));
+  Alerts(world, 5);
+  Settle(world);
+  const Partition& partition = *world.processes()[0]->worker->partitions().at(0);
+  CHECK(partition.store()->progress().fingerprint == ShippedEngine()->fingerprint);
+  world.engine = OtherEngine();
+  Alerts(world, 5);
+  Settle(world);
+  CHECK(partition.store()->progress().fingerprint == OtherEngine()->fingerprint);
+  CheckEnd(world);
+}
+
 TEST_CASE("a lost state topic stops the daemon, unless data loss is accepted") {
   for (const bool accepted : {false, true}) {
     WorldOptions options = Calm(1);

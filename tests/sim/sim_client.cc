@@ -1,6 +1,7 @@
 #include "tests/sim/sim_client.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "pipeline/base/check.h"
 #include "pipeline/base/hash.h"
@@ -91,7 +92,6 @@ PollResult SimClient::Poll(const PollLimits& limits) {
   Pass(3);
   PollResult result;
   const auto fatal = [&](std::string why, bool fenced) {
-    fatal_ = true;
     result.fatal = EnvironmentError(std::move(why));
     result.fenced_instance = fenced;
     return result;
@@ -100,6 +100,10 @@ PollResult SimClient::Poll(const PollLimits& limits) {
   if (host_->broker().Check(member_) == GroupFault::kFencedInstance) return fatal("FENCED_INSTANCE_ID", true);
   result.event = GroupNews();
   if (result.event) return result;
+  if (std::exchange(fetching_, false)) {  // the first fetch after an assignment may take longer than a poll
+    Pass(std::clamp<int64_t>(limits.max_wait.count(), 0, 50));
+    return result;
+  }
   size_t room = std::min<size_t>(limits.max_records, static_cast<size_t>(host_->random().Between(1, 30)));
   room -= Fetch(InputClass::kCommand, room, &result);
   room -= Fetch(InputClass::kIntake, room, &result);
@@ -112,6 +116,7 @@ Status SimClient::Assign(const std::vector<PartitionOffset>& partitions) {
   host_->Point("assign");
   if (host_->Fault("assign")) return EnvironmentError("assign failed");
   positions_.clear();
+  fetching_ = host_->random().Below(3) == 0;
   for (const PartitionOffset& partition : partitions) {
     TRIAGED_CHECK(partition.offset >= 0);
     positions_[partition.where] = partition.offset;
@@ -187,7 +192,6 @@ Status SimClient::Begin() {
   TRIAGED_CHECK(!began_);
   if (host_->broker().Fenced(producer_)) return EnvironmentError("begin: producer fenced");
   began_ = true;
-  took_input_ = false;
   state_offsets_.clear();
   return {};
 }

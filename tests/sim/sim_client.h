@@ -103,8 +103,7 @@ class SimClient : public BrokerClient {
   std::optional<Timestamp> stamped_;  // newest delivery report …
   Timestamp stamped_at_{};            // … and our own clock then
   bool began_ = false;
-  bool took_input_ = false;
-  bool fatal_ = false;
+  bool fetching_ = false;
 };
 
 }  // namespace triaged::sim
