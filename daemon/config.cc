@@ -81,6 +81,11 @@ void ReadKafka(MapReader& top, const std::string& base, const std::string& appli
     }
   }
   out->routing = kafka.Choice("routing", {"repartition", "direct"}, 0) == 1 ? Routing::kDirect : Routing::kRepartition;
+  for (const std::string& topic : out->alert_topics) {
+    if (out->routing == Routing::kDirect && topic.starts_with('^')) {
+      kafka.ErrorHere("routing: direct takes names, not patterns: '" + topic + "'", "list the topics one by one");
+    }
+  }
   out->partitions = static_cast<int>(kafka.Int("partitions", out->partitions, 1, 1000));
   out->create_topics = kafka.Bool("create_topics", true);
   out->transaction_timeout = kafka.Interval("transaction_timeout", out->transaction_timeout, seconds(1), minutes(15));

@@ -83,18 +83,22 @@ void FireRepeat(CaseContext& ctx) {
   if (c.repeats == 1) AddToTimeline(ctx, "renotified", "", "not acknowledged");
 }
 
-bool AckTimeoutArmed(const Policy& policy, const Case& c) {
-  return c.acknowledged && policy.ack_timeout > Duration{0} &&
-         (c.status == CaseStatus::kOpen || c.status == CaseStatus::kInProgress || c.status == CaseStatus::kEscalated);
+// When an acknowledged case that nobody acts on counts as unacknowledged; zero: not armed.
+Timestamp AckTimeoutAt(const Policy& policy, const Case& c) {
+  const bool worked_on =
+      c.status == CaseStatus::kOpen || c.status == CaseStatus::kInProgress || c.status == CaseStatus::kEscalated;
+  const auto timeout = policy.ack_timeout[c.severity];
+  return c.acknowledged && worked_on && timeout ? c.last_action_at + *timeout : kNone;
 }
 
 void FireAckTimeout(CaseContext& ctx) {
-  if (!AckTimeoutArmed(ctx.policy, ctx.c) || ctx.c.last_action_at + ctx.policy.ack_timeout > ctx.now) return;
+  const Timestamp due = AckTimeoutAt(ctx.policy, ctx.c);
+  if (due == kNone || due > ctx.now) return;
   ctx.c.acknowledged = false;
   ctx.c.repeats = 0;
   if (ctx.policy.repeat_interval > Duration{0}) ctx.c.next_repeat = ctx.now + ctx.policy.repeat_interval;
   Emit(ctx, CaseEventType::kRenotified, "ack_timeout");
-  AddToTimeline(ctx, "renotified", "", "acknowledged, but nobody acted for " + FormatDuration(ctx.policy.ack_timeout));
+  AddToTimeline(ctx, "renotified", "", "acknowledged, but nobody acted for " + FormatDuration(due - ctx.c.last_action_at));
   StandingChanged(ctx);
 }
 
@@ -242,7 +246,7 @@ void UpdateNextDue(const Policy& policy, Case* c) {
     for (size_t level = c->level + 1u; level < policy.levels.size(); ++level) next = Earlier(next, c->level_due[level]);
   }
   next = Earlier(next, c->next_repeat);
-  if (AckTimeoutArmed(policy, *c)) next = Earlier(next, c->last_action_at + policy.ack_timeout);
+  next = Earlier(next, AckTimeoutAt(policy, *c));
   if (c->status == CaseStatus::kResolved && policy.confirm_timeout > Duration{0}) {
     next = Earlier(next, c->resolved_at + policy.confirm_timeout);
   }

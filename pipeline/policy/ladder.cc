@@ -194,6 +194,14 @@ void ReadMatrix(const Reading& reading, MapReader* top) {
   map.Finish();
 }
 
+void ReadAckTimeout(const Reading& reading, MapReader* top) {
+  const YamlNode* node = top->Node("ack_timeout");
+  if (!node || reading.policy->severities.empty()) return;
+  MapReader map(reading.source, *node, "ack_timeout", reading.diagnostics);
+  reading.policy->ack_timeout = ReadBySeverity(reading, &map, "ack_timeout");
+  map.Finish();
+}
+
 void ReadClocks(const Reading& reading, MapReader* top) {
   Policy& policy = *reading.policy;
   const YamlNode* node = top->Node("clocks");

@@ -87,7 +87,6 @@ void ReadScalars(const pack::Reading& reading, MapReader* top) {
   }
   policy.escalated_status =
       top->Choice("escalated_status", {"escalated", "in_progress"}, 0) == 0 ? "escalated" : "in_progress";
-  policy.ack_timeout = top->Interval("ack_timeout", Duration{0}, Duration{0}, kLongest);
   policy.max_pause = top->Interval("max_pause", hours(24 * 7), Duration{0}, kLongest);
   policy.confirm_timeout = top->Interval("confirm_timeout", Duration{0}, Duration{0}, kLongest);
   policy.dedup_window = top->Interval("dedup_window", hours(24), Duration{0}, kLongest);
@@ -167,6 +166,7 @@ std::shared_ptr<const Policy> CompilePolicy(const SourceFile& file, FieldCatalog
     pack::ReadLevels(reading, &top);
     pack::ReadMatrix(reading, &top);
     pack::ReadClocks(reading, &top);
+    pack::ReadAckTimeout(reading, &top);
     ReadRepeat(reading, &top);
     pack::ReadCriteria(reading, &top);
     pack::ReadGrouping(reading, &top);

@@ -92,7 +92,8 @@ struct Policy {
 
   Duration repeat_interval{};                // re-notification while unacknowledged; 0: off
   uint32_t repeat_max = 0;                   // after the last one the case goes one level up
-  Duration ack_timeout{};                    // an acknowledged case nobody acts on counts as unacknowledged; 0: off
+  // An acknowledged case nobody acts on for this long counts as unacknowledged; by severity, nullopt: never.
+  std::array<std::optional<Duration>, kMaxSeverities> ack_timeout{};
   Duration max_pause{};                      // waiting_for_info / on_hold pause deadlines at most this long
   Duration confirm_timeout{};                // resolved closes by itself after this long; 0: only by confirmation
 

@@ -27,6 +27,7 @@ void ReadSeverities(const Reading& reading, MapReader* top);  // `severities`, `
 void ReadLevels(const Reading& reading, MapReader* top);      // `levels`
 void ReadMatrix(const Reading& reading, MapReader* top);      // `matrix`
 void ReadClocks(const Reading& reading, MapReader* top);      // `clocks`
+void ReadAckTimeout(const Reading& reading, MapReader* top);  // `ack_timeout`
 void ReadCriteria(const Reading& reading, MapReader* top);    // `criteria`
 void ReadGrouping(const Reading& reading, MapReader* top);    // `grouping`
 void ReadRoles(const Reading& reading, MapReader* top);       // `roles`

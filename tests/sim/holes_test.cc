@@ -15,7 +15,10 @@ constexpr uint64_t kMaxSeeds = 600;
 WorldOptions Zombies(std::string pause_point) {
   WorldOptions options;
   options.pause_point = std::move(pause_point);
-  options.least_processes = 2;
+  options.pause_per_mille = 60;
+  options.least_processes = options.most_processes = 2;
+  options.partitions = 2;
+  options.network_faults = options.crashes = false;
   return options;
 }
 
