@@ -17,6 +17,7 @@ namespace {
 
 constexpr Duration kOffsetsBound{5'000};
 constexpr Duration kMinPollInterval{60'000};
+constexpr Duration kHeartbeat{3'000};
 
 // A static member that comes back with another subscription is ignored by the coordinator, so the subscription is part
 // of its name.
@@ -104,6 +105,8 @@ Status KafkaClient::MakeConsumer() {
       {"fetch.wait.max.ms", "20"},
       {"fetch.message.max.bytes", "8388608"},
       {"topic.metadata.refresh.interval.ms", "10000"},  // new topics of a pattern, new partitions
+      // A rebalance is learned of with a heartbeat.
+      {"heartbeat.interval.ms", std::to_string(std::min(kHeartbeat, options_.session_timeout / 6).count())},
   };
   const Properties required = {
       {"bootstrap.servers", options_.bootstrap_servers},

@@ -84,6 +84,17 @@ policies: {self.folder}/policy.yaml
             raise SystemExit(f"FAILED: {self.name} ended by itself with {self.process.returncode}; its log:\n{self.tail()}")
         return False
 
+    def running(self):
+        """How many partitions it runs, by its log since it last started."""
+        states = {}
+        for line in open(self.folder / "log", errors="replace"):
+            if "msg=listening" in line:
+                states = {}
+            found = re.search(r"msg=partition worker=\d+ partition=(\d+) state=(\w+)", line)
+            if found:
+                states[found[1]] = found[2]
+        return sum(1 for state in states.values() if state == "running")
+
     def tail(self):
         self.log.flush()
         return "".join(open(self.folder / "log", errors="replace").readlines()[-30:])
@@ -306,19 +317,26 @@ def kill_phase(options, rng, bootstrap, source, daemon):
 
 
 def rebalance_phase(bootstrap, source, first, second):
+    """A second process joins, the first is killed in the middle of a transaction or between two, the second takes all
+    over, the first comes back: twice, under load."""
     load = Load(source, rate=1000)
     load.start()
     second.start()
     second.wait_ready()
-    time.sleep(3)
-    first.stop()
-    time.sleep(8)  # the static member's place is given up after its session timeout
-    first.start()
-    first.wait_ready()
-    time.sleep(2)
+    wait_for(lambda: 0 < second.running() < PARTITIONS, 60, "the partitions to be shared")
+    takeovers = []
+    for _ in range(2):
+        first.kill()
+        begin = time.monotonic()
+        wait_for(lambda: second.died() or second.running() == PARTITIONS, 60, "the second process to take over")
+        takeovers.append(time.monotonic() - begin)
+        first.start()
+        first.wait_ready()
+        wait_for(lambda: 0 < second.running() < PARTITIONS, 60, "the first process to get its share again")
     load.stop()
     outcome = settle(bootstrap, source, [first, second])
-    return report("rebalance between two processes", outcome, source)
+    return report("rebalance between two processes", outcome, source,
+                  f"; taken over after {max(takeovers):.1f} s at most")
 
 
 def empty_disk_phase(bootstrap, source, daemons):
