@@ -23,16 +23,15 @@ done
 [ "$install" -eq 0 ] || "$root/deploy/packages.sh" test
 
 step() { printf '\n== %s\n' "$1"; }
-build() {  # build PRESET [cmake options]: configures quietly, builds with progress
-  local preset=$1; shift
-  (cd "$root" && cmake --preset "$preset" "$@" >"$root/.build/$preset.configure.log" 2>&1) ||
-    { cat "$root/.build/$preset.configure.log"; exit 1; }
-  cmake --build "$root/.build/$preset" -j2
+build() {  # build PRESET TARGET: configures quietly, builds with progress
+  (cd "$root" && cmake --preset "$1" -DTRIAGED_TESTS=ON >"$root/.build/$1.configure.log" 2>&1) ||
+    { cat "$root/.build/$1.configure.log"; exit 1; }
+  cmake --build "$root/.build/$1" --target "$2" -j2
 }
 mkdir -p "$root/.build"
 
 step "build (release)"
-build release
+build release all
 
 arguments=(--test-dir "$root/.build/release" --output-on-failure --no-tests=error)
 [ -z "$only" ] || arguments+=(-R "$only")
@@ -40,9 +39,9 @@ if [ "$quick" -eq 1 ]; then
   arguments+=(-LE long)
 elif [ -z "$only" ] || [[ sanitizer =~ $only ]] || [[ fuzz =~ $only ]]; then
   step "build (address and undefined-behaviour sanitizers)"
-  build asan-ubsan -DTRIAGED_BENCH=OFF
+  build asan-ubsan sanitizer_tests
   step "build (fuzz targets)"
-  build fuzz -DTRIAGED_BENCH=OFF
+  build fuzz fuzzers
 fi
 
 step "tests"

@@ -366,6 +366,8 @@ def main():
     parser.add_argument("--keep", action="store_true", help="keep the working folder")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
+    # Stopped from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("FAILED: stopped from outside"))
     rng = random.Random(options.seed)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="triaged-exactly-once-"))
     broker = subprocess.run([sys.executable, HERE / "broker.py", "start", folder / "broker"], stdout=subprocess.PIPE,
