@@ -271,15 +271,17 @@ class Outcome:
 
 
 def settle(bootstrap, source, daemons):
-    """Waits until every alert sent is counted in the published cases (or a minute and a half has passed)."""
+    """Waits until every alert sent is counted in the published cases (or a minute and a half has passed). What belongs
+    to the same transactions may become visible a moment later in other partitions: the topics are then read anew."""
     end = time.monotonic() + 90
     while True:
         for daemon in daemons:
             daemon.died()
-        outcome = Outcome(bootstrap, source)
-        if outcome.counted() >= source.number or time.monotonic() > end:
-            return outcome
+        if Outcome(bootstrap, source).counted() >= source.number or time.monotonic() > end:
+            break
         time.sleep(1)
+    time.sleep(1)
+    return Outcome(bootstrap, source)
 
 
 def report(title, outcome, source, extra=""):
@@ -393,13 +395,14 @@ def main():
             if daemon.process and daemon.process.poll() is None:
                 daemon.kill()
         subprocess.run([sys.executable, HERE / "broker.py", "stop", folder / "broker"], check=False, timeout=60)
-        if options.keep:
-            print(f"kept: {folder}")
     if problems:
         for daemon in daemons:
             print(f"--- end of {daemon.name}'s log\n{daemon.tail()}")
+        print(f"kept: {folder}")
         raise SystemExit(f"FAILED with {len(problems)} problems (seed {options.seed})")
-    if not options.keep:
+    if options.keep:
+        print(f"kept: {folder}")
+    else:
         shutil.rmtree(folder, ignore_errors=True)
     print("passed: 0 lost, 0 duplicated, 0 mismatches")
 

@@ -65,7 +65,8 @@ class Reader {
   Reader(const std::string& bootstrap, const Properties& properties) {
     auto conf = MakeConf({}, properties, {{"bootstrap.servers", bootstrap}, {"group.id", "replay-check"},
                                           {"enable.auto.commit", "false"}, {"isolation.level", "read_committed"},
-                                          {"enable.partition.eof", "true"}, {"auto.offset.reset", "earliest"}});
+                                          {"enable.partition.eof", "true"}, {"auto.offset.reset", "earliest"},
+                                          {"fetch.wait.max.ms", "10"}});
     if (!conf) Fail(conf.error().message);
     auto handle = MakeHandle(RD_KAFKA_CONSUMER, std::move(*conf));
     if (!handle) Fail(handle.error().message);
