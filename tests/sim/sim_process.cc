@@ -208,16 +208,19 @@ void Process::WipeDisk() {
   }
 }
 
-// Turns one file of the store into noise.
+// Turns one kind of the store's files into noise. A kind and not a file: how many tables there are is the matter of a
+// compaction that runs beside us, and the seed alone must decide what happens.
 void Process::GarbleDisk() {
-  rocksdb::Env* env = EnvOf(disk);
-  Files files = Snapshot();
-  if (files.empty()) return;
-  auto victim = files.begin();
-  std::advance(victim, static_cast<ptrdiff_t>(world->random.Below(files.size())));
-  for (char& byte : victim->second) byte = static_cast<char>(world->random.Next());
-  const rocksdb::Status written = rocksdb::WriteStringToFile(env, victim->second, victim->first, false);
-  TRIAGED_CHECK(written.ok());
+  static constexpr std::string_view kKinds[] = {"CURRENT", "MANIFEST-", ".sst"};
+  const std::string_view kind = kKinds[world->random.Below(std::size(kKinds))];
+  Random noise(world->random.Next());
+  for (auto& [name, bytes] : Snapshot()) {
+    if (name.find(kind) == std::string::npos) continue;
+    std::string garbled = bytes;
+    for (char& byte : garbled) byte = static_cast<char>(noise.Next());
+    const rocksdb::Status written = rocksdb::WriteStringToFile(EnvOf(disk), garbled, name, false);
+    TRIAGED_CHECK(written.ok());
+  }
 }
 
 void Process::Die() {
