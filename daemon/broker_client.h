@@ -17,6 +17,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "pipeline/base/result.h"
@@ -113,6 +114,10 @@ class BrokerClient {
     int64_t high = 0;
   };
   virtual Result<Watermarks> QueryWatermarks(const TopicPartition& partition, Duration bound) = 0;
+
+  // How many records each assigned partition has behind what Poll gave last, as the client knows it without asking;
+  // partitions of which it knows nothing yet are left out.
+  virtual std::vector<std::pair<TopicPartition, int64_t>> Lags() const = 0;
 
   // Changelog reading; several partitions may be open at once. `end` is a high watermark seen by QueryWatermarks.
   virtual Status OpenChangelog(int32_t partition, int64_t from, int64_t end) = 0;

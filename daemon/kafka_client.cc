@@ -238,6 +238,7 @@ Status KafkaClient::Assign(const std::vector<PartitionOffset>& partitions) {
   for (const PartitionOffset& p : partitions) {
     Source& source = sources_[p.where];
     source.input_class = ClassOf(p.where.topic);
+    source.next = p.offset;
     source.queue.reset(rd_kafka_queue_get_partition(consumer_.get(), p.where.topic.c_str(), p.where.partition));
     if (!source.queue) return EnvironmentError("no queue for a partition of '" + p.where.topic + "'");
   }
@@ -261,6 +262,18 @@ Result<std::map<TopicPartition, BrokerClient::Committed>> KafkaClient::Committed
     if (entry.metadata) one.metadata.assign(static_cast<const char*>(entry.metadata), entry.metadata_size);
   }
   return committed;
+}
+
+std::vector<std::pair<TopicPartition, int64_t>> KafkaClient::Lags() const {
+  std::vector<std::pair<TopicPartition, int64_t>> lags;
+  for (const auto& [where, source] : sources_) {
+    int64_t low = 0;
+    int64_t high = -1;
+    const auto code =
+        rd_kafka_get_watermark_offsets(consumer_.get(), where.topic.c_str(), where.partition, &low, &high);
+    if (!code && high >= 0) lags.emplace_back(where, std::max<int64_t>(0, high - source.next));
+  }
+  return lags;
 }
 
 Result<BrokerClient::Watermarks> KafkaClient::QueryWatermarks(const TopicPartition& partition, Duration bound) {

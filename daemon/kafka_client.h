@@ -50,6 +50,7 @@ class KafkaClient final : public BrokerClient {
   Result<std::map<TopicPartition, Committed>> CommittedOffsets(const std::vector<TopicPartition>& partitions,
                                                                Duration bound) override;
   Result<Watermarks> QueryWatermarks(const TopicPartition& partition, Duration bound) override;
+  std::vector<std::pair<TopicPartition, int64_t>> Lags() const override;
   Status OpenChangelog(int32_t partition, int64_t from, int64_t end) override;
   Result<ChangelogSlice> ReadChangelog(int32_t partition, size_t max_records, Duration bound) override;
   void CloseChangelog(int32_t partition) override;
@@ -71,6 +72,7 @@ class KafkaClient final : public BrokerClient {
   struct Source {
     RdQueue queue;           // its own, forwarded to its class
     InputClass input_class = InputClass::kAlert;
+    int64_t next = 0;        // the offset behind what Poll gave last
     bool flowing = false;    // something came through: the forwarding holds
   };
   // Sources of one topic object, so that a record costs no look-up by name.

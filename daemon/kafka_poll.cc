@@ -132,6 +132,7 @@ void KafkaClient::TakeMessage(RdMessage message, PollResult* result, size_t* byt
   Source* source = Find(*message);
   if (!source) return;  // fetched under an assignment that is over
   source->flowing = true;
+  source->next = message->err ? message->offset : message->offset + 1;  // a partition's end lies behind control records
   if (message->err) return TakeEnd(*message, result);
   FillRecord(*message, source->input_class, &result->records.emplace_back());
   *bytes += message->len + message->key_len;

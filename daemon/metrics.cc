@@ -82,6 +82,8 @@ struct Metrics::Series {
         store_bytes(BuildGauge().Name("triaged_store_disk_bytes").Help("Size of the partition stores on disk.").Register(r)),
         store_resident(BuildGauge().Name("triaged_store_resident_bytes").Help("Estimated memory of the partition stores.").Register(r)),
         store_cases(BuildGauge().Name("triaged_store_cases").Help("Cases kept.").Register(r)),
+        cases(BuildGauge().Name("triaged_cases").Help("Cases kept, by standing.").Register(r)),
+        consumer_lag(BuildGauge().Name("triaged_consumer_lag_records").Help("Records in this process's partitions of a topic that were not taken yet.").Register(r)),
         dedup_entries(BuildGauge().Name("triaged_dedup_entries").Help("Alert and command ids remembered.").Register(r)),
         dedup_shrunk(BuildGauge().Name("triaged_dedup_shrunk_entries").Help("Ids forgotten before their window ended, because memory was full.").Register(r)),
         store_errors(BuildGauge().Name("triaged_store_background_errors").Help("Background errors of the stores since start.").Register(r)),
@@ -95,7 +97,7 @@ struct Metrics::Series {
       &escalations, &breaches, &renotifications, &nobody, &rule_hits, &timers, &transactions, &troubles;
   prometheus::Family<prometheus::Histogram>&step, &commit, &overdue, &to_escalate, &to_acknowledge, &to_resolve;
   prometheus::Family<prometheus::Gauge>&partitions, &restore, &clock_lag, &skew, &store_bytes, &store_resident,
-      &store_cases, &dedup_entries, &dedup_shrunk, &store_errors, &policy_info, &reload_ok, &reload_time, &build_info;
+      &store_cases, &cases, &consumer_lag, &dedup_entries, &dedup_shrunk, &store_errors, &policy_info, &reload_ok, &reload_time, &build_info;
   const Buckets targets;
 };
 
@@ -149,6 +151,9 @@ void Metrics::AddEngine(const Engine& engine) {
     auto& levels = levels_[policy->name];
     levels.clear();
     for (const LevelSpec& level : policy->levels) levels.push_back(level.name);
+    auto& severities = severities_[policy->name];
+    severities.clear();
+    for (const SeveritySpec& severity : policy->severities) severities.push_back(severity.name);
     std::set<std::string> reasons(std::begin(kReasons), std::end(kReasons));
     reasons.insert(std::string(kManual));
     for (const Criterion& criterion : policy->criteria) reasons.insert(criterion.name);
@@ -159,6 +164,7 @@ void Metrics::AddEngine(const Engine& engine) {
     }
     reasons_.insert(reasons.begin(), reasons.end());
   }
+  ShowStandings();
 }
 
 std::string Metrics::Text() const { return prometheus::TextSerializer().Serialize(registry_->Collect()); }
@@ -216,6 +222,7 @@ void Metrics::OnConnected(int worker, bool connected) {
       ShowPartitions();
     }
   }
+  if (!connected) OnLags(worker, {});
   LogInfo(connected ? "joined the group" : "left the group", {{"worker", std::to_string(worker)}});
 }
 
@@ -387,6 +394,46 @@ void Metrics::ShowStores() {
   s.store_bytes.Add({}).Set(static_cast<double>(sum.disk_bytes));
   s.store_resident.Add({}).Set(static_cast<double>(sum.resident_bytes));
   s.store_errors.Add({}).Set(static_cast<double>(sum.background_errors));
+  ShowStandings();
+}
+
+// Every standing that a policy in use can have, the empty ones too; and those of cases whose policy is gone.
+void Metrics::ShowStandings() {
+  std::map<CaseStanding, uint64_t> sum;
+  for (const auto& [policy, levels] : levels_) {
+    for (size_t level = 0; level < levels.size(); ++level) {
+      for (size_t status = 0; status < kCaseStatusCount; ++status) {
+        for (size_t severity = 0; severity < severities_[policy].size(); ++severity) {
+          sum[{policy, static_cast<uint8_t>(level), static_cast<CaseStatus>(status), static_cast<uint8_t>(severity)}];
+        }
+      }
+    }
+  }
+  for (const auto& [_, store] : stores_) {
+    for (const auto& [standing, count] : store.standings) sum[standing] += count;
+  }
+  std::map<std::map<std::string, std::string>, uint64_t> by_labels;
+  for (const auto& [standing, count] : sum) {
+    const auto name = [&policy = standing.policy](const auto& lists, size_t index) {
+      const auto list = lists.find(policy);
+      return list != lists.end() && index < list->second.size() ? list->second[index] : std::string("unknown");
+    };
+    by_labels[{{"policy", standing.policy}, {"level", name(levels_, standing.level)},
+               {"status", std::string(Name(standing.status))}, {"severity", name(severities_, standing.severity)}}] += count;
+  }
+  for (const auto& [labels, count] : by_labels) series_->cases.Add(labels).Set(static_cast<double>(count));
+}
+
+void Metrics::OnLags(int worker, const std::vector<std::pair<TopicPartition, int64_t>>& lags) {
+  const std::lock_guard lock(mutex_);
+  auto& own = topic_lags_[worker];
+  for (auto& [_, lag] : own) lag = 0;  // a topic that went elsewhere is nobody's lag here
+  for (const auto& [where, lag] : lags) own[where.topic] += lag;
+  std::map<std::string, int64_t> sum;
+  for (const auto& [_, topics] : topic_lags_) {
+    for (const auto& [topic, lag] : topics) sum[topic] += lag;
+  }
+  for (const auto& [topic, lag] : sum) series_->consumer_lag.Add({{"topic", topic}}).Set(static_cast<double>(lag));
 }
 
 void Metrics::OnTransaction(int, CommitOutcome outcome, Duration took) {

@@ -44,6 +44,7 @@ class Metrics final : public WorkerObserver {
   void OnStep(int worker, const StepReport& report) override;
   void OnClock(int32_t partition, Timestamp clock, Timestamp broker_time, bool caught_up) override;
   void OnStoreStats(int32_t partition, const StoreStats& stats) override;
+  void OnLags(int worker, const std::vector<std::pair<TopicPartition, int64_t>>& lags) override;
   void OnTransaction(int worker, CommitOutcome outcome, Duration took) override;
   void OnTrouble(int worker, int32_t partition, Trouble kind, const std::string& message) override;
 
@@ -58,6 +59,7 @@ class Metrics final : public WorkerObserver {
   void ShowPartitions();
   void ShowClockLag();
   void ShowStores();
+  void ShowStandings();
   std::string LevelName(const std::string& policy, uint8_t level) const;
   std::string ReasonLabel(const std::string& reason) const;
 
@@ -65,6 +67,7 @@ class Metrics final : public WorkerObserver {
   std::unique_ptr<Series> series_;
   mutable std::mutex mutex_;                             // guards what stands below
   std::map<std::string, std::vector<std::string>> levels_;  // by policy
+  std::map<std::string, std::vector<std::string>> severities_;
   std::set<std::string> reasons_;
   std::vector<std::string> rules_;                       // ids, in the order of the engine in use
   std::vector<bool> connected_;
@@ -72,6 +75,7 @@ class Metrics final : public WorkerObserver {
   std::map<std::pair<int, int32_t>, PartitionState> states_;
   std::map<int32_t, Duration> lags_;
   std::map<int32_t, StoreStats> stores_;
+  std::map<int, std::map<std::string, int64_t>> topic_lags_;  // by worker and topic
   std::vector<Duration> last_turns_;
   std::string fingerprint_;                              // of the engine in use
   Duration letters_second_{0};                           // the second that is counted …

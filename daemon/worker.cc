@@ -273,6 +273,7 @@ void Worker::Housekeeping() {
     if (!flush) continue;
     if (Status flushed = partition->Flush(); !flushed) RetryLater(*partition, flushed.error());
   }
+  if (stats) parts_.observer->OnLags(options_.number, client_->Lags());
 }
 
 Status Worker::Run(const std::atomic<bool>* stop) {

@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "daemon/broker_client.h"
 #include "pipeline/base/time.h"
@@ -63,6 +65,8 @@ class WorkerObserver {
   // A running partition's logical clock beside broker time: broker_time - clock is how far it is behind.
   virtual void OnClock(int32_t /*partition*/, Timestamp /*clock*/, Timestamp /*broker_time*/, bool /*caught_up*/) {}
   virtual void OnStoreStats(int32_t /*partition*/, const StoreStats& /*stats*/) {}
+  // Of everything this worker consumes (BrokerClient::Lags).
+  virtual void OnLags(int /*worker*/, const std::vector<std::pair<TopicPartition, int64_t>>& /*lags*/) {}
   virtual void OnTransaction(int /*worker*/, CommitOutcome /*outcome*/, Duration /*took*/) {}
 
   // `partition` -1: the worker as a whole.

@@ -25,6 +25,10 @@ struct CachedCase : Case {
   uint64_t key_hash;           // of Case::key, fixed when it entered the cache
   Timestamp indexed_due{};     // its entry in the due index; zero: none
   Timestamp committed_due{};   // what that was when the step began
+  // Under which the store counts it; as committed.
+  CaseStatus counted_status = status;
+  uint8_t counted_severity = severity;
+  uint8_t counted_level = level;
   uint32_t place = 0;          // in the cache's list
   bool changed = false;        // in this step
   bool inserted = false;       // in this step

@@ -54,6 +54,10 @@ struct StoredProgress {
 struct CaseHead {
   CaseId id;
   Timestamp next_due{};
+  std::string policy;
+  CaseStatus status = CaseStatus::kOpen;
+  uint8_t severity = 0;
+  uint8_t level = 0;
 };
 
 std::string EncodeCase(const Case& c);

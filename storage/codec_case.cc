@@ -179,14 +179,14 @@ constexpr auto kTimeline = [](auto& a, auto& entry) { a(entry.at), a(entry.what)
 // First in the record, so that a restore can read it alone.
 template <typename A, typename C>
 void WalkHead(A& a, C& c) {
-  a(c.id.partition), a(c.id.sequence), a(c.next_due);
+  a(c.id.partition), a(c.id.sequence), a(c.next_due), a(c.policy);
+  a.Enum(c.status, CaseStatus::kClosed);
+  a(c.severity), a(c.level);
 }
 
 template <typename A, typename C>
 void WalkStanding(A& a, C& c) {
-  a(c.key), a(c.policy), a(c.version), a(c.next_event);
-  a.Enum(c.status, CaseStatus::kClosed);
-  a(c.severity), a(c.level), a(c.assignee), a(c.team), a(c.drill);
+  a(c.key), a(c.version), a(c.next_event), a(c.assignee), a(c.team), a(c.drill);
   a.Enum(c.verdict, Verdict::kTruePositive);
   a(c.verdict_confidence), a(c.verdict_by), a(c.verdict_reason), a(c.verdict_severity);
   a.List(c.votes, kVote);

@@ -179,6 +179,7 @@ Status RocksPartitionStore::FinishRestore() {
   cache_.Clear();
   seen_.Clear();
   cases_ = 0;
+  standings_.clear();
   std::vector<DueIndex::Item> due;
   Status status = Scan(kCasePrefix, [&](std::string_view key, std::string_view frame) -> Result<bool> {
     auto head = DecodeCaseHead(frame);
@@ -187,6 +188,7 @@ Status RocksPartitionStore::FinishRestore() {
       return CorruptionError(Doing("scan cases"), "case " + ToString(head->id) + " stands under another's key");
     }
     ++cases_;
+    ++standings_[{std::move(head->policy), head->level, head->status, head->severity}];
     if (head->next_due != Timestamp{}) due.push_back({head->next_due, head->id.sequence});
     return true;
   });
@@ -258,6 +260,7 @@ Status RocksPartitionStore::Flush() {
 StoreStats RocksPartitionStore::Stats() const {
   StoreStats stats;
   stats.cases = cases_;
+  stats.standings = standings_;
   stats.dedup_entries = seen_.size();
   stats.dedup_shrunk = seen_.shrunk();
   stats.background_errors = background_errors_->load(std::memory_order_relaxed);

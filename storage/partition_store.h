@@ -11,7 +11,9 @@
 // ENOSPC) is ErrorClass::kEnvironment: retry.
 #pragma once
 
+#include <compare>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,8 +47,18 @@ class SharedStoreResources {
   virtual const StoreOptions& options() const = 0;
 };
 
+// What dashboards group cases by.
+struct CaseStanding {
+  std::string policy;
+  uint8_t level = 0;
+  CaseStatus status = CaseStatus::kOpen;
+  uint8_t severity = 0;
+  auto operator<=>(const CaseStanding&) const = default;
+};
+
 struct StoreStats {
   uint64_t cases = 0;             // all kept cases
+  std::map<CaseStanding, uint64_t> standings;  // the same, by standing; none is 0
   uint64_t dedup_entries = 0;
   uint64_t dedup_shrunk = 0;      // entries forgotten before their window ended
   uint64_t disk_bytes = 0;

@@ -213,6 +213,7 @@ Status RocksPartitionStore::Commit(int64_t position) {
   for (CachedCase* c : changed_) {
     c->committed_due = c->indexed_due;
     c->changed = false;
+    CountStanding(c);
     if (c->inserted) ++cases_;
     c->inserted = false;
   }
@@ -221,6 +222,20 @@ Status RocksPartitionStore::Commit(int64_t position) {
   EndStep();
   cache_.Trim();
   return {};
+}
+
+void RocksPartitionStore::CountStanding(CachedCase* c) {
+  const bool same = c->counted_status == c->status && c->counted_severity == c->severity && c->counted_level == c->level;
+  if (same && !c->inserted) return;
+  if (!c->inserted) {
+    const auto old = standings_.find({c->policy, c->counted_level, c->counted_status, c->counted_severity});
+    TRIAGED_CHECK(old != standings_.end());
+    if (--old->second == 0) standings_.erase(old);
+  }
+  ++standings_[{c->policy, c->level, c->status, c->severity}];
+  c->counted_status = c->status;
+  c->counted_severity = c->severity;
+  c->counted_level = c->level;
 }
 
 void RocksPartitionStore::Discard() {

@@ -71,6 +71,7 @@ class RocksPartitionStore : public PartitionStore {
   void StageCases(std::vector<StateRecord>* records);
   uint64_t StageSeen(std::vector<StateRecord>* records);  // the number of the block after the step's
   void StageKeyIndex(std::vector<StateRecord>* records);
+  void CountStanding(CachedCase* c);
   void EndStep();
 
   const std::shared_ptr<RocksResources> resources_;
@@ -83,6 +84,7 @@ class RocksPartitionStore : public PartitionStore {
   DueIndex due_;
   SeenTable seen_;
   uint64_t cases_ = 0;
+  std::map<CaseStanding, uint64_t> standings_;  // of the cases in RocksDB
   int64_t position_ = -1;
   Progress progress_;  // staged, if progress_set_
   Progress committed_progress_;

@@ -156,6 +156,12 @@ Result<BrokerClient::Watermarks> SimClient::QueryWatermarks(const TopicPartition
   return Watermarks{log.low, log.high()};
 }
 
+std::vector<std::pair<TopicPartition, int64_t>> SimClient::Lags() const {
+  std::vector<std::pair<TopicPartition, int64_t>> lags;
+  for (const auto& [where, next] : positions_) lags.emplace_back(where, host_->broker().LogOf(where).high() - next);
+  return lags;
+}
+
 Status SimClient::OpenChangelog(int32_t partition, int64_t from, int64_t end) {
   TRIAGED_CHECK(!readers_.contains(partition));
   readers_[partition] = {from, end};

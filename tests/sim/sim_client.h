@@ -62,6 +62,7 @@ class SimClient : public BrokerClient {
   Result<std::map<TopicPartition, Committed>> CommittedOffsets(const std::vector<TopicPartition>& partitions,
                                                                Duration bound) override;
   Result<Watermarks> QueryWatermarks(const TopicPartition& partition, Duration bound) override;
+  std::vector<std::pair<TopicPartition, int64_t>> Lags() const override;
   Status OpenChangelog(int32_t partition, int64_t from, int64_t end) override;
   Result<ChangelogSlice> ReadChangelog(int32_t partition, size_t max_records, Duration bound) override;
   void CloseChangelog(int32_t partition) override;

@@ -414,7 +414,9 @@ void World::CheckPartition(const Partition& partition) {
 
   struct Visitor : CaseStore::Visitor {
     World* world = nullptr;
+    std::map<CaseStanding, uint64_t> standings;
     bool Visit(const Case& c) override {
+      ++standings[{c.policy, c.level, c.status, c.severity}];
       const std::string id = ToString(c.id);
       if (world->events_of_case_[id] != c.next_event) {
         world->Violation("case " + id + " counted " + std::to_string(c.next_event) + " events, published are " +
@@ -425,6 +427,7 @@ void World::CheckPartition(const Partition& partition) {
   } visitor;
   visitor.world = this;
   if (Status visited = partition.store()->ForEachCase(&visitor); !visited) Violation(visited.error().message);
+  if (visitor.standings != partition.store()->Stats().standings) Violation(name + ": cases are counted wrongly");
 }
 
 void World::CheckEnd() {

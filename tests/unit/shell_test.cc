@@ -531,6 +531,8 @@ TEST_CASE("metrics: what a partition told is gone from the sums when it goes") {
   Metrics metrics(*engine, 1, 4);
   StoreStats stats;
   stats.cases = 10;
+  stats.standings[{"soc-tiered", 1, CaseStatus::kEscalated, 0}] = 4;
+  stats.standings[{"gone", 9, CaseStatus::kOpen, 9}] = 6;
   for (int32_t partition : {0, 1}) {
     metrics.OnPartitionState(0, partition, PartitionState::kRunning);
     metrics.OnStoreStats(partition, stats);
@@ -538,10 +540,28 @@ TEST_CASE("metrics: what a partition told is gone from the sums when it goes") {
   metrics.OnClock(0, Timestamp(Duration(9000)), Timestamp(Duration(10'000)), true);
   metrics.OnClock(1, Timestamp(Duration(4000)), Timestamp(Duration(10'000)), false);
   CHECK(Value(metrics, "triaged_store_cases") == 20);
+  CHECK(Sum(metrics, "triaged_cases") == 20);
+  CHECK(Sum(metrics, "triaged_cases", "status=\"escalated\"") == 8);
+  CHECK(Sum(metrics, "triaged_cases", "policy=\"gone\"") == 12);
   CHECK(Value(metrics, "triaged_clock_lag_seconds") == 6);
   metrics.OnPartitionState(0, 1, PartitionState::kClosed);
   CHECK(Value(metrics, "triaged_store_cases") == 10);
+  CHECK(Sum(metrics, "triaged_cases") == 10);
   CHECK(Value(metrics, "triaged_clock_lag_seconds") == 1);
+}
+
+TEST_CASE("metrics: lag is summed by topic, and a worker that left has none") {
+  const QuietLog quiet;
+  const auto engine = ShippedEngine();
+  Metrics metrics(*engine, 2, 4);
+  metrics.OnLags(0, {{{"alerts", 0}, 7}, {{"alerts", 1}, 1}, {{"triaged.commands", 0}, 2}});
+  metrics.OnLags(1, {{{"alerts", 2}, 10}});
+  CHECK(Value(metrics, "triaged_consumer_lag_records{topic=\"alerts\"}") == 18);
+  metrics.OnLags(0, {{{"alerts", 0}, 3}});
+  CHECK(Value(metrics, "triaged_consumer_lag_records{topic=\"alerts\"}") == 13);
+  CHECK(Value(metrics, "triaged_consumer_lag_records{topic=\"triaged.commands\"}") == 0);
+  metrics.OnConnected(1, false);
+  CHECK(Value(metrics, "triaged_consumer_lag_records{topic=\"alerts\"}") == 3);
 }
 
 TEST_CASE("metrics: workers, scrapes and reloads at once") {

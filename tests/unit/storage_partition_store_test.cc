@@ -379,6 +379,7 @@ TEST_CASE("store: restoring from the changelog gives the same bytes and the same
     REQUIRE(DueOrder(*restored) == DueOrder(*live));
     REQUIRE(SeenAnswers(*restored) == SeenAnswers(*live));
     REQUIRE(restored->Stats().cases == live->Stats().cases);
+    REQUIRE(restored->Stats().standings == live->Stats().standings);
     shadow = std::move(restored);
   }
 }
