@@ -46,8 +46,8 @@ struct TopicNames {
 };
 
 struct PollLimits {
-  size_t max_records = 10'000;
-  size_t max_bytes = 8 * 1024 * 1024;
+  size_t max_records = 25'000;
+  size_t max_bytes = 16 * 1024 * 1024;
   Duration max_wait{50};        // until the first record; once there is one, ends when the queues stay empty ~5 ms
   bool take_alerts = true;      // false: leave alerts untaken (intake lags)
 };

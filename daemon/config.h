@@ -42,8 +42,8 @@ struct StorageConfig {
 };
 
 struct StepLimits {
-  int64_t max_records = 10'000;
-  int64_t max_bytes = 8 * 1024 * 1024;
+  int64_t max_records = 25'000;
+  int64_t max_bytes = 16 * 1024 * 1024;
   Duration max_wait{50};
   int64_t max_timers = 1000;
   int64_t restore_records = 10'000;

@@ -35,6 +35,7 @@ Result<std::unique_ptr<KafkaProducer>> KafkaProducer::Make(const KafkaOptions& o
   std::unique_ptr<KafkaProducer> producer(new KafkaProducer(options));
   const Properties defaults = {
       {"linger.ms", "2"},
+      {"compression.type", "lz4"},  // states of cases that are much alike: the broker's work is most of a commit
       {"queue.buffering.max.messages", "500000"},
       {"queue.buffering.max.kbytes", "524288"},
   };
