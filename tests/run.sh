@@ -40,6 +40,8 @@ if [ "$quick" -eq 1 ]; then
 elif [ -z "$only" ] || [[ sanitizer =~ $only ]] || [[ fuzz =~ $only ]]; then
   step "build (address and undefined-behaviour sanitizers)"
   build asan-ubsan sanitizer_tests
+  step "build (thread sanitizer)"
+  build tsan triaged
   step "build (fuzz targets)"
   build fuzz fuzzers
 fi
