@@ -38,7 +38,8 @@ bool IsNullWord(std::string_view text) {
   return false;
 }
 
-Extraction::Extraction(const PathTrie& trie, NormaliseLimits limits) : trie_(trie), limits_(limits) {
+Extraction::Extraction(const PathTrie& trie, const std::vector<bool>& watched, NormaliseLimits limits)
+    : trie_(trie), watched_(watched), limits_(limits) {
   static_assert(std::is_standard_layout_v<Hit>, "Next() relies on the first member's address");
   states_.resize(trie.size());
   blocks_.push_back(std::make_unique<char[]>(kBlockBytes));
@@ -46,7 +47,8 @@ Extraction::Extraction(const PathTrie& trie, NormaliseLimits limits) : trie_(tri
 
 std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
   hits_.clear();
-  block_ = used_ = 0;
+  seen_.clear();
+  block_ = used_ = embedded_used_ = 0;
   if (++epoch_ == 0) {
     states_.assign(states_.size(), NodeState{});
     epoch_ = 1;
@@ -81,9 +83,36 @@ std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
   return std::nullopt;
 }
 
+bool Extraction::ReadEmbedded(std::string_view text, PathTrie::Node node) {
+  if (embedded_used_ == embedded_.size()) embedded_.push_back(std::make_unique<simdjson::dom::parser>());
+  simdjson::dom::parser& parser = *embedded_[embedded_used_];
+  const size_t depth = static_cast<size_t>(limits_.max_depth) + 1;
+  if (parser.max_depth() != depth && parser.allocate(std::max(text.size(), size_t{4096}), depth)) return false;
+  // The parser copies the text: it needs padding behind it.
+  const auto parsed = parser.parse(text.data(), text.size(), /*realloc_if_needed=*/true);
+  if (parsed.error()) return false;
+  const simdjson::dom::element root = parsed.value_unsafe();
+  if (!root.is_object() && !root.is_array()) return false;
+  ++embedded_used_;
+  WalkValue(root, node);
+  return true;
+}
+
+void Extraction::AddText(PathTrie::Node node, std::string_view key, std::string_view text) {
+  const PathTrie::Node child = trie_.Descend(node, key);
+  if (child == PathTrie::kNone) return;
+  Hit& hit = AddHit(child);
+  hit.value.text = text;
+  hit.value.path = trie_.Path(child);
+  hit.state = IsNullWord(text) ? HitState::kNothing : HitState::kValue;
+}
+
 Extraction::NodeState& Extraction::Touch(PathTrie::Node node) {
   NodeState& state = states_[node];
-  if (state.epoch != epoch_) state = {epoch_, -1, -1};
+  if (state.epoch != epoch_) {
+    state = {epoch_, -1, -1};
+    if (watched_[node]) seen_.push_back(node);
+  }
   return state;
 }
 
@@ -91,6 +120,23 @@ void Extraction::WalkObject(simdjson::dom::object object, PathTrie::Node node) {
   for (const auto field : object) {
     const PathTrie::Node child = trie_.Descend(node, field.key);
     if (child != PathTrie::kNone) WalkValue(field.value, child);
+  }
+  if (!trie_.Selectors(node).empty()) WalkSelected(object, node);
+}
+
+void Extraction::WalkSelected(simdjson::dom::object object, PathTrie::Node node) {
+  for (const PathTrie::Selector& selector : trie_.Selectors(node)) {
+    const auto found = object.at_key(selector.key);
+    if (found.error()) continue;
+    const simdjson::dom::element value = found.value_unsafe();
+    std::string_view text;
+    int64_t number = 0;
+    const bool holds = !value.get(text)     ? text == selector.value
+                       : !value.get(number) ? std::to_string(number) == selector.value
+                                            : false;
+    if (!holds) continue;
+    Touch(selector.node);
+    WalkObject(object, selector.node);
   }
 }
 
@@ -106,67 +152,68 @@ std::string_view Extraction::Keep(std::string_view text) {
   return {at, text.size()};
 }
 
-void Extraction::AddHit(PathTrie::Node node, const Value& value) {
+Extraction::Hit& Extraction::AddHit(PathTrie::Node node) {
   NodeState& state = Touch(node);
   const auto index = static_cast<int32_t>(hits_.size());
-  hits_.push_back({value, -1});
+  Hit& hit = hits_.emplace_back();
+  hit.node = node;
   if (state.first < 0) {
     state.first = index;
   } else {
     hits_[static_cast<size_t>(state.last)].next = index;
   }
   state.last = index;
+  return hit;
+}
+
+void Extraction::WalkArray(simdjson::dom::array array, PathTrie::Node node) {
+  for (const auto item : array) WalkValue(item, node);
 }
 
 void Extraction::WalkValue(simdjson::dom::element element, PathTrie::Node node) {
-  Value value;
-  value.path = trie_.Path(node);
+  switch (element.type()) {
+    case element_type::OBJECT:
+      Touch(node);
+      return WalkObject(element.get_object().value_unsafe(), node);
+    case element_type::ARRAY:
+      Touch(node);
+      WalkArray(element.get_array().value_unsafe(), node);
+      return;
+    case element_type::NULL_VALUE: return;
+    default: AddHit(node).element = element;
+  }
+}
+
+void Extraction::Make(Hit* hit) {
+  Value& value = hit->value;
+  value.path = trie_.Path(hit->node);
+  hit->state = HitState::kValue;
   char digits[32];
   const auto keep_digits = [&](std::to_chars_result end) {
     value.text = Keep({digits, static_cast<size_t>(end.ptr - digits)});
   };
-  switch (element.type()) {
-    case element_type::OBJECT: {
-      Touch(node);
-      const simdjson::dom::object object = element.get_object().value_unsafe();
-      return WalkObject(object, node);
-    }
-    case element_type::ARRAY: {
-      Touch(node);
-      const simdjson::dom::array array = element.get_array().value_unsafe();
-      for (const auto item : array) WalkValue(item, node);
-      return;
-    }
-    case element_type::STRING:
-      value.text = element.get_string().value_unsafe();
-      if (IsNullWord(value.text)) {
-        Touch(node);
-        return;
-      }
-      break;
+  switch (hit->element.type()) {
     case element_type::INT64:
       value.kind = ValueKind::kInteger;
-      value.integer = element.get_int64().value_unsafe();
-      keep_digits(std::to_chars(digits, digits + sizeof digits, value.integer));
-      break;
+      value.integer = hit->element.get_int64().value_unsafe();
+      return keep_digits(std::to_chars(digits, digits + sizeof digits, value.integer));
     case element_type::UINT64:
       value.kind = ValueKind::kUnsigned;
-      value.unsigned_integer = element.get_uint64().value_unsafe();
-      keep_digits(std::to_chars(digits, digits + sizeof digits, value.unsigned_integer));
-      break;
+      value.unsigned_integer = hit->element.get_uint64().value_unsafe();
+      return keep_digits(std::to_chars(digits, digits + sizeof digits, value.unsigned_integer));
     case element_type::DOUBLE:
       value.kind = ValueKind::kDouble;
-      value.real = element.get_double().value_unsafe();
-      keep_digits(std::to_chars(digits, digits + sizeof digits, value.real));
-      break;
+      value.real = hit->element.get_double().value_unsafe();
+      return keep_digits(std::to_chars(digits, digits + sizeof digits, value.real));
     case element_type::BOOL:
       value.kind = ValueKind::kBool;
-      value.boolean = element.get_bool().value_unsafe();
+      value.boolean = hit->element.get_bool().value_unsafe();
       value.text = value.boolean ? "true" : "false";
-      break;
-    case element_type::NULL_VALUE: return;
+      return;
+    default:
+      value.text = hit->element.get_string().value_unsafe();
+      if (IsNullWord(value.text)) hit->state = HitState::kNothing;
   }
-  AddHit(node, value);
 }
 
 }  // namespace triaged

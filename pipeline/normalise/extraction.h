@@ -1,7 +1,8 @@
 // Extraction: one pass over a JSON document that collects the values at the nodes of a PathTrie.
 //
 // The parser (simdjson DOM) validates the whole document. Arrays are transparent: an element is seen at the array's
-// own node. All memory is reused; nothing is allocated per value once warm. One thread.
+// own node. A value is only converted when it is asked for, so what other tables would like to read costs a table next
+// to nothing. All memory is reused; nothing is allocated per value once warm. One thread.
 #pragma once
 
 #include <simdjson.h>
@@ -21,30 +22,41 @@ namespace triaged {
 
 class Extraction {
  public:
-  Extraction(const PathTrie& trie, NormaliseLimits limits);
+  // `watched` says per node whether its presence is to be listed in seen(); both must outlive this.
+  Extraction(const PathTrie& trie, const std::vector<bool>& watched, NormaliseLimits limits);
 
   // Parses and walks `record`. Values are valid until the next call.
   std::optional<NormaliseFailure> Read(std::string_view record);
 
+  // Parses `text`, a JSON object or array inside a string of the record, and walks it below `node`. False when it is
+  // neither (broken or nested too deep): then nothing is added.
+  bool ReadEmbedded(std::string_view text, PathTrie::Node node);
+  // Adds one text at the path `key` below `node` (of key=value text). Both texts must live as long as the values.
+  void AddText(PathTrie::Node node, std::string_view key, std::string_view text);
+
+  // The watched nodes that are present, in the order of the document.
+  const std::vector<PathTrie::Node>& seen() const { return seen_; }
+
   // Whether the path exists with anything but null.
   bool Present(PathTrie::Node node) const { return states_[node].epoch == epoch_; }
   // The first value at the node, or nullptr. Null words and empty texts are no values.
-  const Value* First(PathTrie::Node node) const {
+  const Value* First(PathTrie::Node node) {
     const NodeState& state = states_[node];
-    return state.epoch == epoch_ && state.first >= 0 ? &hits_[static_cast<size_t>(state.first)].value : nullptr;
+    return state.epoch == epoch_ ? Made(state.first) : nullptr;
   }
-  const Value* Next(const Value* value) const {
-    const int32_t next = reinterpret_cast<const Hit*>(value)->next;
-    return next >= 0 ? &hits_[static_cast<size_t>(next)].value : nullptr;
-  }
+  const Value* Next(const Value* value) { return Made(reinterpret_cast<const Hit*>(value)->next); }
 
   // Room for texts that must live as long as the values (notes, split addresses).
   std::string_view Keep(std::string_view text);
 
  private:
+  enum class HitState : uint8_t { kRaw, kValue, kNothing };
   struct Hit {
     Value value;  // first member: Next() goes from one to the other
+    simdjson::dom::element element;
+    PathTrie::Node node = PathTrie::kNone;
     int32_t next = -1;
+    HitState state = HitState::kRaw;
   };
   struct NodeState {
     uint32_t epoch = 0;
@@ -53,18 +65,35 @@ class Extraction {
   };
 
   void WalkObject(simdjson::dom::object object, PathTrie::Node node);
+  void WalkSelected(simdjson::dom::object object, PathTrie::Node node);
+  void WalkArray(simdjson::dom::array array, PathTrie::Node node);
   void WalkValue(simdjson::dom::element element, PathTrie::Node node);
-  void AddHit(PathTrie::Node node, const Value& value);
+  Hit& AddHit(PathTrie::Node node);
   NodeState& Touch(PathTrie::Node node);
+  // The first hit from `index` on that is a value.
+  const Value* Made(int32_t index) {
+    while (index >= 0) {
+      Hit& hit = hits_[static_cast<size_t>(index)];
+      if (hit.state == HitState::kRaw) Make(&hit);
+      if (hit.state == HitState::kValue) return &hit.value;
+      index = hit.next;
+    }
+    return nullptr;
+  }
+  void Make(Hit* hit);
 
   const PathTrie& trie_;
+  const std::vector<bool>& watched_;
   NormaliseLimits limits_;
   simdjson::dom::parser parser_;
+  std::vector<std::unique_ptr<simdjson::dom::parser>> embedded_;  // a document each, of this record
+  size_t embedded_used_ = 0;
   std::unique_ptr<char[]> buffer_;
   size_t buffer_size_ = 0;
   std::vector<Hit> hits_;
   std::vector<NodeState> states_;
   uint32_t epoch_ = 0;
+  std::vector<PathTrie::Node> seen_;
   std::vector<std::unique_ptr<char[]>> blocks_;  // arena for number texts and kept texts
   size_t block_ = 0;
   size_t used_ = 0;

@@ -1,6 +1,8 @@
 // FormatTable: one alert format as data (configs/formats/*.yaml), compiled to nodes of the shared PathTrie.
 #pragma once
 
+#include <re2/re2.h>
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -14,23 +16,44 @@
 
 namespace triaged {
 
-// A test on the values at one path.
+// A test on the values at one path: present, and every condition given holds.
 struct FieldTest {
   PathTrie::Node node = PathTrie::kNone;
-  std::vector<std::string> equals;   // any value is one of these (empty: presence is enough)
-  std::vector<std::string> except;   // present, and no value is one of these
+  std::vector<std::string> equals;    // any value is one of these
+  std::vector<std::string> except;    // no value is one of these
+  std::vector<std::string> contains;  // any value contains one of these
+  bool absent = false;                // instead: the path must not be there
 };
 
 enum class FieldShape : uint8_t { kText, kList, kAddress };
 
+// Where a field may come from. With `match`, values that it does not find are passed over; its first group, if it has
+// one, is the value (a list takes every find). With `words`, a value stands for another; those not named are passed over.
+struct FieldSource {
+  PathTrie::Node node = PathTrie::kNone;
+  std::shared_ptr<const re2::RE2> match;
+  std::map<std::string, std::string, std::less<>> words;
+};
+
 struct FieldMapping {
   FieldId id = kNoField;
   FieldShape shape = FieldShape::kText;
-  std::vector<PathTrie::Node> from;  // alternatives, first with a value wins
+  std::vector<FieldSource> from;  // alternatives, first with a value wins
 };
 
-// Where a severity may come from. `words` maps lower-cased texts to scores (also "1" for a scale of its own), `bands`
-// numbers from `min` up; a number that neither maps is the score itself when it lies within 0-100.
+// A document inside a string: its keys appear below `into`, as if it had stood there. Read when something asks for them.
+enum class EmbeddedShape : uint8_t { kJson, kCef, kLeef };
+struct Embedded {
+  std::vector<PathTrie::Node> from;  // alternatives, the first that reads wins
+  EmbeddedShape shape = EmbeddedShape::kJson;
+  std::vector<PathTrie::Node> into;  // per alternative
+  size_t table = 0;
+};
+
+// Where a severity may come from. `words` maps lower-cased texts to scores (also "1" for a scale of its own, and then
+// other numbers are illegal) or to "unknown"; `bands` numbers from `min` up. Without either a number from 0 to 100 is
+// the score itself.
+inline constexpr int kSaysNothing = -1;
 struct SeveritySource {
   PathTrie::Node node = PathTrie::kNone;
   std::map<std::string, int, std::less<>> words;
@@ -39,6 +62,7 @@ struct SeveritySource {
     int score = 0;
   };
   std::vector<Band> bands;  // ascending
+  bool numbers = true;      // a number that neither maps is a score
 };
 
 struct FormatTable {
@@ -53,6 +77,7 @@ struct FormatTable {
   std::vector<std::vector<FieldTest>> not_alert, drill, update;  // any of: all of
   std::vector<PathTrie::Node> state;                             // the source's own state word (triaged.state)
   std::vector<std::pair<FieldId, std::string>> constants;        // where no path gave a value
+  std::vector<Embedded> embedded;
 };
 
 class CompiledTables final : public FormatTables {
@@ -64,12 +89,27 @@ class CompiledTables final : public FormatTables {
   const FieldCatalog* catalog = nullptr;
   PathTrie trie;
   std::vector<FormatTable> tables;  // by falling priority; the fallback last
+
+  // Detection looks only at the tables one of whose markers is there, so its cost does not grow with their number.
+  struct MarkerRef {
+    uint32_t table = 0;
+    uint32_t alternative = 0;
+  };
+  std::map<PathTrie::Node, std::vector<MarkerRef>> markers;  // by the first test's node
+  std::vector<bool> watched;                                 // by node: has an entry in `markers`
+
+  std::vector<Embedded> embedded;          // of all tables
+  std::vector<uint16_t> embedded_at;       // by node: 1 + index of what must be read before it, else 0
   struct RawField {
     FieldId id;
     PathTrie::Node node;
   };
   std::vector<RawField> raw;        // fields that rules address by path
 };
+
+// Reads one table; its paths are added to `out->trie`. `extends` gets the name of the table it builds on, or "".
+FormatTable ReadFormatTable(const SourceFile& source, const YamlNode& node, CompiledTables* out, std::string* extends,
+                            Diagnostics* diagnostics);
 
 // Which ECS fields are lists, and which hold addresses (ECS 8.x field definitions).
 FieldShape ShapeOf(FieldId id);

@@ -1,13 +1,11 @@
 #include "pipeline/normalise/normaliser.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 
 #include "pipeline/base/hash.h"
-#include "pipeline/normalise/address.h"
-#include "pipeline/normalise/extraction.h"
-#include "pipeline/normalise/format_table.h"
+#include "pipeline/normalise/key_value.h"
+#include "pipeline/normalise/normaliser_impl.h"
 #include "pipeline/normalise/time_shapes.h"
 
 namespace triaged {
@@ -17,189 +15,72 @@ constexpr Duration kFuture = std::chrono::hours(24);          // later than the 
 constexpr Duration kAncient = std::chrono::hours(24 * 3650);  // earlier by more: noted
 constexpr size_t kMaxIdBytes = 512;
 
-// Scores per label and back (Elastic Security, "Create a detection rule": 21, 47, 73 and 99 are the labels' scores).
-AlertSeverity LabelOf(int score) {
-  if (score < 0) return AlertSeverity::kUnknown;
-  if (score == 0) return AlertSeverity::kInformational;
-  if (score <= 21) return score == 1 ? AlertSeverity::kInformational : AlertSeverity::kLow;
-  if (score <= 47) return AlertSeverity::kMedium;
-  return score <= 73 ? AlertSeverity::kHigh : AlertSeverity::kCritical;
-}
-
-// An address field's value that is none, and where it belongs.
-struct AddressFields {
-  FieldId ip, address, port;
-};
-constexpr AddressFields kAddressFields[] = {
-    {field::kSourceIp, field::kSourceAddress, field::kSourcePort},
-    {field::kDestinationIp, field::kDestinationAddress, field::kDestinationPort},
-    {field::kHostIp, kNoField, kNoField},
-};
-
-std::optional<double> NumberOf(const Value& value) {
-  switch (value.kind) {
-    case ValueKind::kInteger: return static_cast<double>(value.integer);
-    case ValueKind::kUnsigned: return static_cast<double>(value.unsigned_integer);
-    case ValueKind::kDouble: return value.real;
-    case ValueKind::kString: break;
-    default: return std::nullopt;
-  }
-  std::string_view text = value.text;
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-std::string LowerTrimmed(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  std::string lower(text);
-  for (char& ch : lower) {
-    if (ch >= 'A' && ch <= 'Z') ch = static_cast<char>(ch - 'A' + 'a');
-  }
-  return lower;
-}
-
-std::optional<int> ScoreFrom(const SeveritySource& source, const Value& value) {
-  if (!source.words.empty()) {
-    const auto word = source.words.find(LowerTrimmed(value.text));
-    if (word != source.words.end()) return word->second;
-  }
-  const auto number = NumberOf(value);
-  if (!number || *number < 0) return std::nullopt;
-  if (source.bands.empty()) {
-    return *number <= 100 ? std::optional<int>(static_cast<int>(*number + 0.5)) : std::nullopt;
-  }
-  std::optional<int> score;
-  for (const auto& band : source.bands) {
-    if (*number >= band.min) score = band.score;
-  }
-  return score;
-}
-
 }  // namespace
 
-struct Normaliser::Impl {
-  Impl(std::shared_ptr<const CompiledTables> t, NormaliseLimits limits)
-      : tables(std::move(t)), extraction(tables->trie, limits) {}
+void Normaliser::Impl::ReadEmbedded(size_t index) {
+  if (read[index]) return;
+  read[index] = true;
+  const Embedded& embedded = tables->embedded[index];
+  if (embedded.table != table_index) return;
+  for (size_t i = 0; i < embedded.from.size(); ++i) {
+    const Value* value = extraction.First(embedded.from[i]);
+    if (!value || value->kind != ValueKind::kString) continue;
+    const std::string_view text = value->text;
+    const KeyValueSink sink = [&](std::string_view key, std::string_view pair, bool escaped) {
+      extraction.AddText(embedded.into[i], key, escaped ? extraction.Keep(Unescape(pair)) : pair);
+    };
+    if (embedded.shape == EmbeddedShape::kJson && extraction.ReadEmbedded(text, embedded.into[i])) return;
+    if (embedded.shape == EmbeddedShape::kCef && ParseCef(text, sink)) return;
+    if (embedded.shape == EmbeddedShape::kLeef && ParseLeef(text, sink)) return;
+  }
+}
 
-  bool Holds(const FieldTest& test) const;
-  bool AnyHolds(const std::vector<std::vector<FieldTest>>& alternatives) const;
-  const FormatTable& Detect(std::string_view format) const;
-  const Value* FirstOf(const std::vector<PathTrie::Node>& nodes) const;
-
-  void MapFields(const FormatTable& table);
-  void MapText(const FieldMapping& mapping);
-  void MapList(const FieldMapping& mapping);
-  void MapAddress(const FieldMapping& mapping);
-  void MapTime(const FormatTable& table, Timestamp record_time);
-  void MapId(const FormatTable& table, std::string_view record);
-  void MapSeverity(const FormatTable& table);
-  void MapRaw();
-  void MapComputed(const FormatTable& table);
-  void Add(FieldId id, std::string_view text, std::string_view path) { alert.fields.Add(id, Value(text, path)); }
-  void AddBool(FieldId id, bool flag);
-
-  std::shared_ptr<const CompiledTables> tables;
-  Extraction extraction;
-  Alert alert;
-  std::vector<std::string_view> notes;
-  // Of addresses: names and ports found in address fields, added when their own fields stayed empty.
-  std::vector<std::pair<FieldId, Value>> pending;
-};
-
-bool Normaliser::Impl::Holds(const FieldTest& test) const {
-  if (!extraction.Present(test.node)) return false;
+bool Normaliser::Impl::Holds(const FieldTest& test) {
+  if (!Present(test.node)) return test.absent;
+  if (test.absent) return false;
   const auto is_one_of = [](const Value& value, const std::vector<std::string>& list) {
     return std::find(list.begin(), list.end(), value.text) != list.end();
   };
   bool equal = test.equals.empty();
-  for (const Value* value = extraction.First(test.node); value; value = extraction.Next(value)) {
+  bool contained = test.contains.empty();
+  for (const Value* value = First(test.node); value; value = extraction.Next(value)) {
     if (is_one_of(*value, test.except)) return false;
     equal = equal || is_one_of(*value, test.equals);
+    contained = contained || std::any_of(test.contains.begin(), test.contains.end(), [&](const std::string& part) {
+      return value->text.find(part) != std::string_view::npos;
+    });
   }
-  return equal;
+  return equal && contained;
 }
 
-bool Normaliser::Impl::AnyHolds(const std::vector<std::vector<FieldTest>>& alternatives) const {
-  return std::any_of(alternatives.begin(), alternatives.end(), [&](const std::vector<FieldTest>& tests) {
-    return std::all_of(tests.begin(), tests.end(), [&](const FieldTest& test) { return Holds(test); });
-  });
+bool Normaliser::Impl::AllHold(const std::vector<FieldTest>& tests) {
+  return std::all_of(tests.begin(), tests.end(), [&](const FieldTest& test) { return Holds(test); });
 }
 
-const FormatTable& Normaliser::Impl::Detect(std::string_view format) const {
+bool Normaliser::Impl::AnyHolds(const std::vector<std::vector<FieldTest>>& alternatives) {
+  return std::any_of(alternatives.begin(), alternatives.end(), [&](const auto& tests) { return AllHold(tests); });
+}
+
+size_t Normaliser::Impl::Detect(std::string_view format) {
   if (!format.empty()) {
-    if (const FormatTable* named = tables->Find(format)) return *named;
+    for (size_t i = 0; i < tables->tables.size(); ++i) {
+      if (tables->tables[i].name == format) return i;
+    }
   }
-  for (const FormatTable& table : tables->tables) {
-    if (table.fallback || AnyHolds(table.markers)) return table;
+  size_t best = tables->tables.size() - 1;  // the fallback
+  for (PathTrie::Node node : extraction.seen()) {
+    for (const auto& ref : tables->markers.find(node)->second) {
+      if (ref.table < best && AllHold(tables->tables[ref.table].markers[ref.alternative])) best = ref.table;
+    }
   }
-  return tables->tables.back();
+  return best;
 }
 
-const Value* Normaliser::Impl::FirstOf(const std::vector<PathTrie::Node>& nodes) const {
+const Value* Normaliser::Impl::FirstOf(const std::vector<PathTrie::Node>& nodes) {
   for (PathTrie::Node node : nodes) {
-    if (const Value* value = extraction.First(node)) return value;
+    if (const Value* value = First(node)) return value;
   }
   return nullptr;
-}
-
-void Normaliser::Impl::MapText(const FieldMapping& mapping) {
-  // Of several values (an array, or a duplicate key) a single-valued field takes the first.
-  if (const Value* value = FirstOf(mapping.from)) alert.fields.Add(mapping.id, *value);
-}
-
-void Normaliser::Impl::MapList(const FieldMapping& mapping) {
-  const Value* value = FirstOf(mapping.from);
-  for (; value; value = extraction.Next(value)) {
-    const auto seen = alert.fields.Get(mapping.id);
-    const bool repeated = std::any_of(seen.begin(), seen.end(), [&](const Value& v) { return v.text == value->text; });
-    if (!repeated) alert.fields.Add(mapping.id, *value);
-  }
-}
-
-void Normaliser::Impl::MapAddress(const FieldMapping& mapping) {
-  const auto fields = std::find_if(std::begin(kAddressFields), std::end(kAddressFields),
-                                   [&](const AddressFields& f) { return f.ip == mapping.id; });
-  for (PathTrie::Node node : mapping.from) {
-    bool found = false;
-    for (const Value* value = extraction.First(node); value; value = extraction.Next(value)) {
-      const auto address = ParseAddress(value->text);
-      if (!address) {
-        if (fields->address != kNoField) pending.emplace_back(fields->address, *value);
-        notes.push_back("not_an_address");
-        continue;
-      }
-      found = true;
-      Value ip = *value;
-      ip.text = address->ip;
-      alert.fields.Add(mapping.id, ip);
-      if (!address->port.empty() && fields->port != kNoField) {
-        pending.emplace_back(fields->port, Value(address->port, value->path));
-      }
-    }
-    if (found) return;
-  }
-}
-
-void Normaliser::Impl::MapFields(const FormatTable& table) {
-  pending.clear();
-  for (const FieldMapping& mapping : table.fields) {
-    switch (mapping.shape) {
-      case FieldShape::kText: MapText(mapping); break;
-      case FieldShape::kList: MapList(mapping); break;
-      case FieldShape::kAddress: MapAddress(mapping); break;
-    }
-  }
-  for (const auto& [id, value] : pending) {
-    if (!alert.fields.Has(id)) alert.fields.Add(id, value);
-  }
-  for (const auto& [id, text] : table.constants) {
-    if (!alert.fields.Has(id)) Add(id, text, {});
-  }
 }
 
 void Normaliser::Impl::MapTime(const FormatTable& table, Timestamp record_time) {
@@ -207,7 +88,7 @@ void Normaliser::Impl::MapTime(const FormatTable& table, Timestamp record_time) 
   std::optional<ParsedTime> time;
   bool bad = false;
   for (PathTrie::Node node : table.time) {
-    const Value* value = extraction.First(node);
+    const Value* value = First(node);
     if (!value) continue;
     time = ParseTimeShape(*value);
     path = value->path;
@@ -229,7 +110,7 @@ void Normaliser::Impl::MapId(const FormatTable& table, std::string_view record) 
     std::string composed;
     bool complete = !parts.empty();
     for (PathTrie::Node node : parts) {
-      const Value* value = extraction.First(node);
+      const Value* value = First(node);
       complete = complete && value;
       if (!value) break;
       path = value->path;
@@ -259,40 +140,9 @@ void Normaliser::Impl::MapId(const FormatTable& table, std::string_view record) 
   Add(field::kEventId, alert.id, path);
 }
 
-void Normaliser::Impl::MapSeverity(const FormatTable& table) {
-  alert.score = -1;
-  std::string_view path;
-  bool illegal = false;
-  for (const SeveritySource& source : table.severity) {
-    const Value* value = extraction.First(source.node);
-    if (!value) continue;
-    const auto score = ScoreFrom(source, *value);
-    if (!score) {
-      illegal = true;
-    } else if (alert.score < 0) {
-      alert.score = static_cast<int16_t>(*score);
-      path = value->path;
-    } else if (LabelOf(*score) != LabelOf(alert.score)) {
-      notes.push_back("severity_conflict");  // the table's order decides
-    }
-  }
-  alert.severity = LabelOf(alert.score);
-  if (illegal) notes.push_back("illegal_severity");
-  if (alert.score < 0) {
-    notes.push_back("no_severity");
-    return;
-  }
-  char digits[8];
-  const auto end = std::to_chars(digits, digits + sizeof digits, alert.score);
-  Value value(extraction.Keep({digits, static_cast<size_t>(end.ptr - digits)}), path);
-  value.kind = ValueKind::kInteger;
-  value.integer = alert.score;
-  alert.fields.Add(field::kEventSeverity, value);
-}
-
 void Normaliser::Impl::MapRaw() {
   for (const auto& raw : tables->raw) {
-    for (const Value* value = extraction.First(raw.node); value; value = extraction.Next(value)) {
+    for (const Value* value = First(raw.node); value; value = extraction.Next(value)) {
       alert.fields.Add(raw.id, *value);
     }
   }
@@ -338,7 +188,12 @@ std::optional<NormaliseFailure> Normaliser::Normalise(std::string_view record, s
   impl.notes.clear();
   impl.alert.id = {};
   impl.alert.fields.Reset(impl.tables->catalog->size());
-  const FormatTable& table = impl.Detect(format);
+  impl.read.assign(impl.read.size(), false);
+  impl.table_index = impl.tables->tables.size();  // markers look at the record itself
+  const size_t detected = impl.Detect(format);
+  impl.read.assign(impl.read.size(), false);
+  impl.table_index = detected;
+  const FormatTable& table = impl.tables->tables[detected];
   impl.MapTime(table, record_time);
   impl.MapId(table, record);
   impl.MapSeverity(table);

@@ -24,25 +24,53 @@ uint64_t PathTrie::KeyHash(std::string_view key) {
   return hash ^ (hash >> 32);
 }
 
+PathTrie::Node PathTrie::AddKey(Node node, std::string_view key, std::string_view path) {
+  const auto found = nodes_[node].children.find(key);
+  if (found != nodes_[node].children.end()) return found->second;
+  const auto fresh = static_cast<Node>(nodes_.size());
+  nodes_.emplace_back();
+  nodes_.back().path = texts_.emplace_back(path);
+  nodes_.back().parent = node;
+  nodes_[node].children.emplace(texts_.emplace_back(key), fresh);
+  return fresh;
+}
+
+PathTrie::Node PathTrie::AddSelector(Node node, std::string_view text, std::string_view path) {
+  const size_t equals = text.find('=');
+  const std::string_view key = text.substr(0, equals);
+  const std::string_view value = text.substr(equals + 1);
+  for (const Selector& selector : nodes_[node].selectors) {
+    if (selector.key == key && selector.value == value) return selector.node;
+  }
+  const auto fresh = static_cast<Node>(nodes_.size());
+  nodes_.emplace_back();
+  nodes_.back().path = texts_.emplace_back(path);
+  nodes_.back().parent = node;
+  nodes_[node].selectors.push_back({std::string(key), std::string(value), fresh});
+  return fresh;
+}
+
 PathTrie::Node PathTrie::Add(std::string_view path) {
   Node node = kRoot;
   size_t at = 0;
   while (at <= path.size()) {
-    size_t dot = path.find('.', at);
-    if (dot == std::string_view::npos) dot = path.size();
-    const std::string_view key = path.substr(at, dot - at);
-    const auto found = nodes_[node].children.find(key);
-    if (found != nodes_[node].children.end()) {
-      node = found->second;
-    } else {
-      const auto fresh = static_cast<Node>(nodes_.size());
-      const std::string_view full = texts_.emplace_back(path.substr(0, dot));
-      nodes_.emplace_back();
-      nodes_.back().path = full;
-      nodes_[node].children.emplace(full.substr(at), fresh);
-      node = fresh;
+    size_t end = path.find_first_of(".[", at);
+    // A bracket is a selector only when it is one: `[key=value]`; else it belongs to the key.
+    size_t closed = std::string_view::npos;
+    while (end != std::string_view::npos && path[end] == '[') {
+      closed = path.find(']', end);
+      const size_t equals = path.find('=', end);
+      if (closed != std::string_view::npos && equals < closed) break;
+      closed = std::string_view::npos;
+      end = path.find_first_of(".[", end + 1);
     }
-    at = dot + 1;
+    if (end == std::string_view::npos) end = path.size();
+    node = AddKey(node, path.substr(at, end - at), path.substr(0, end));
+    if (closed != std::string_view::npos) {
+      node = AddSelector(node, path.substr(end + 1, closed - end - 1), path.substr(0, closed + 1));
+      end = closed + 1;
+    }
+    at = end + 1;
   }
   return node;
 }

@@ -1,0 +1,147 @@
+#include "pipeline/normalise/key_value.h"
+
+#include <array>
+#include <charconv>
+#include <optional>
+
+namespace triaged {
+namespace {
+
+constexpr std::array<std::string_view, 7> kHeader = {"",     "deviceVendor",       "deviceProduct", "deviceVersion",
+                                                     "deviceEventClassId", "name", "severity"};
+
+bool HasBackslash(std::string_view text) { return text.find('\\') != std::string_view::npos; }
+
+// The next unescaped `ch` from `at`, or npos.
+size_t FindPlain(std::string_view text, char ch, size_t at) {
+  for (; at < text.size(); ++at) {
+    if (text[at] == '\\') {
+      ++at;
+    } else if (text[at] == ch) {
+      return at;
+    }
+  }
+  return std::string_view::npos;
+}
+
+// The text from "CEF:" on, when a version number follows it.
+std::string_view From(std::string_view text, std::string_view mark) {
+  const size_t at = text.find(mark);
+  if (at == std::string_view::npos || at + mark.size() >= text.size()) return {};
+  const char digit = text[at + mark.size()];
+  return digit >= '0' && digit <= '9' ? text.substr(at) : std::string_view();
+}
+
+// Splits off `count` header fields; false when there are fewer.
+bool TakeHeader(std::string_view* text, size_t count, std::array<std::string_view, 7>* fields) {
+  for (size_t i = 0; i < count; ++i) {
+    const size_t bar = FindPlain(*text, '|', 0);
+    if (bar == std::string_view::npos) {
+      // The severity of a message without pairs may end the text.
+      if (i + 1 < count) return false;
+      (*fields)[i] = *text;
+      *text = {};
+      return true;
+    }
+    (*fields)[i] = text->substr(0, bar);
+    text->remove_prefix(bar + 1);
+  }
+  return true;
+}
+
+bool IsKeyByte(char ch) {
+  return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '_' || ch == '.' ||
+         ch == '-' || ch == '[' || ch == ']';
+}
+
+void Emit(std::string_view key, std::string_view value, bool escapes, const KeyValueSink& sink) {
+  while (!value.empty() && (value.back() == ' ' || value.back() == '\n' || value.back() == '\r')) value.remove_suffix(1);
+  sink(key, value, escapes && HasBackslash(value));
+}
+
+// Values may hold spaces, so a pair ends where the word before the next plain `=` begins.
+void ReadSpaced(std::string_view text, const KeyValueSink& sink) {
+  std::string_view key;
+  size_t value_at = 0;
+  for (size_t equals = FindPlain(text, '=', 0); equals != std::string_view::npos; equals = FindPlain(text, '=', equals + 1)) {
+    size_t begin = equals;
+    while (begin > value_at && IsKeyByte(text[begin - 1])) --begin;
+    const bool starts_word = begin == 0 || text[begin - 1] == ' ' || text[begin - 1] == '\t';
+    if (begin == equals || !starts_word) continue;  // an `=` inside a value that the sender did not escape
+    if (!key.empty()) Emit(key, text.substr(value_at, begin - value_at), true, sink);
+    key = text.substr(begin, equals - begin);
+    value_at = equals + 1;
+  }
+  if (!key.empty()) Emit(key, text.substr(value_at), true, sink);
+}
+
+// LEEF knows no escapes.
+void ReadDelimited(std::string_view text, char delimiter, const KeyValueSink& sink) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(delimiter), text.size());
+    const std::string_view pair = text.substr(0, end);
+    const size_t equals = pair.find('=');
+    if (equals != std::string_view::npos && equals > 0) Emit(pair.substr(0, equals), pair.substr(equals + 1), false, sink);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
+// LEEF 2.0's sixth field: "^", "x5E", "0x5E", or empty for a tab. nullopt: it is no delimiter but the first pair.
+std::optional<char> Delimiter(std::string_view field) {
+  if (field.empty()) return '\t';
+  if (field.size() == 1) return field.front();
+  if (field.starts_with("0x")) field.remove_prefix(2);
+  if (field.starts_with('x')) field.remove_prefix(1);
+  int code = 0;
+  const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), code, 16);
+  if (error != std::errc() || end != field.data() + field.size() || code < 1 || code > 127) return std::nullopt;
+  return static_cast<char>(code);
+}
+
+}  // namespace
+
+bool ParseCef(std::string_view text, const KeyValueSink& sink) {
+  text = From(text, "CEF:");
+  std::array<std::string_view, 7> fields;
+  if (text.empty() || !TakeHeader(&text, fields.size(), &fields)) return false;
+  for (size_t i = 1; i < fields.size(); ++i) sink(kHeader[i], fields[i], HasBackslash(fields[i]));
+  ReadSpaced(text, sink);
+  return true;
+}
+
+bool ParseLeef(std::string_view text, const KeyValueSink& sink) {
+  text = From(text, "LEEF:");
+  std::array<std::string_view, 7> fields;
+  if (text.empty() || !TakeHeader(&text, 5, &fields)) return false;
+  char delimiter = '\t';
+  if (fields[0].starts_with("LEEF:2")) {
+    const size_t bar = text.find('|');
+    const auto named = bar == std::string_view::npos ? std::nullopt : Delimiter(text.substr(0, bar));
+    if (named) {
+      delimiter = *named;
+      text.remove_prefix(bar + 1);
+    }
+  }
+  for (size_t i = 1; i < 5; ++i) sink(kHeader[i], fields[i], HasBackslash(fields[i]));
+  ReadDelimited(text, delimiter, sink);
+  return true;
+}
+
+std::string Unescape(std::string_view text) {
+  std::string plain;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char next = text[i] == '\\' && i + 1 < text.size() ? text[i + 1] : '\0';
+    if (next == '\\' || next == '|' || next == '=') {
+      plain.push_back(next);
+      ++i;
+    } else if (next == 'n' || next == 'r') {
+      plain.push_back('\n');
+      ++i;
+    } else {
+      plain.push_back(text[i]);
+    }
+  }
+  return plain;
+}
+
+}  // namespace triaged

@@ -1,0 +1,199 @@
+// How the values of a document become the fields of an alert.
+#include <algorithm>
+#include <charconv>
+
+#include "pipeline/normalise/address.h"
+#include "pipeline/normalise/normaliser_impl.h"
+
+namespace triaged {
+namespace {
+
+// Scores per label and back (Elastic Security, "Create a detection rule": 21, 47, 73 and 99 are the labels' scores).
+AlertSeverity LabelOf(int score) {
+  if (score < 0) return AlertSeverity::kUnknown;
+  if (score == 0) return AlertSeverity::kInformational;
+  if (score <= 21) return score == 1 ? AlertSeverity::kInformational : AlertSeverity::kLow;
+  if (score <= 47) return AlertSeverity::kMedium;
+  return score <= 73 ? AlertSeverity::kHigh : AlertSeverity::kCritical;
+}
+
+// An address field's value that is none, and where it belongs.
+struct AddressFields {
+  FieldId ip, address, port;
+};
+constexpr AddressFields kAddressFields[] = {
+    {field::kSourceIp, field::kSourceAddress, field::kSourcePort},
+    {field::kDestinationIp, field::kDestinationAddress, field::kDestinationPort},
+    {field::kHostIp, kNoField, kNoField},
+};
+
+std::optional<double> NumberOf(const Value& value) {
+  switch (value.kind) {
+    case ValueKind::kInteger: return static_cast<double>(value.integer);
+    case ValueKind::kUnsigned: return static_cast<double>(value.unsigned_integer);
+    case ValueKind::kDouble: return value.real;
+    case ValueKind::kString: break;
+    default: return std::nullopt;
+  }
+  std::string_view text = value.text;
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+std::string LowerTrimmed(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  std::string lower(text);
+  for (char& ch : lower) {
+    if (ch >= 'A' && ch <= 'Z') ch = static_cast<char>(ch - 'A' + 'a');
+  }
+  return lower;
+}
+
+std::optional<int> ScoreFrom(const SeveritySource& source, const Value& value) {
+  if (!source.words.empty()) {
+    const auto word = source.words.find(LowerTrimmed(value.text));
+    if (word != source.words.end()) return word->second;
+  }
+  const auto number = NumberOf(value);
+  if (!number || *number < 0) return std::nullopt;
+  if (source.bands.empty()) {
+    return source.numbers && *number <= 100 ? std::optional<int>(static_cast<int>(*number + 0.5)) : std::nullopt;
+  }
+  std::optional<int> score;
+  for (const auto& band : source.bands) {
+    if (*number >= band.min) score = band.score;
+  }
+  return score;
+}
+
+}  // namespace
+
+void Normaliser::Impl::AddListed(FieldId id, const Value& value) {
+  const auto seen = alert.fields.Get(id);
+  const bool repeated = std::any_of(seen.begin(), seen.end(), [&](const Value& v) { return v.text == value.text; });
+  if (!repeated) alert.fields.Add(id, value);
+}
+
+// The values of one source; true when there was one. Of several (an array, or a duplicate key) a single-valued field
+// takes the first.
+bool Normaliser::Impl::AddSource(const FieldMapping& mapping, const FieldSource& source) {
+  const bool list = mapping.shape == FieldShape::kList;
+  bool found = false;
+  for (const Value* value = First(source.node); value; value = extraction.Next(value)) {
+    Value taken = *value;
+    if (!source.words.empty()) {
+      const auto word = source.words.find(value->text);
+      if (word == source.words.end()) continue;
+      taken = Value(word->second, value->path);
+    }
+    if (!source.match) {
+      if (!list) {
+        alert.fields.Add(mapping.id, taken);
+        return true;
+      }
+      AddListed(mapping.id, taken);
+      found = true;
+      continue;
+    }
+    std::string_view rest = taken.text;
+    re2::StringPiece group;
+    re2::StringPiece input(rest.data(), rest.size());
+    const re2::RE2::Arg arg(&group);
+    const re2::RE2::Arg* const args[] = {&arg};
+    const int groups = source.match->NumberOfCapturingGroups() > 0 ? 1 : 0;
+    while (re2::RE2::FindAndConsumeN(&input, *source.match, args, groups)) {
+      if (groups == 1) taken = Value({group.data(), group.size()}, value->path);
+      found = true;
+      if (!list) {
+        alert.fields.Add(mapping.id, taken);
+        return true;
+      }
+      AddListed(mapping.id, taken);
+      if (groups == 0) break;
+    }
+  }
+  return found;
+}
+
+void Normaliser::Impl::MapAddress(const FieldMapping& mapping) {
+  const auto fields = std::find_if(std::begin(kAddressFields), std::end(kAddressFields),
+                                   [&](const AddressFields& f) { return f.ip == mapping.id; });
+  for (const FieldSource& source : mapping.from) {
+    bool found = false;
+    for (const Value* value = First(source.node); value; value = extraction.Next(value)) {
+      const auto address = ParseAddress(value->text);
+      if (!address) {
+        if (fields->address != kNoField) pending.emplace_back(fields->address, *value);
+        notes.push_back("not_an_address");
+        continue;
+      }
+      found = true;
+      Value ip = *value;
+      ip.text = address->ip;
+      AddListed(mapping.id, ip);
+      if (!address->port.empty() && fields->port != kNoField) {
+        pending.emplace_back(fields->port, Value(address->port, value->path));
+      }
+    }
+    if (found) return;
+  }
+}
+
+void Normaliser::Impl::MapFields(const FormatTable& table) {
+  pending.clear();
+  for (const FieldMapping& mapping : table.fields) {
+    if (mapping.shape == FieldShape::kAddress) {
+      MapAddress(mapping);
+      continue;
+    }
+    for (const FieldSource& source : mapping.from) {
+      if (AddSource(mapping, source)) break;
+    }
+  }
+  for (const auto& [id, value] : pending) {
+    if (!alert.fields.Has(id)) alert.fields.Add(id, value);
+  }
+  for (const auto& [id, text] : table.constants) {
+    if (!alert.fields.Has(id)) Add(id, text, {});
+  }
+}
+
+void Normaliser::Impl::MapSeverity(const FormatTable& table) {
+  alert.score = -1;
+  std::string_view path;
+  bool illegal = false;
+  for (const SeveritySource& source : table.severity) {
+    const Value* value = First(source.node);
+    if (!value) continue;
+    const auto score = ScoreFrom(source, *value);
+    if (!score) {
+      illegal = true;
+    } else if (*score == kSaysNothing) {
+      continue;
+    } else if (alert.score < 0) {
+      alert.score = static_cast<int16_t>(*score);
+      path = value->path;
+    } else if (LabelOf(*score) != LabelOf(alert.score)) {
+      notes.push_back("severity_conflict");  // the table's order decides
+    }
+  }
+  alert.severity = LabelOf(alert.score);
+  if (illegal) notes.push_back("illegal_severity");
+  if (alert.score < 0) {
+    notes.push_back("no_severity");
+    return;
+  }
+  char digits[8];
+  const auto end = std::to_chars(digits, digits + sizeof digits, alert.score);
+  Value value(extraction.Keep({digits, static_cast<size_t>(end.ptr - digits)}), path);
+  value.kind = ValueKind::kInteger;
+  value.integer = alert.score;
+  alert.fields.Add(field::kEventSeverity, value);
+}
+
+}  // namespace triaged

@@ -1,0 +1,57 @@
+// The parts of a Normaliser, between its sources. Not for others.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pipeline/normalise/extraction.h"
+#include "pipeline/normalise/format_table.h"
+#include "pipeline/normalise/normaliser.h"
+
+namespace triaged {
+
+struct Normaliser::Impl {
+  Impl(std::shared_ptr<const CompiledTables> t, NormaliseLimits limits)
+      : tables(std::move(t)), extraction(tables->trie, tables->watched, limits), read(tables->embedded.size()) {}
+
+  // Values of the document, after the embedded document they may come from was read.
+  const Value* First(PathTrie::Node node) {
+    if (tables->embedded_at[node] != 0) ReadEmbedded(tables->embedded_at[node] - 1u);
+    return extraction.First(node);
+  }
+  bool Present(PathTrie::Node node) {
+    if (tables->embedded_at[node] != 0) ReadEmbedded(tables->embedded_at[node] - 1u);
+    return extraction.Present(node);
+  }
+  void ReadEmbedded(size_t index);
+
+  bool Holds(const FieldTest& test);
+  bool AllHold(const std::vector<FieldTest>& tests);
+  bool AnyHolds(const std::vector<std::vector<FieldTest>>& alternatives);
+  size_t Detect(std::string_view format);
+  const Value* FirstOf(const std::vector<PathTrie::Node>& nodes);
+
+  void MapFields(const FormatTable& table);
+  bool AddSource(const FieldMapping& mapping, const FieldSource& source);
+  void AddListed(FieldId id, const Value& value);
+  void MapAddress(const FieldMapping& mapping);
+  void MapTime(const FormatTable& table, Timestamp record_time);
+  void MapId(const FormatTable& table, std::string_view record);
+  void MapSeverity(const FormatTable& table);
+  void MapRaw();
+  void MapComputed(const FormatTable& table);
+  void Add(FieldId id, std::string_view text, std::string_view path) { alert.fields.Add(id, Value(text, path)); }
+  void AddBool(FieldId id, bool flag);
+
+  std::shared_ptr<const CompiledTables> tables;
+  Extraction extraction;
+  Alert alert;
+  size_t table_index = 0;
+  std::vector<bool> read;  // by embedded document: was it looked at
+  std::vector<std::string_view> notes;
+  // Of addresses: names and ports found in address fields, added when their own fields stayed empty.
+  std::vector<std::pair<FieldId, Value>> pending;
+};
+
+}  // namespace triaged

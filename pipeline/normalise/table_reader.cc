@@ -1,0 +1,313 @@
+#include "pipeline/normalise/format_table.h"
+
+namespace triaged {
+namespace {
+
+// Reads one table. Paths are added to the trie as they are met.
+class TableReader {
+ public:
+  TableReader(const SourceFile& source, const YamlNode& node, CompiledTables* out, Diagnostics* diagnostics)
+      : map_(source, node, "the format table", diagnostics), out_(out) {}
+
+  FormatTable Read(std::string* extends);
+
+ private:
+  std::vector<PathTrie::Node> Nodes(const YamlNode& where, const std::string& path);
+  std::vector<PathTrie::Node> Paths(const YamlNode& node);
+  std::vector<PathTrie::Node> Paths(std::string_view key);
+  std::vector<FieldSource> Sources(const YamlNode& node);
+  std::vector<FieldSource> Source(const YamlNode& node);
+  std::vector<FieldSource> Named(const YamlNode& where, const std::string& path);
+  std::vector<std::vector<FieldTest>> Tests(std::string_view key);
+  std::vector<FieldTest> TestList(const YamlNode& node, const std::string& prefix);
+  FieldTest Test(const YamlNode& node, const std::string& prefix);
+  FieldId Field(const YamlNode& where, const std::string& name);
+  void ReadFields(FormatTable* table);
+  void ReadId(FormatTable* table);
+  void ReadSeverity(FormatTable* table);
+  std::vector<SeveritySource> ReadSeveritySource(const YamlNode& node);
+  void ReadEmbedded(FormatTable* table);
+  void ReadConstants(FormatTable* table);
+  std::vector<std::string> Texts(const YamlNode& node);
+
+  MapReader map_;
+  CompiledTables* out_;
+  std::vector<std::string> prefixes_ = {""};  // of `under`: every path is read below each of them
+};
+
+std::vector<std::string> TableReader::Texts(const YamlNode& node) {
+  std::vector<std::string> texts;
+  if (node.IsScalar()) texts.push_back(node.scalar());
+  for (const YamlNode& item : node.list()) {
+    if (item.IsScalar()) {
+      texts.push_back(item.scalar());
+    } else {
+      map_.ErrorAt(item, "expected a text");
+    }
+  }
+  if (texts.empty() && !node.IsList()) map_.ErrorAt(node, "expected a text or a list of texts");
+  return texts;
+}
+
+std::vector<PathTrie::Node> TableReader::Nodes(const YamlNode& where, const std::string& path) {
+  std::vector<PathTrie::Node> nodes;
+  if (path.empty() || path.front() == '.' || path.back() == '.') {
+    map_.ErrorAt(where, "'" + path + "' is not a path", "keys joined by dots: source.ip");
+    return nodes;
+  }
+  for (const std::string& prefix : prefixes_) nodes.push_back(out_->trie.Add(prefix + path));
+  return nodes;
+}
+
+std::vector<PathTrie::Node> TableReader::Paths(const YamlNode& node) {
+  std::vector<PathTrie::Node> nodes;
+  for (const std::string& path : Texts(node)) {
+    for (PathTrie::Node one : Nodes(node, path)) nodes.push_back(one);
+  }
+  return nodes;
+}
+
+// A path, or {path, match, words}.
+std::vector<FieldSource> TableReader::Source(const YamlNode& node) {
+  std::vector<FieldSource> sources;
+  FieldSource form;
+  std::string path;
+  if (node.IsScalar()) {
+    path = node.scalar();
+  } else {
+    MapReader reader(map_.source(), node, "the source", map_.diagnostics());
+    path = reader.String("path", {}, /*required=*/true);
+    const std::string match = reader.String("match");
+    if (!match.empty()) {
+      form.match = std::make_shared<const re2::RE2>(match, re2::RE2::Quiet);
+      if (!form.match->ok()) reader.ErrorHere("`match` is no regular expression: " + form.match->error());
+    }
+    if (const YamlNode* words = reader.Node("words")) {
+      for (const auto& entry : words->map()) form.words[entry.key] = entry.value.scalar();
+    }
+    reader.Finish();
+    if (path.empty()) return sources;
+  }
+  for (PathTrie::Node one : Nodes(node, path)) {
+    form.node = one;
+    sources.push_back(form);
+  }
+  return sources;
+}
+
+std::vector<FieldSource> TableReader::Named(const YamlNode& where, const std::string& path) {
+  std::vector<FieldSource> sources;
+  for (PathTrie::Node node : Nodes(where, path)) sources.push_back({node, nullptr, {}});
+  return sources;
+}
+
+std::vector<FieldSource> TableReader::Sources(const YamlNode& node) {
+  if (!node.IsList()) return Source(node);
+  std::vector<FieldSource> sources;
+  for (const YamlNode& item : node.list()) {
+    for (FieldSource& source : Source(item)) sources.push_back(std::move(source));
+  }
+  return sources;
+}
+
+std::vector<PathTrie::Node> TableReader::Paths(std::string_view key) {
+  const YamlNode* node = map_.Node(key);
+  return node ? Paths(*node) : std::vector<PathTrie::Node>();
+}
+
+FieldTest TableReader::Test(const YamlNode& node, const std::string& prefix) {
+  FieldTest test;
+  if (node.IsScalar()) {
+    test.node = out_->trie.Add(prefix + node.scalar());
+    return test;
+  }
+  MapReader reader(map_.source(), node, "the test", map_.diagnostics());
+  const std::string path = reader.String("path", {}, /*required=*/true);
+  if (!path.empty()) test.node = out_->trie.Add(prefix + path);
+  test.equals = reader.Strings("equals");
+  test.except = reader.Strings("except");
+  test.contains = reader.Strings("contains");
+  test.absent = reader.Bool("absent", false);
+  reader.Finish();
+  return test;
+}
+
+std::vector<FieldTest> TableReader::TestList(const YamlNode& node, const std::string& prefix) {
+  std::vector<FieldTest> tests;
+  if (!node.IsList()) return {Test(node, prefix)};
+  for (const YamlNode& item : node.list()) tests.push_back(Test(item, prefix));
+  return tests;
+}
+
+// A list of alternatives; an alternative is one test, or a list of tests that must all hold (below one prefix).
+std::vector<std::vector<FieldTest>> TableReader::Tests(std::string_view key) {
+  std::vector<std::vector<FieldTest>> alternatives;
+  const YamlNode* node = map_.Node(key);
+  if (!node) return alternatives;
+  for (const std::string& prefix : prefixes_) {
+    if (!node->IsList()) {
+      alternatives.push_back(TestList(*node, prefix));
+      continue;
+    }
+    for (const YamlNode& item : node->list()) alternatives.push_back(TestList(item, prefix));
+  }
+  return alternatives;
+}
+
+FieldId TableReader::Field(const YamlNode& where, const std::string& name) {
+  const FieldId id = out_->catalog->Find(name);
+  if (id != kNoField && id < out_->catalog->normalised_size()) return id;
+  const auto near = DidYouMean(name, out_->catalog->NormalisedNames());
+  map_.ErrorAt(where, "'" + name + "' is no normalised field",
+               near.empty() ? "" : "did you mean '" + std::string(near) + "'?");
+  return kNoField;
+}
+
+void TableReader::ReadFields(FormatTable* table) {
+  // Under their own names: most of ECS in tables of ECS documents.
+  if (const YamlNode* same = map_.Node("same")) {
+    for (const std::string& name : Texts(*same)) {
+      const FieldId id = Field(*same, name);
+      if (id != kNoField) table->fields.push_back({id, ShapeOf(id), Named(*same, name)});
+    }
+  }
+  const YamlNode* fields = map_.Node("fields");
+  if (!fields) return;
+  if (!fields->IsMap()) return map_.ErrorAt(*fields, "`fields` maps ECS names to paths");
+  for (const auto& entry : fields->map()) {
+    const FieldId id = Field(entry.value, entry.key);
+    if (id != kNoField) table->fields.push_back({id, ShapeOf(id), Sources(entry.value)});
+  }
+}
+
+// Alternatives; each a path, or a list of paths that are joined. All parts come from below one prefix.
+void TableReader::ReadId(FormatTable* table) {
+  const YamlNode* node = map_.Node("id");
+  if (!node) return;
+  const std::vector<YamlNode> one = {*node};
+  const std::vector<std::string> prefixes = prefixes_;
+  for (const YamlNode& item : node->IsList() ? node->list() : one) {
+    for (const std::string& prefix : prefixes) {
+      prefixes_ = {prefix};
+      table->id.push_back(Paths(item));
+    }
+  }
+  prefixes_ = prefixes;
+}
+
+void TableReader::ReadEmbedded(FormatTable* table) {
+  const YamlNode* node = map_.Node("embedded");
+  if (!node) return;
+  if (!node->IsList()) return map_.ErrorAt(*node, "`embedded` is a list: [{path: …, shape: json}]");
+  for (const YamlNode& item : node->list()) {
+    MapReader reader(map_.source(), item, "the embedded document", map_.diagnostics());
+    Embedded embedded;
+    const std::vector<std::string> paths = reader.Strings("path", /*required=*/true);
+    embedded.shape = static_cast<EmbeddedShape>(reader.Choice("shape", {"json", "cef", "leef"}, 0));
+    const std::string into = reader.String("into");
+    if (embedded.shape != EmbeddedShape::kJson && into.empty()) {
+      reader.ErrorHere("`into` is missing: below which name do its keys appear?", "into: cef");
+    }
+    for (const std::string& path : paths) {
+      for (PathTrie::Node from : Nodes(item, path)) {
+        embedded.from.push_back(from);
+        embedded.into.push_back(into.empty() ? from : out_->trie.Add(into));
+      }
+    }
+    reader.Finish();
+    table->embedded.push_back(std::move(embedded));
+  }
+}
+
+std::vector<SeveritySource> TableReader::ReadSeveritySource(const YamlNode& node) {
+  SeveritySource source;
+  MapReader reader(map_.source(), node, "the severity source", map_.diagnostics());
+  const std::string path = reader.String("path", {}, /*required=*/true);
+  if (const YamlNode* words = reader.Node("words")) {
+    for (const auto& entry : words->map()) {
+      if (!entry.key.empty() && entry.key.find_first_not_of("0123456789") == std::string::npos) source.numbers = false;
+      if (entry.value.IsScalar() && entry.value.scalar() == "unknown") {
+        source.words[entry.key] = kSaysNothing;
+        continue;
+      }
+      const auto score = entry.value.AsInt();
+      if (!score || *score < 0 || *score > 100) reader.ErrorAt(entry.value, "a score is a whole number from 0 to 100, or `unknown`");
+      source.words[entry.key] = static_cast<int>(score.value_or(0));
+    }
+  }
+  if (const YamlNode* bands = reader.Node("bands")) {
+    for (const YamlNode& item : bands->list()) {
+      MapReader band(map_.source(), item, "the band", map_.diagnostics());
+      source.bands.push_back({band.Double("min", 0, -1e9, 1e9), static_cast<int>(band.Int("score", 0, 0, 100))});
+      band.Finish();
+      if (source.bands.size() > 1 && source.bands[source.bands.size() - 2].min >= source.bands.back().min) {
+        reader.ErrorAt(item, "bands must rise");
+      }
+    }
+  }
+  reader.Finish();
+  std::vector<SeveritySource> sources;
+  if (path.empty()) return sources;
+  for (PathTrie::Node one : Nodes(node, path)) {
+    source.node = one;
+    sources.push_back(source);
+  }
+  return sources;
+}
+
+void TableReader::ReadSeverity(FormatTable* table) {
+  const YamlNode* node = map_.Node("severity");
+  if (!node) return;
+  if (!node->IsList()) return map_.ErrorAt(*node, "`severity` is a list of sources: [{path: …, words: …}]");
+  for (const YamlNode& item : node->list()) {
+    for (SeveritySource& source : ReadSeveritySource(item)) table->severity.push_back(std::move(source));
+  }
+}
+
+void TableReader::ReadConstants(FormatTable* table) {
+  const YamlNode* node = map_.Node("constants");
+  if (!node) return;
+  for (const auto& entry : node->map()) {
+    const FieldId id = Field(entry.value, entry.key);
+    if (id != kNoField) table->constants.emplace_back(id, entry.value.scalar());
+  }
+}
+
+FormatTable TableReader::Read(std::string* extends) {
+  FormatTable table;
+  table.name = map_.String("format", {}, /*required=*/true);
+  map_.String("description");
+  *extends = map_.String("extends");
+  table.priority = static_cast<int>(map_.Int("priority", 0, 0, 1000));
+  table.fallback = map_.Bool("fallback", false);
+  // Inside an envelope first: what stands around it is the courier's.
+  if (map_.Has("under")) prefixes_.clear();
+  for (const std::string& path : map_.Strings("under")) prefixes_.push_back(path + ".");
+  if (map_.Has("under")) prefixes_.push_back("");
+  table.markers = Tests("markers");
+  if (table.markers.empty() != table.fallback) {
+    map_.ErrorHere(table.fallback ? "the fallback table takes what no other knows: it has no markers"
+                                  : "`markers` are missing: how would a record of this format be known?");
+  }
+  ReadFields(&table);
+  table.time = Paths("time");
+  ReadId(&table);
+  ReadSeverity(&table);
+  table.not_alert = Tests("not_alert");
+  table.drill = Tests("drill");
+  table.update = Tests("update");
+  table.state = Paths("state");
+  ReadConstants(&table);
+  ReadEmbedded(&table);
+  map_.Finish();
+  return table;
+}
+
+}  // namespace
+
+FormatTable ReadFormatTable(const SourceFile& source, const YamlNode& node, CompiledTables* out, std::string* extends,
+                            Diagnostics* diagnostics) {
+  return TableReader(source, node, out, diagnostics).Read(extends);
+}
+
+}  // namespace triaged
