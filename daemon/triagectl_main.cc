@@ -38,6 +38,15 @@ constexpr VerbHelp kVerbs[] = {
     {CommandAction::kConfirm, "answer a resolution (--answer confirmed_fixed|still_has_issues|needs_more_info)"},
     {CommandAction::kClose, "close (--reason)"},
     {CommandAction::kReopen, "reopen (--reason)"},
+    {CommandAction::kContain, "contained: the damage no longer grows"},
+    {CommandAction::kUpdate, "those affected were told (--text); the next word is due an interval later"},
+    {CommandAction::kFollowUp, "a follow-up or regulatory report is done (--name)"},
+    {CommandAction::kEngage, "engage a role beside the ladder (--name, --reason)"},
+    {CommandAction::kDisengage, "release it (--name, --reason)"},
+    {CommandAction::kAcceptHandoff, "take over a role that is handed on (--name)"},
+    {CommandAction::kUndo, "take the last command back (--reason)"},
+    {CommandAction::kMerge, "merge the case away (--into CASE, --reason)"},
+    {CommandAction::kSplit, "split alerts off into a new case (--alerts ID…, --reason)"},
 };
 
 void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
@@ -53,10 +62,14 @@ void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
   };
   using enum CommandAction;
   if (takes({kAssign, kEscalate, kDeescalate})) verb->add_option("--to", options->command.to);
-  if (takes({kVerdict, kSetSeverity, kEscalate, kDeescalate, kWait, kHold, kResolve, kClose, kReopen})) {
+  if (takes({kVerdict, kSetSeverity, kEscalate, kDeescalate, kWait, kHold, kResolve, kClose, kReopen,
+             kContain, kFollowUp, kEngage, kDisengage, kUndo, kMerge, kSplit})) {
     verb->add_option("--reason", options->command.reason);
   }
-  if (takes({kNote})) verb->add_option("--text", options->command.text)->required();
+  if (takes({kFollowUp, kEngage, kDisengage, kAcceptHandoff})) verb->add_option("--name", options->command.name)->required();
+  if (takes({kMerge})) verb->add_option("--into", options->command.into)->required();
+  if (takes({kSplit})) verb->add_option("--alerts", options->command.alerts, "alert ids")->required();
+  if (takes({kNote, kUpdate})) verb->add_option("--text", options->command.text)->required();
   if (takes({kVerdict})) {
     verb->add_option("--verdict", options->verdict)->required();
     verb->add_option("--confidence", options->command.confidence)->check(CLI::Range(0, 100));

@@ -26,7 +26,7 @@
 
 namespace triaged {
 
-inline constexpr uint8_t kCodecVersion = 1;
+inline constexpr uint8_t kCodecVersion = 2;  // 2: clocks from the third on, and all of a case after its notes
 inline constexpr size_t kFrameHeaderBytes = 6;
 inline constexpr size_t kMaxListItems = 65'536;         // of one list in a case or progress record
 inline constexpr size_t kMaxSeenBlockEntries = 16'384;  // ≤ 35 bytes each: a block stays below 600 KiB

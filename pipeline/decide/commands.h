@@ -19,6 +19,9 @@ enum class Refusal : uint8_t {
   kUnknownSeverity,
   kUnknownPerson,
   kNothingToChange,
+  kUnknownRole,
+  kUnknownAlert,        // split: not among the case's evidence
+  kOtherPartition,      // merge: the two cases are kept in different partitions
 };
 std::string_view Name(Refusal refusal);
 
@@ -27,7 +30,9 @@ struct RefusedCommand {
   std::string message;
 };
 
-// Applies `command` to ctx.c, or refuses. Never partially.
-std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command);
+struct Rearranger;
+
+// Applies `command` to ctx.c, or refuses. Never partially. Other cases that it changes are added to `rearranger`.
+std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command, Rearranger* rearranger);
 
 }  // namespace triaged

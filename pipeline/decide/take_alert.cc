@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "pipeline/base/hash.h"
+#include "pipeline/decide/beside.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
+#include "pipeline/decide/holds.h"
 
 namespace triaged {
 namespace {
@@ -25,6 +27,8 @@ class Taking {
   AlertDecision Open(const std::string& key, const Case* previous, std::string reason);
   AlertDecision Into(Case* c, AlertOutcome outcome, bool counted);
   bool SameRuleClosed(const Case& c) const;
+  void CarryOn(const Case& previous, Case* fresh) const;
+  void ApplyMaintenance(CaseContext& ctx) const;
   void Remember(const AlertDecision& decision);
   bool InReviewSample() const;
 
@@ -114,6 +118,14 @@ Result<AlertDecision> Taking::TakeGrouped() {
   auto found = store_->FindByKey(group_.key);
   if (!found) return found.error();
   Case* c = *found;
+  // The key of a case that was merged away leads to where its content went. The chain ends: each merge went into a case
+  // that was open, and the bound is for a damaged one.
+  for (size_t i = 0; c && !c->merged_into.empty() && i < kMaxMergedCases; ++i) {
+    auto next = store_->Find(*ParseCaseId(c->merged_into));
+    if (!next) return next.error();
+    if (!*next) break;
+    c = *next;
+  }
   if (!c) return Open(group_.key, nullptr, group_.rule->name);
   switch (FitWindow(*group_.rule, *c, WindowTime(incoming_.alert, now_), now_, SameRuleClosed(*c))) {
     case WindowFit::kMerge: return Into(c, AlertOutcome::kMerged, /*counted=*/true);
@@ -138,23 +150,49 @@ AlertDecision Taking::Open(const std::string& key, const Case* previous, std::st
   fresh.severity = group_.policy->SeverityFor(incoming_.alert);
   fresh.team = group_.policy->levels.front().team;
   fresh.opened_at = now_;
-  if (previous) fresh.previous_case = ToString(previous->id);
+  if (previous) CarryOn(*previous, &fresh);
   Case* c = store_->Insert(std::move(fresh));
   CaseContext ctx{*group_.policy, *c, now_, *events_};
   StartEpisode(ctx);
   AddToTimeline(ctx, "opened", "", "by " + std::string(incoming_.alert.fields.First(field::kRuleName)));
   Emit(ctx, CaseEventType::kOpened, std::move(reason));
   AlertDecision decision = Into(c, AlertOutcome::kOpened, /*counted=*/true);
+  AddFollowUps(ctx, FollowUpOn::kOpened);
   decision.standing_changed = true;
   return decision;
+}
+
+// What a case has from the one before it under its key.
+void Taking::CarryOn(const Case& previous, Case* fresh) const {
+  const Policy& policy = *group_.policy;
+  fresh->previous_case = ToString(previous.id);
+  if (policy.recurrence_window > Duration{0} && now_ - previous.opened_at <= policy.recurrence_window) {
+    fresh->recurrence = previous.recurrence + 1;
+  }
+  if (policy.risk.window > Duration{0}) {
+    fresh->risk = previous.risk;
+    ForgetRisk(policy.risk, now_, &fresh->risk);
+  }
+}
+
+// Maintenance windows: while one is open, what it covers is recorded and held back.
+void Taking::ApplyMaintenance(CaseContext& ctx) const {
+  for (const MaintenanceSpec& window : group_.policy->maintenance) {
+    if (now_ < window.from || now_ >= window.to || !window.when->Matches(incoming_.alert.fields)) continue;
+    ++ctx.c.suppressed_count;
+    // A case that was there before the window, or that broke through, is no part of the maintenance.
+    if (ctx.c.alert_count == 1) Silence(ctx, window.name, window.to, window.reason + ", owner " + window.owner);
+    return;
+  }
 }
 
 AlertDecision Taking::Into(Case* c, AlertOutcome outcome, bool counted) {
   CaseContext ctx{*group_.policy, *c, now_, *events_};
   MergeAlert(ctx, incoming_, store_, counted);
+  if (c->status != CaseStatus::kClosed) ApplyMaintenance(ctx);
   if (ctx.facts_changed || std::binary_search(group_.policy->criteria_fields.begin(),
                                               group_.policy->criteria_fields.end(), field::kCaseAlertCount)) {
-    AskCriteria(ctx);
+    AskCase(ctx);
   }
   return {outcome, c, ctx.standing_changed};
 }

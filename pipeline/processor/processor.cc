@@ -9,6 +9,7 @@
 #include "pipeline/decide/commands.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
+#include "pipeline/decide/rearrange.h"
 #include "pipeline/decide/take_alert.h"
 #include "pipeline/processor/intake_headers.h"
 #include "pipeline/processor/step_record.h"
@@ -264,7 +265,8 @@ Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
   const Policy& policy = PolicyOf(*c);
   FitToPolicy(policy, c);
   CaseContext ctx{policy, *c, progress.clock, events};
-  if (const auto refused = ApplyCommand(ctx, *command)) {
+  Rearranger rearranger{store, &progress.next_case, {}};
+  if (const auto refused = ApplyCommand(ctx, *command, &rearranger)) {
     RefuseCommand(input, Name(refused->refusal), refused->message);
     CaseEvent& event = Emit(ctx, CaseEventType::kCommandRefused, std::string(Name(refused->refusal)));
     event.actor = command->actor;
@@ -272,9 +274,13 @@ Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
     event.detail = refused->message;
   } else {
     ++result.facts.balance.commands_applied;
-    if (ctx.facts_changed) AskCriteria(ctx);
+    if (ctx.facts_changed) AskCase(ctx);
   }
   AfterChange(c, ctx.standing_changed);
+  for (ChangedCase& other : rearranger.others) {
+    events = std::move(other.events);
+    AfterChange(other.c, /*standing_changed=*/true);
+  }
   return {};
 }
 
