@@ -115,6 +115,21 @@ int Main(int argc, char** argv) {
   for (const char* what : {"config", "policy", "rules", "formats"}) {
     check->add_subcommand(what)->add_option("files", paths, "files or directories")->required();
   }
+  bool graph = false;
+  check->get_subcommand("policy")->add_flag("--graph", graph, "print the ladder as Graphviz");
+
+  OnCallOptions on_call_options;
+  CLI::App* on_call = app.add_subcommand("oncall", "who is on shift in each team");
+  on_call->add_option("--at", on_call_options.at, "RFC 3339 time (default: now)");
+  on_call->add_option("--team", on_call_options.team, "this team alone");
+  on_call->add_flag("--lint", on_call_options.lint, "also list gaps, fallbacks and people without contact that lie ahead");
+  on_call->add_option("--days", on_call_options.days, "how far --lint looks")->check(CLI::Range(1, 3660))->capture_default_str();
+
+  ExplainOptions explain_options;
+  CLI::App* explain = app.add_subcommand("explain", "why a case stands where it does, and what fires next");
+  explain->add_option("case", explain_options.case_id, "case id, as in 3-17");
+  explain->add_option("--policy", explain_options.policy, "instead: what this policy does to a case nobody touches");
+  explain->add_option("--at", explain_options.at, "RFC 3339 time (default: now)");
 
   NormalizeOptions normalize_options;
   CLI::App* normalize = app.add_subcommand("normalize", "print each alert as flat JSON with ECS names");
@@ -152,6 +167,9 @@ int Main(int argc, char** argv) {
     // CLI11's own codes are not ours: help and version are 0, everything else is usage.
     return app.exit(e) == 0 ? kExitOk : kExitUsage;
   }
+  if (*check && graph) return GraphPolicies(paths);
+  if (*on_call) return OnCall(config_path, on_call_options);
+  if (*explain) return Explain(config_path, explain_options);
   if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
   if (*normalize) return Normalize(config_path, normalize_options);
   if (*replay) return RunReplay(config_path, replay_options);
