@@ -149,12 +149,14 @@ int Explain(const std::string& config_path, const ExplainOptions& options) {
   }
   const auto id = ParseCaseId(options.case_id);
   if (!id) {
-    std::fprintf(stderr, "triagectl: '%s' is not a case id (partition-sequence, as in 3-17); or ask for --policy NAME\n",
+    std::fprintf(stderr,
+                 "triagectl: '%s' is not a case id (partition-sequence, as in 3-17); or ask for --policy NAME\n",
                  options.case_id.c_str());
     return kExitUsage;
   }
   if (loaded->config.kafka.embedded) {
-    std::fprintf(stderr, "triagectl: %s uses the embedded broker, which lives in the daemon alone\n", config_path.c_str());
+    std::fprintf(stderr, "triagectl: %s uses the embedded broker, which lives in the daemon alone\n",
+                 config_path.c_str());
     return kExitFailed;
   }
   const auto c = ReadCase(loaded->config, *id);

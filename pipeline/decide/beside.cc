@@ -38,8 +38,9 @@ void FireHandoff(CaseContext& ctx, EngagedRole& role) {
   const RoleSpec& spec = ctx.policy.engaged_roles[*index];
   if (role.handoff_due != kNone && role.handoff_due <= ctx.now) {
     role.handoff_due = kNone;
-    EmitRole(ctx, CaseEventType::kRoleHandoff, role, "not accepted by " + role.handoff_person + " in time; " +
-                                                         (role.person.empty() ? "nobody" : role.person) + " keeps it");
+    EmitRole(ctx, CaseEventType::kRoleHandoff, role,
+             "not accepted by " + role.handoff_person + " in time; " + (role.person.empty() ? "nobody" : role.person) +
+                 " keeps it");
   }
   if (role.next_change == kNone || role.next_change > ctx.now) return;
   role.next_change = ctx.policy.roster->NextChange(spec.team, ctx.now).value_or(kNone);
@@ -48,8 +49,9 @@ void FireHandoff(CaseContext& ctx, EngagedRole& role) {
   role.handoff_person = shift.person;
   role.handoff_team = shift.team;
   role.handoff_due = ctx.now + spec.accept_within;
-  EmitRole(ctx, CaseEventType::kRoleHandoff, role, (role.person.empty() ? "nobody" : role.person) + " to " + shift.person +
-                                                       " (" + shift.team + "), to be accepted");
+  EmitRole(
+      ctx, CaseEventType::kRoleHandoff, role,
+      (role.person.empty() ? "nobody" : role.person) + " to " + shift.person + " (" + shift.team + "), to be accepted");
 }
 
 Timestamp Earlier(Timestamp a, Timestamp b) {
@@ -74,7 +76,8 @@ void AddFollowUps(CaseContext& ctx, FollowUpOn on) {
     const auto due = DueAfter(spec.due, spec.calendar.get(), c.severity, ctx.now);
     if (!due) continue;
     if (c.follow_ups.size() >= kMaxFollowUps) {
-      const auto done = std::find_if(c.follow_ups.begin(), c.follow_ups.end(), [](const auto& f) { return f.done != kNone; });
+      const auto done =
+          std::find_if(c.follow_ups.begin(), c.follow_ups.end(), [](const auto& f) { return f.done != kNone; });
       if (done == c.follow_ups.end()) return;
       c.follow_ups.erase(done);
     }
@@ -123,7 +126,8 @@ bool Engage(CaseContext& ctx, uint8_t role_index, std::string_view reason, const
   role.person = shift.person;
   role.team = shift.team;
   role.since = ctx.now;
-  if (spec.accept_within > Duration{0}) role.next_change = ctx.policy.roster->NextChange(spec.team, ctx.now).value_or(kNone);
+  if (spec.accept_within > Duration{0})
+    role.next_change = ctx.policy.roster->NextChange(spec.team, ctx.now).value_or(kNone);
   c.roles.push_back(role);
   CaseEvent& event = EmitRole(ctx, CaseEventType::kRoleEngaged, role,
                               role.reason + ", " + (role.person.empty() ? "nobody on shift" : role.person));

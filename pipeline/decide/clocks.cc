@@ -22,9 +22,12 @@ Timestamp AtRiskOf(const Policy& policy, const Case& c, ClockKind kind, const Cl
   const ClockSpec& spec = SpecOf(policy, kind);
   const ClockTimes& times = spec.At(c.level);
   switch (times.at_risk.kind) {
-    case AtRiskRule::Kind::kAfter: return std::min(clock.due, clock.started + times.at_risk.after);
-    case AtRiskRule::Kind::kEndOfDay: return std::min(clock.due, EndOfDay(policy, spec, clock.started));
-    case AtRiskRule::Kind::kPercent: break;
+    case AtRiskRule::Kind::kAfter:
+      return std::min(clock.due, clock.started + times.at_risk.after);
+    case AtRiskRule::Kind::kEndOfDay:
+      return std::min(clock.due, EndOfDay(policy, spec, clock.started));
+    case AtRiskRule::Kind::kPercent:
+      break;
   }
   const int percent = times.at_risk.percent;
   if (times.business[c.severity] && spec.calendar) {

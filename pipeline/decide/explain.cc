@@ -39,8 +39,9 @@ void AddLadder(const Policy& policy, const Case& c, std::vector<Deadline>* list)
     list->push_back({at, "unresolved, it goes to " + policy.levels[level].name});
   }
   if (!c.hard_limit_fired && c.hard_limit_due != kNone && policy.hard_limit) {
-    list->push_back({c.silenced_by.empty() ? c.hard_limit_due : std::max(c.hard_limit_due, c.silenced_until),
-                     "hard limit: at least " + policy.levels[policy.hard_limit->to_level].name + ", whatever holds it"});
+    list->push_back(
+        {c.silenced_by.empty() ? c.hard_limit_due : std::max(c.hard_limit_due, c.silenced_until),
+         "hard limit: at least " + policy.levels[policy.hard_limit->to_level].name + ", whatever holds it"});
   }
   if (c.held_until != kNone) list->push_back({c.held_until, c.held_by + " is asked again"});
   if (!c.silenced_by.empty()) list->push_back({c.silenced_until, "silence " + c.silenced_by + " ends"});
@@ -71,7 +72,8 @@ void ExplainStanding(const Policy& policy, const Case& c, Timestamp now, std::st
 }
 
 void ExplainWhy(const Policy& policy, const Case& c, std::string* out) {
-  if (c.escalations.empty()) *out += "It stands at " + policy.levels[c.level].name + " because nothing has escalated it.\n";
+  if (c.escalations.empty())
+    *out += "It stands at " + policy.levels[c.level].name + " because nothing has escalated it.\n";
   for (const EscalationRecord& record : c.escalations) {
     if (record.to_level >= policy.levels.size() || record.from_level >= policy.levels.size()) continue;
     *out += FormatTimestamp(record.at) + "  " + policy.levels[record.from_level].name + " to " +
@@ -133,7 +135,8 @@ class Untouched {
       repeats_ = 0;
       const EscalationRecord& record = case_.escalations.back();
       what = "goes to " + policy_.levels[event.level_to].name + ": " + event.reason + " (" +
-             (record.to_assignee.empty() ? "nobody" : record.to_assignee) + (record.nobody_on_shift ? ", nobody on shift" : "") + ")";
+             (record.to_assignee.empty() ? "nobody" : record.to_assignee) +
+             (record.nobody_on_shift ? ", nobody on shift" : "") + ")";
     }
     if (event.type == CaseEventType::kRenotified && ++repeats_ > kShownRepeats) return;
     Line(event.at, what);
@@ -164,7 +167,8 @@ std::vector<Deadline> Deadlines(const Policy& policy, const Case& c) {
     list.push_back({c.last_action_at + *timeout, "counts as unacknowledged, unless somebody acts"});
   }
   for (const FollowUp& follow_up : c.follow_ups) {
-    if (follow_up.done == kNone && !follow_up.overdue_fired) list.push_back({follow_up.due, "follow-up " + follow_up.name + " is overdue"});
+    if (follow_up.done == kNone && !follow_up.overdue_fired)
+      list.push_back({follow_up.due, "follow-up " + follow_up.name + " is overdue"});
   }
   for (const EngagedRole& role : c.roles) {
     if (role.next_change != kNone) list.push_back({role.next_change, "shift change of " + role.name});
@@ -206,7 +210,8 @@ std::string ExplainCase(const Policy& policy, const Case& c, Timestamp now) {
 }
 
 std::string ExplainPolicy(const Policy& policy, Timestamp start) {
-  std::string out = "Policy " + policy.name + ": a case that nobody touches, opened at " + FormatTimestamp(start) + "\n";
+  std::string out =
+      "Policy " + policy.name + ": a case that nobody touches, opened at " + FormatTimestamp(start) + "\n";
   for (size_t severity = 0; severity < policy.severities.size(); ++severity) {
     out += "\n" + Untouched(policy, static_cast<uint8_t>(severity), start).Run();
   }

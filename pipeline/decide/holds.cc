@@ -63,7 +63,8 @@ void Silence(CaseContext& ctx, std::string_view id, Timestamp until, std::string
   c.silenced_until = until;
   c.silenced_severity = c.severity;
   c.silenced_entities = EntityKinds(c);
-  AddToTimeline(ctx, "suppressed", "", "by " + c.silenced_by + " until " + FormatTimestamp(until) + ": " + std::string(reason));
+  AddToTimeline(ctx, "suppressed", "",
+                "by " + c.silenced_by + " until " + FormatTimestamp(until) + ": " + std::string(reason));
   Emit(ctx, CaseEventType::kSuppressed, c.silenced_by).detail = Bounded(reason);
 }
 

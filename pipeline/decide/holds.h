@@ -1,5 +1,5 @@
-// Holds: what keeps an escalation back for a while: guards ("do not escalate") and silences. What is held is an event, and
-// is examined again when the hold lapses (DOMAIN.md, When to escalate; Alert → Case, Suppression).
+// Holds: what keeps an escalation back for a while: guards ("do not escalate") and silences. What is held is an event,
+// and is examined again when the hold lapses (DOMAIN.md, When to escalate; Alert → Case, Suppression).
 #pragma once
 
 #include <optional>
@@ -11,8 +11,8 @@
 namespace triaged {
 
 struct Hold {
-  std::string by;       // the guard's name, or "silence:<id>"
-  Timestamp until{};    // when it is to be asked again
+  std::string by;     // the guard's name, or "silence:<id>"
+  Timestamp until{};  // when it is to be asked again
 };
 
 // Under which hold the case stands at ctx.now. Guards hold nothing once the hard limit has passed.

@@ -35,16 +35,19 @@ void Edge(const Policy& policy, size_t from, size_t to, const std::string& label
 std::string PolicyGraph(const Policy& policy) {
   std::string out = "digraph " + Quoted(policy.name) + " {\n  rankdir=BT;\n  node [shape=box];\n";
   for (const LevelSpec& level : policy.levels) {
-    out += "  " + Quoted(level.name) + " [label=" + Quoted(level.name + ": " + level.role + " (" + level.team + ")") + "];\n";
+    out += "  " + Quoted(level.name) + " [label=" + Quoted(level.name + ": " + level.role + " (" + level.team + ")") +
+           "];\n";
   }
   const bool entered = policy.matrix_since == MatrixSince::kLevelEntered;
   for (size_t level = 1; level < policy.levels.size(); ++level) {
     const std::string times = Times(policy, policy.levels[level].reached_after);
-    if (!times.empty()) Edge(policy, level - 1, level, (entered ? "in level\\n" : "since opening\\n") + times, "solid", &out);
+    if (!times.empty())
+      Edge(policy, level - 1, level, (entered ? "in level\\n" : "since opening\\n") + times, "solid", &out);
     if (policy.repeat_interval > Duration{0}) Edge(policy, level - 1, level, "not acknowledged", "dotted", &out);
   }
   if (policy.hard_limit) {
-    Edge(policy, 0, policy.hard_limit->to_level, "hard limit\\n" + Times(policy, policy.hard_limit->after), "bold", &out);
+    Edge(policy, 0, policy.hard_limit->to_level, "hard limit\\n" + Times(policy, policy.hard_limit->after), "bold",
+         &out);
   }
   std::map<std::pair<size_t, size_t>, std::string> criteria;
   for (const Criterion& criterion : policy.criteria) {
@@ -56,7 +59,8 @@ std::string PolicyGraph(const Policy& policy) {
   }
   for (const auto& [edge, label] : criteria) Edge(policy, edge.first, edge.second, label, "dashed", &out);
   for (const RoleSpec& role : policy.engaged_roles) {
-    out += "  " + Quoted("role " + role.name) + " [shape=ellipse, label=" + Quoted(role.title + " (" + role.team + ")") + "];\n";
+    out += "  " + Quoted("role " + role.name) +
+           " [shape=ellipse, label=" + Quoted(role.title + " (" + role.team + ")") + "];\n";
   }
   return out + "}\n";
 }

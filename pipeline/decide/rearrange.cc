@@ -27,7 +27,8 @@ void AddSketch(const DistinctSketch& from, DistinctSketch* to) {
 void AddObserved(const Case& from, Case* to) {
   to->observed_dropped += from.observed_dropped;
   for (const Observed& seen : from.observed) {
-    auto begin = std::find_if(to->observed.begin(), to->observed.end(), [&](const Observed& o) { return o.field >= seen.field; });
+    auto begin = std::find_if(to->observed.begin(), to->observed.end(),
+                              [&](const Observed& o) { return o.field >= seen.field; });
     auto end = std::find_if(begin, to->observed.end(), [&](const Observed& o) { return o.field != seen.field; });
     const auto same = std::find_if(begin, end, [&](const Observed& o) { return o.value == seen.value; });
     if (same != end) {
@@ -68,7 +69,8 @@ void AddNotes(const Case& from, Case* to) {
 
 void AddVotes(const Case& from, Case* to) {
   for (const RuleVote& vote : from.votes) {
-    const auto same = std::find_if(to->votes.begin(), to->votes.end(), [&](const auto& v) { return v.rule_id == vote.rule_id; });
+    const auto same =
+        std::find_if(to->votes.begin(), to->votes.end(), [&](const auto& v) { return v.rule_id == vote.rule_id; });
     if (same != to->votes.end()) {
       same->hits += vote.hits;
     } else if (to->votes.size() < kMaxCaseRules) {
@@ -121,10 +123,12 @@ Refused CheckTarget(const CaseContext& ctx, const Command& command, const Case* 
   if (!target) return RefusedCommand{Refusal::kUnknownCase, "there is no case " + command.into};
   if (target == &ctx.c) return RefusedCommand{Refusal::kNothingToChange, "a case cannot be merged into itself"};
   if (target->policy != ctx.c.policy) {
-    return RefusedCommand{Refusal::kIllegalTransition, command.into + " belongs to another policy, '" + target->policy + "'"};
+    return RefusedCommand{Refusal::kIllegalTransition,
+                          command.into + " belongs to another policy, '" + target->policy + "'"};
   }
   if (!IsActive(*target)) {
-    return RefusedCommand{Refusal::kIllegalTransition, command.into + " is " + std::string(Name(target->status)) + ": reopen it first"};
+    return RefusedCommand{Refusal::kIllegalTransition,
+                          command.into + " is " + std::string(Name(target->status)) + ": reopen it first"};
   }
   return {};
 }
@@ -135,9 +139,9 @@ Refused MergeAway(CaseContext& ctx, const Command& command, Rearranger* rearrang
   Case& c = ctx.c;
   const CaseId into = *ParseCaseId(command.into);
   if (into.partition != c.id.partition) {
-    return RefusedCommand{Refusal::kOtherPartition,
-                          command.into + " is kept in partition " + std::to_string(into.partition) +
-                              ": link it with a note, and close this one"};
+    return RefusedCommand{Refusal::kOtherPartition, command.into + " is kept in partition " +
+                                                        std::to_string(into.partition) +
+                                                        ": link it with a note, and close this one"};
   }
   auto found = rearranger->store->Find(into);
   if (!found) return StoreFailed(found.error());
@@ -188,7 +192,8 @@ Refused SplitOff(CaseContext& ctx, const Command& command, Rearranger* rearrange
   Case& c = ctx.c;
   std::vector<const Evidence*> moved;
   for (const std::string& alert : command.alerts) {
-    const auto at = std::find_if(c.evidence.begin(), c.evidence.end(), [&](const Evidence& e) { return e.alert_id == alert; });
+    const auto at =
+        std::find_if(c.evidence.begin(), c.evidence.end(), [&](const Evidence& e) { return e.alert_id == alert; });
     if (at == c.evidence.end()) {
       return RefusedCommand{Refusal::kUnknownAlert, "alert '" + alert + "' is not among the case's kept evidence"};
     }
@@ -220,7 +225,8 @@ Refused SplitOff(CaseContext& ctx, const Command& command, Rearranger* rearrange
   AddToTimeline(other, "opened", command.actor, "split from " + ToString(c.id) + ": " + command.reason);
   StandingChanged(other);
   EmitFor(other, command, CaseEventType::kOpened, "split");
-  AddToTimeline(ctx, "split", command.actor, std::to_string(moved.size()) + " alerts to " + ToString(made->id) + ": " + command.reason);
+  AddToTimeline(ctx, "split", command.actor,
+                std::to_string(moved.size()) + " alerts to " + ToString(made->id) + ": " + command.reason);
   StandingChanged(ctx);
   EmitFor(ctx, command, CaseEventType::kSplit, "to " + ToString(made->id));
   rearranger->others.push_back(std::move(changed));

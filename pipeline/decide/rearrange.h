@@ -1,5 +1,5 @@
-// Rearranging: merging one case into another, splitting alerts off, and taking a merge back. What the command's case and
-// the others gain and lose; every alert and note is kept (DOMAIN.md, Statuses).
+// Rearranging: merging one case into another, splitting alerts off, and taking a merge back. What the command's case
+// and the others gain and lose; every alert and note is kept (DOMAIN.md, Statuses).
 #pragma once
 
 #include <optional>

@@ -69,7 +69,8 @@ void ReadFollowUps(const Reading& reading, MapReader* top) {
     }
     follow_up.text = map.String("text");
     map.Node("on", true);
-    follow_up.on = static_cast<FollowUpOn>(map.Choice("on", {"opened", "escalated", "incident", "resolved", "closed"}, 3));
+    follow_up.on =
+        static_cast<FollowUpOn>(map.Choice("on", {"opened", "escalated", "incident", "resolved", "closed"}, 3));
     if (const YamlNode* when = map.Node("when")) follow_up.when = ReadCaseCondition(reading, *when);
     follow_up.calendar = ReadCalendarName(reading, &map);
     if (const YamlNode* due = map.Node("due", true)) {

@@ -65,7 +65,11 @@ std::optional<DayHours> ParseHours(std::string_view text) {
 
 Calendar::Calendar(std::string name, Zone zone, uint8_t weekdays, minutes opens, minutes closes,
                    std::vector<sys_days> holidays)
-    : name_(std::move(name)), zone_(zone), weekdays_(weekdays), opens_(opens), closes_(closes),
+    : name_(std::move(name)),
+      zone_(zone),
+      weekdays_(weekdays),
+      opens_(opens),
+      closes_(closes),
       holidays_(std::move(holidays)) {}
 
 std::optional<Calendar::Window> Calendar::WindowOf(sys_days day) const {

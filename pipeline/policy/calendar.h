@@ -1,6 +1,6 @@
-// Calendar: business time. A day counts between two wall-clock times of an IANA zone, on the weekdays named, unless it is
-// a holiday. "One business day" is one such day's opening time: opened at 16:00 of 09:00–17:00, it ends at 16:00 of the
-// next day that counts.
+// Calendar: business time. A day counts between two wall-clock times of an IANA zone, on the weekdays named, unless it
+// is a holiday. "One business day" is one such day's opening time: opened at 16:00 of 09:00–17:00, it ends at 16:00 of
+// the next day that counts.
 //
 // Daylight saving: opening times are wall-clock times, so a day on which clocks change may be longer or shorter than
 // the others; what counts is real time passed between opening and closing.
@@ -60,10 +60,10 @@ class Calendar {
 };
 
 // Parts that calendars and rosters share. nullopt: not of that shape.
-std::optional<std::chrono::minutes> ParseTimeOfDay(std::string_view text);        // "09:00"
-std::optional<std::chrono::sys_days> ParseDate(std::string_view text);            // "2026-01-05", from 1970 on
-std::optional<uint8_t> ParseWeekday(std::string_view text);                       // "monday": 1
-std::vector<std::string_view> WeekdayNames();                                     // sunday first
+std::optional<std::chrono::minutes> ParseTimeOfDay(std::string_view text);  // "09:00"
+std::optional<std::chrono::sys_days> ParseDate(std::string_view text);      // "2026-01-05", from 1970 on
+std::optional<uint8_t> ParseWeekday(std::string_view text);                 // "monday": 1
+std::vector<std::string_view> WeekdayNames();                               // sunday first
 // "09:00-17:00"; `to` may be at or before `from`: it is then on the next day. "24:00" is taken as an end.
 struct DayHours {
   std::chrono::minutes from;
@@ -74,7 +74,7 @@ std::optional<DayHours> ParseHours(std::string_view text);
 // Strict readers with diagnostics. Weekdays: a list, default all seven. Holidays: a list of dates, returned sorted.
 uint8_t ReadWeekdays(MapReader* map, std::string_view key, uint8_t fallback);
 std::vector<std::chrono::sys_days> ReadHolidays(MapReader* map, std::string_view key);
-std::optional<Zone> ReadZone(MapReader* map, std::string_view key);               // required
+std::optional<Zone> ReadZone(MapReader* map, std::string_view key);  // required
 // One calendar: {zone, hours, days: [monday, …], holidays: [2026-12-25]}. nullptr when it has errors.
 std::shared_ptr<const Calendar> ReadCalendar(const SourceFile& source, const YamlNode& node, const std::string& name,
                                              Diagnostics* diagnostics);

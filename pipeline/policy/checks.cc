@@ -23,9 +23,10 @@ void CheckLevels(const Reading& reading, MapReader* top) {
   const YamlNode* list = top->Node("levels");
   for (size_t level = 1; level < policy.levels.size(); ++level) {
     if (Reached(policy, level)) continue;
-    ErrorAt(reading, list->list()[level],
-            "nothing leads to level '" + policy.levels[level].name + "': no time, no criterion, no repeat, no hard limit",
-            "give it a row with times in `matrix`, or a criterion with `to: " + policy.levels[level].name + "`");
+    ErrorAt(
+        reading, list->list()[level],
+        "nothing leads to level '" + policy.levels[level].name + "': no time, no criterion, no repeat, no hard limit",
+        "give it a row with times in `matrix`, or a criterion with `to: " + policy.levels[level].name + "`");
   }
 }
 
@@ -46,15 +47,20 @@ std::optional<Axis> AxisOf(const Policy& policy, FieldId id, uint32_t at_levels)
         if (at_levels >> i & 1) axis.values.push_back(policy.levels[i].name);
       }
       return axis;
-    case field::kCaseStatus: return Axis{id, {"open", "in_progress", "escalated", "waiting_for_info", "on_hold", "resolved", "closed"}};
-    case field::kCaseVerdict: return Axis{id, {"", "false_positive", "benign_true_positive", "needs_review", "true_positive"}};
-    case field::kCaseIncident: return Axis{id, {"", "none", "minor", "major"}};
+    case field::kCaseStatus:
+      return Axis{id, {"open", "in_progress", "escalated", "waiting_for_info", "on_hold", "resolved", "closed"}};
+    case field::kCaseVerdict:
+      return Axis{id, {"", "false_positive", "benign_true_positive", "needs_review", "true_positive"}};
+    case field::kCaseIncident:
+      return Axis{id, {"", "none", "minor", "major"}};
     case field::kCaseAcknowledged:
     case field::kCaseSeverityRaised:
     case field::kCaseContained:
     case field::kCaseBreached:
-    case field::kCaseDrill: return Axis{id, {"true", "false"}};
-    default: return std::nullopt;
+    case field::kCaseDrill:
+      return Axis{id, {"true", "false"}};
+    default:
+      return std::nullopt;
   }
 }
 
@@ -98,8 +104,9 @@ void CheckValues(const Reading& reading, const YamlNode& node, FieldId id) {
   if (std::find(known.begin(), known.end(), node.scalar()) != known.end()) return;
   std::vector<std::string_view> names(known.begin(), known.end());
   names.erase(std::remove(names.begin(), names.end(), std::string_view()), names.end());
-  ErrorAt(reading, node, "this can never hold: there is no '" + node.scalar() + "' for " +
-                             std::string(reading.case_catalog->Name(id)), Suggest(node.scalar(), names));
+  ErrorAt(reading, node,
+          "this can never hold: there is no '" + node.scalar() + "' for " + std::string(reading.case_catalog->Name(id)),
+          Suggest(node.scalar(), names));
 }
 
 void CheckNames(const Reading& reading, const YamlNode& node) {
@@ -132,7 +139,8 @@ void CheckConditions(const Reading& reading, MapReader* top) {
     if (!criterion.when || CanHold(policy, *criterion.when, criterion.at_levels)) continue;
     const YamlNode& where = list->list()[i];
     const YamlNode* when = where.Find("when");
-    ErrorAt(reading, when ? *when : where, "criterion '" + criterion.name + "' can never hold at the levels of its `at`",
+    ErrorAt(reading, when ? *when : where,
+            "criterion '" + criterion.name + "' can never hold at the levels of its `at`",
             "no case has such a standing");
   }
 }
@@ -145,7 +153,8 @@ void CheckCalendars(const Reading& reading, MapReader* top) {
                             [&](const ClockSpec& clock) { return clock.calendar == calendar; });
     used |= std::any_of(policy.follow_ups.begin(), policy.follow_ups.end(),
                         [&](const FollowUpSpec& follow_up) { return follow_up.calendar == calendar; });
-    if (!used) ErrorAt(reading, *map->Find(calendar->name()), "nothing uses calendar '" + calendar->name() + "'", "remove it");
+    if (!used)
+      ErrorAt(reading, *map->Find(calendar->name()), "nothing uses calendar '" + calendar->name() + "'", "remove it");
   }
 }
 

@@ -106,7 +106,7 @@ ClockSpec ReadClock(const Reading& reading, const YamlNode& node, const std::str
   if (const YamlNode* levels = map.Node("levels")) ReadLevelTimes(reading, *levels, name, &clock);
   map.Finish();
   const bool timed = !Never(clock) || std::any_of(clock.by_level.begin(), clock.by_level.end(),
-                                                   [](const auto& times) { return times && !Never(*times); });
+                                                  [](const auto& times) { return times && !Never(*times); });
   if (!timed && !found_errors && !reading.diagnostics->HasErrors()) {
     ErrorAt(reading, node, "clock '" + name + "' never runs: it has no duration for any severity",
             "give it one, or remove the clock");
@@ -148,7 +148,8 @@ void ReadCalendars(const Reading& reading, MapReader* top) {
   const YamlNode* node = top->Node("calendars");
   if (!node) return;
   if (!node->IsMap() || node->map().size() > kMaxCalendars) {
-    return ErrorAt(reading, *node, "`calendars` must be a map of at most " + std::to_string(kMaxCalendars) + " calendars");
+    return ErrorAt(reading, *node,
+                   "`calendars` must be a map of at most " + std::to_string(kMaxCalendars) + " calendars");
   }
   for (const YamlNode::Entry& entry : node->map()) {
     CheckName(reading, entry.value, entry.key, "calendar");

@@ -126,7 +126,8 @@ class RosterCompiler {
     ReadOverrides(&map, &team);
     const bool alone = team.members.size() == 1;
     if (!team.regions.empty() && (members || map.Node("rotation") || map.Node("hours"))) {
-      ErrorAt(entry.line, entry.column, "team '" + entry.key + "' has regions: its people, hours and rotations are theirs",
+      ErrorAt(entry.line, entry.column,
+              "team '" + entry.key + "' has regions: its people, hours and rotations are theirs",
               "leave members, rotation and hours out");
     }
     if (!map.Node("rotation") && !alone && team.fallback.empty() && members) {

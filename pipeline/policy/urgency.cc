@@ -22,7 +22,8 @@ std::optional<uint8_t> ReadSeverityName(const Reading& reading, const YamlNode& 
 }
 
 // {high: critical, medium: high}: what is left out stays as it is. Only upward: criticality never calms.
-std::array<uint8_t, kMaxSeverities> ReadUrgencyRow(const Reading& reading, const YamlNode& row, const std::string& value) {
+std::array<uint8_t, kMaxSeverities> ReadUrgencyRow(const Reading& reading, const YamlNode& row,
+                                                   const std::string& value) {
   std::array<uint8_t, kMaxSeverities> mapped{};
   for (size_t i = 0; i < mapped.size(); ++i) mapped[i] = static_cast<uint8_t>(i);
   MapReader map(reading.source, row, "urgency for '" + value + "'", reading.diagnostics);
@@ -33,7 +34,8 @@ std::array<uint8_t, kMaxSeverities> ReadUrgencyRow(const Reading& reading, const
     const auto severity = ReadSeverityName(reading, *node);
     if (!severity) continue;
     if (*severity > i) {
-      ErrorAt(reading, *node, "'" + severities[i].name + "' would become the milder '" + severities[*severity].name + "'",
+      ErrorAt(reading, *node,
+              "'" + severities[i].name + "' would become the milder '" + severities[*severity].name + "'",
               "the urgency matrix only raises");
     }
     mapped[i] = *severity;
@@ -47,7 +49,8 @@ void ReadUrgencyMatrix(const Reading& reading, MapReader* top) {
   for (const YamlNode& node : ListOf(reading, top, "urgency", kMaxUrgency)) {
     MapReader map(reading.source, node, "urgency", reading.diagnostics);
     UrgencySpec urgency;
-    for (const std::string& name : map.Strings("fields", true)) urgency.fields.push_back(reading.alert_catalog->Resolve(name));
+    for (const std::string& name : map.Strings("fields", true))
+      urgency.fields.push_back(reading.alert_catalog->Resolve(name));
     const YamlNode* values = map.Node("values", true);
     map.Finish();
     if (values && !values->IsMap()) ErrorAt(reading, *values, "`values` must map a criticality to severities");
@@ -106,7 +109,8 @@ void ReadUrgency(const Reading& reading, MapReader* top) {
   ReadUrgencyMatrix(reading, top);
   ReadRaises(reading, top);
   ReadRisk(reading, top);
-  reading.policy->recurrence_window = top->Interval("recurrence_window", Duration{0}, std::chrono::seconds(1), kLongest);
+  reading.policy->recurrence_window =
+      top->Interval("recurrence_window", Duration{0}, std::chrono::seconds(1), kLongest);
 }
 
 }  // namespace triaged::pack
