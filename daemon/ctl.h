@@ -49,6 +49,14 @@ struct ExplainOptions {
   std::string at;                   // RFC 3339, or empty: now
 };
 int Explain(const std::string& config_path, const ExplainOptions& options);
+struct SilenceOptions {
+  Command command;                  // name, actor, role, match, reason, until, expire
+  std::vector<std::string> match;   // "host.name=db7"
+  std::string until;                // RFC 3339
+};
+// Writes the silence, or its end, to every partition.
+int SendSilence(const std::string& config_path, SilenceOptions options);
+int ListSilences(const std::string& config_path);
 // `check policy --graph`: the ladder of each pack as Graphviz.
 int GraphPolicies(const std::vector<std::string>& paths);
 

@@ -1,6 +1,7 @@
 // triagectl oncall, explain, and the graph of `check policy`: what a policy says, and what it does to a case.
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "daemon/broker_client.h"
 #include "daemon/clock.h"
@@ -85,29 +86,73 @@ bool PrintProblems(const Policy& policy, const std::vector<std::string>& teams, 
   return !problems.empty();
 }
 
-// The newest state of one case, from the changelog of its partition.
-Result<Case> ReadCase(const Config& config, CaseId id) {
+// Calls take(record) for every record of one partition's changelog, oldest first.
+template <typename Take>
+Status ReadChangelog(const Config& config, int32_t partition, Take take) {
   const TopicNames names = TopicNames::For(config.application_id);
   const auto probe = OffsetProbe::Make(config.kafka.bootstrap_servers, config.kafka.properties);
   if (!probe) return probe.error();
-  const auto ends = (*probe)->Query({names.state, id.partition}, kBound);
+  const auto ends = (*probe)->Query({names.state, partition}, kBound);
   if (!ends) return ends.error();
   const auto reader = ChangelogReader::Make(config.kafka.bootstrap_servers, config.kafka.properties, names.state);
   if (!reader) return reader.error();
-  if (Status opened = (*reader)->Open(id.partition, ends->low, ends->high); !opened) return opened.error();
-  const std::string key = CaseKey(id.sequence);
-  std::optional<std::string> newest;
+  if (Status opened = (*reader)->Open(partition, ends->low, ends->high); !opened) return opened;
   while (true) {
-    const auto slice = (*reader)->Read(id.partition, kSliceRecords, kBound);
+    const auto slice = (*reader)->Read(partition, kSliceRecords, kBound);
     if (!slice) return slice.error();
-    for (const auto& record : slice->records) {
-      if (record.key == key) newest = record.value;
-    }
-    if (slice->at_end) break;
+    for (const auto& record : slice->records) take(record);
+    if (slice->at_end) return {};
     if (slice->records.empty()) return EnvironmentError("reading " + names.state + ": the broker sends nothing more");
   }
+}
+
+// The newest state of one case.
+Result<Case> ReadCase(const Config& config, CaseId id) {
+  const std::string key = CaseKey(id.sequence);
+  std::optional<std::string> newest;
+  const Status read = ReadChangelog(config, id.partition, [&](const ChangelogSlice::Record& record) {
+    if (record.key == key) newest = record.value;
+  });
+  if (!read) return read.error();
   if (!newest) return BadInput("there is no case " + ToString(id));
   return DecodeCase(*newest);
+}
+
+// All silences; the hits of the partitions are added up.
+Status ReadSilences(const Config& config, std::map<std::string, SilenceRule>* silences) {
+  for (int32_t partition = 0; partition < config.kafka.partitions; ++partition) {
+    std::map<std::string, SilenceRule> here;
+    std::optional<Error> damaged;
+    const Status read = ReadChangelog(config, partition, [&](const ChangelogSlice::Record& record) {
+      if (!record.key.starts_with(kSilencePrefix)) return;
+      const std::string id = record.key.substr(kSilencePrefix.size());
+      if (!record.value) {
+        here.erase(id);
+      } else if (auto rule = DecodeSilence(*record.value)) {
+        here[id] = std::move(*rule);
+      } else {
+        damaged = rule.error();
+      }
+    });
+    if (!read) return read;
+    if (damaged) return *damaged;
+    for (auto& [id, rule] : here) {
+      const auto [at, inserted] = silences->emplace(id, rule);
+      if (!inserted) at->second.hits += rule.hits;
+    }
+  }
+  return {};
+}
+
+std::string Shown(const SilenceRule& rule, Timestamp now) {
+  const FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
+  std::string text = rule.id + "\t" +
+                     (rule.until <= now ? "expired"
+                      : rule.hits == 0  ? "unused"
+                                        : "in force") +
+                     "\tuntil " + FormatTimestamp(rule.until) + "\t" + std::to_string(rule.hits) + " hits\t";
+  for (const auto& [field, value] : rule.match) text += std::string(catalog.Name(field)) + "=" + value + " ";
+  return text + "\t" + rule.reason + "\tby " + rule.owner;
 }
 
 }  // namespace
@@ -170,6 +215,43 @@ int Explain(const std::string& config_path, const ExplainOptions& options) {
     return kExitFailed;
   }
   std::fputs(ExplainCase(*policy, *c, *at).c_str(), stdout);
+  return kExitOk;
+}
+
+int SendSilence(const std::string& config_path, SilenceOptions options) {
+  Diagnostics diagnostics;
+  const auto config = LoadConfig(config_path, &diagnostics);
+  std::fputs(diagnostics.Render().c_str(), stderr);
+  if (!config) return kExitFailed;
+  Command& command = options.command;
+  command.action = CommandAction::kSilence;
+  for (const std::string& match : options.match) {
+    const size_t equals = match.find('=');
+    if (equals == std::string::npos) {
+      std::fprintf(stderr, "triagectl: '%s' is not field=value\n", match.c_str());
+      return kExitUsage;
+    }
+    command.match.emplace_back(match.substr(0, equals), match.substr(equals + 1));
+  }
+  if (!options.until.empty() && !(command.until = ReadTime(options.until))) return kExitUsage;
+  for (int32_t partition = 0; partition < config->kafka.partitions; ++partition) {
+    command.case_id = {partition, 0};
+    if (const int sent = SendCommand(config_path, command); sent != kExitOk) return sent;
+  }
+  return kExitOk;
+}
+
+int ListSilences(const std::string& config_path) {
+  Diagnostics diagnostics;
+  const auto config = LoadConfig(config_path, &diagnostics);
+  std::fputs(diagnostics.Render().c_str(), stderr);
+  if (!config) return kExitFailed;
+  std::map<std::string, SilenceRule> silences;
+  if (const Status read = ReadSilences(*config, &silences); !read) {
+    std::fprintf(stderr, "triagectl: %s\n", read.error().message.c_str());
+    return kExitFailed;
+  }
+  for (const auto& [id, rule] : silences) std::printf("%s\n", Shown(rule, WallTime()).c_str());
   return kExitOk;
 }
 

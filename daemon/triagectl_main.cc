@@ -125,6 +125,21 @@ int Main(int argc, char** argv) {
   on_call->add_flag("--lint", on_call_options.lint, "also list gaps, fallbacks and people without contact that lie ahead");
   on_call->add_option("--days", on_call_options.days, "how far --lint looks")->check(CLI::Range(1, 3660))->capture_default_str();
 
+  SilenceOptions silence_options;
+  CLI::App* silence = app.add_subcommand("silence", "hold the escalation of what matches back until an instant");
+  silence->require_subcommand(1);
+  silence->add_subcommand("list", "all silences, with hits; unused and expired ones are marked");
+  for (const char* what : {"add", "expire"}) {
+    CLI::App* sub = silence->add_subcommand(what, what == std::string_view("add") ? "add or replace one" : "take one back");
+    sub->add_option("--name", silence_options.command.name, "its id")->required();
+    sub->add_option("--actor", silence_options.command.actor, "who acts; the owner of a new one")->required();
+    sub->add_option("--role", silence_options.command.role, "as which role of the policy")->required();
+    if (what == std::string_view("expire")) continue;
+    sub->add_option("--match", silence_options.match, "field=value, all of which an alert must show")->required();
+    sub->add_option("--reason", silence_options.command.reason)->required();
+    sub->add_option("--until", silence_options.until, "RFC 3339 time")->required();
+  }
+
   ExplainOptions explain_options;
   CLI::App* explain = app.add_subcommand("explain", "why a case stands where it does, and what fires next");
   explain->add_option("case", explain_options.case_id, "case id, as in 3-17");
@@ -169,6 +184,12 @@ int Main(int argc, char** argv) {
   }
   if (*check && graph) return GraphPolicies(paths);
   if (*on_call) return OnCall(config_path, on_call_options);
+  if (*silence) {
+    const std::string what = silence->get_subcommands().front()->get_name();
+    if (what == "list") return ListSilences(config_path);
+    silence_options.command.expire = what == "expire";
+    return SendSilence(config_path, silence_options);
+  }
   if (*explain) return Explain(config_path, explain_options);
   if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
   if (*normalize) return Normalize(config_path, normalize_options);

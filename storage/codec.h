@@ -40,6 +40,7 @@ enum class RecordKind : uint8_t {
   kPosition = 6,   // store-local
   kFormat = 7,     // store-local
   kPartition = 8,  // store-local
+  kSilence = 9,
 };
 
 // The progress record, and with it what the store itself must remember between steps.
@@ -70,6 +71,9 @@ Result<std::string> DecodeEvidenceRaw(std::string_view frame);
 // At most kMaxSeenBlockEntries.
 std::string EncodeSeenBlock(const std::vector<SeenEntry>& entries);
 Result<std::vector<SeenEntry>> DecodeSeenBlock(std::string_view frame);
+
+std::string EncodeSilence(const SilenceRule& rule);
+Result<SilenceRule> DecodeSilence(std::string_view frame);
 
 std::string EncodeProgress(const StoredProgress& progress);
 Result<StoredProgress> DecodeProgress(std::string_view frame);

@@ -1,4 +1,4 @@
-// The case record. One description of the fields (Walk…) serves writing and reading, so that the two cannot drift
+// The case record, and the silence beside it. One description of the fields (Walk…) serves writing and reading, so that the two cannot drift
 // apart.
 #include <algorithm>
 #include <array>
@@ -317,6 +317,13 @@ void WalkVersion2(A& a, C& c) {
 }
 
 template <typename A, typename C>
+void WalkSilence(A& a, C& rule) {
+  a(rule.id);
+  a.List(rule.match, [](auto& inner, auto& wanted) { inner.Field(wanted.first), inner(wanted.second); });
+  a(rule.owner), a(rule.reason), a(rule.from), a(rule.until), a(rule.hits), a(rule.last_hit);
+}
+
+template <typename A, typename C>
 void WalkCase(A& a, C& c) {
   WalkHead(a, c);
   WalkStanding(a, c);
@@ -334,6 +341,27 @@ static_assert(sizeof(Case) == kKnownCaseBytes, "Case has changed: extend the wal
 #endif
 
 }  // namespace
+
+std::string EncodeSilence(const SilenceRule& rule) {
+  std::string out = BeginFrame(RecordKind::kSilence, 128);
+  CaseWriter writer(&out);
+  WalkSilence(writer, rule);
+  EndFrame(&out);
+  return out;
+}
+
+Result<SilenceRule> DecodeSilence(std::string_view frame) {
+  auto payload = OpenFrame(RecordKind::kSilence, frame);
+  if (!payload) return payload.error();
+  CaseReader reader(*payload, static_cast<uint8_t>(frame[0]));
+  SilenceRule rule;
+  WalkSilence(reader, rule);
+  // A silence that names no field would match everything or nothing.
+  const bool named = !rule.match.empty() && std::none_of(rule.match.begin(), rule.match.end(),
+                                                          [](const auto& wanted) { return wanted.first == kNoField; });
+  if (!reader.wire().Done() || !named) return DamagedRecord(RecordKind::kSilence, "malformed payload");
+  return rule;
+}
 
 std::string EncodeCase(const Case& c) {
   std::string out = BeginFrame(RecordKind::kCase, 1024);

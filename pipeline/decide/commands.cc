@@ -451,6 +451,8 @@ std::string_view Name(Refusal refusal) {
     case Refusal::kNothingToChange: return "nothing_to_change";
     case Refusal::kUnknownRole: return "unknown_role";
     case Refusal::kUnknownAlert: return "unknown_alert";
+    case Refusal::kUnknownField: return "unknown_field";
+    case Refusal::kTooMany: return "too_many";
     case Refusal::kOtherPartition: return "other_partition";
   }
   return "";

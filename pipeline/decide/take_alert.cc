@@ -28,7 +28,7 @@ class Taking {
   AlertDecision Into(Case* c, AlertOutcome outcome, bool counted);
   bool SameRuleClosed(const Case& c) const;
   void CarryOn(const Case& previous, Case* fresh) const;
-  void ApplyMaintenance(CaseContext& ctx) const;
+  void ApplySilences(CaseContext& ctx) const;
   void Remember(const AlertDecision& decision);
   bool InReviewSample() const;
 
@@ -175,13 +175,23 @@ void Taking::CarryOn(const Case& previous, Case* fresh) const {
   }
 }
 
-// Maintenance windows: while one is open, what it covers is recorded and held back.
-void Taking::ApplyMaintenance(CaseContext& ctx) const {
+// Silences and maintenance windows: what they cover is recorded and held back.
+void Taking::ApplySilences(CaseContext& ctx) const {
+  // A case that was there before, or that broke through, is no part of it.
+  const bool fresh = ctx.c.alert_count == 1;
+  if (const SilenceRule* rule = store_->silences().Match(incoming_.alert.fields, now_)) {
+    SilenceRule hit = *rule;
+    ++hit.hits;
+    hit.last_hit = now_;
+    ++ctx.c.suppressed_count;
+    if (fresh) Silence(ctx, hit.id, hit.until, hit.reason + ", owner " + hit.owner);
+    store_->PutSilence(std::move(hit));
+    return;
+  }
   for (const MaintenanceSpec& window : group_.policy->maintenance) {
     if (now_ < window.from || now_ >= window.to || !window.when->Matches(incoming_.alert.fields)) continue;
     ++ctx.c.suppressed_count;
-    // A case that was there before the window, or that broke through, is no part of the maintenance.
-    if (ctx.c.alert_count == 1) Silence(ctx, window.name, window.to, window.reason + ", owner " + window.owner);
+    if (fresh) Silence(ctx, window.name, window.to, window.reason + ", owner " + window.owner);
     return;
   }
 }
@@ -189,7 +199,7 @@ void Taking::ApplyMaintenance(CaseContext& ctx) const {
 AlertDecision Taking::Into(Case* c, AlertOutcome outcome, bool counted) {
   CaseContext ctx{*group_.policy, *c, now_, *events_};
   MergeAlert(ctx, incoming_, store_, counted);
-  if (c->status != CaseStatus::kClosed) ApplyMaintenance(ctx);
+  if (c->status != CaseStatus::kClosed) ApplySilences(ctx);
   if (ctx.facts_changed || std::binary_search(group_.policy->criteria_fields.begin(),
                                               group_.policy->criteria_fields.end(), field::kCaseAlertCount)) {
     AskCase(ctx);

@@ -9,6 +9,7 @@
 #include "pipeline/decide/commands.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
+#include "pipeline/decide/holds.h"
 #include "pipeline/decide/rearrange.h"
 #include "pipeline/decide/take_alert.h"
 #include "pipeline/processor/intake_headers.h"
@@ -46,6 +47,7 @@ struct Processor::Impl {
   // ---- inputs ---------------------------------------------------------------------------------------------------
   Status TakeAlertRecord(const InputRecord& input);
   Status TakeCommandRecord(const InputRecord& input);
+  Status TakeSilence(const InputRecord& input, const Command& command, uint64_t id_hash);
   void RefuseCommand(const InputRecord& input, std::string_view reason, const std::string& message);
   bool ForwardCommand(const InputRecord& input, const Command& command);
   void DeadLetter(const InputRecord& input, std::string_view reason, const std::string& message, std::string_view stage);
@@ -240,6 +242,27 @@ bool Processor::Impl::ForwardCommand(const InputRecord& input, const Command& co
   return true;
 }
 
+// A silence is the partition's and no case's: no event, but a dead letter when it is refused.
+Status Processor::Impl::TakeSilence(const InputRecord& input, const Command& command, uint64_t id_hash) {
+  store->Remember({id_hash, progress.clock, 0, -1, 0});
+  std::vector<CaseId> released;
+  if (const auto refused = ApplySilence(*engine, command, progress.clock, store, &released)) {
+    RefuseCommand(input, Name(refused->refusal), refused->message);
+    return {};
+  }
+  ++result.facts.balance.commands_applied;
+  for (CaseId id : released) {
+    auto found = store->Find(id);
+    if (!found) return found.error();
+    const Policy& policy = PolicyOf(**found);
+    FitToPolicy(policy, *found);
+    CaseContext ctx{policy, **found, progress.clock, events};
+    BreakSilence(ctx, "taken back by " + command.actor);
+    AfterChange(*found, /*standing_changed=*/true);
+  }
+  return {};
+}
+
 Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
   ++result.facts.balance.commands_consumed;
   const auto command = ParseCommand(input.value.value_or(std::string_view()));
@@ -254,6 +277,7 @@ Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
     ++result.facts.balance.commands_duplicate;
     return {};
   }
+  if (command->case_id.sequence == 0) return TakeSilence(input, *command, id_hash);
   auto found = store->Find(command->case_id);
   if (!found) return found.error();
   Case* c = *found;
