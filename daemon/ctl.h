@@ -35,6 +35,31 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options);
 // Runs timelines; `junit` is a file to write, or empty.
 int RunTests(const std::string& config_path, const std::vector<std::string>& timelines, const std::string& junit);
 
+struct OnCallOptions {
+  std::string at;                   // RFC 3339, or empty: now
+  std::string team;                 // empty: all
+  bool lint = false;                // exit 1 for gaps, fallbacks, people without contact in the next days
+  int days = 90;
+};
+int OnCall(const std::string& config_path, const OnCallOptions& options);
+
+struct ExplainOptions {
+  std::string case_id;              // read from the changelog
+  std::string policy;               // or: what this policy does to a case nobody touches
+  std::string at;                   // RFC 3339, or empty: now
+};
+int Explain(const std::string& config_path, const ExplainOptions& options);
+struct SilenceOptions {
+  Command command;                  // name, actor, role, match, reason, until, expire
+  std::vector<std::string> match;   // "host.name=db7"
+  std::string until;                // RFC 3339
+};
+// Writes the silence, or its end, to every partition.
+int SendSilence(const std::string& config_path, SilenceOptions options);
+int ListSilences(const std::string& config_path);
+// `check policy --graph`: the ladder of each pack as Graphviz.
+int GraphPolicies(const std::vector<std::string>& paths);
+
 int CreateTopics(const std::string& config_path);
 int CheckTopics(const std::string& config_path);
 

@@ -197,6 +197,15 @@ Status Runner::ActCommand(const Line& line, const std::vector<std::string>& word
       command["id"] = value;
     } else if (name == "version") {
       command["expected_version"] = std::stoull(value);
+    } else if (name == "expire") {
+      command["arguments"][name] = value == "true";
+    } else if (name == "alerts") {
+      std::istringstream list(value);
+      for (std::string item; std::getline(list, item, ',');) command["arguments"][name].push_back(item);
+    } else if (name == "match") {
+      const size_t colon = value.find(':');
+      if (colon == std::string::npos) return Wrong(line.number, "'" + words[i] + "' is not match=field:value");
+      command["arguments"][name][value.substr(0, colon)] = value.substr(colon + 1);
     } else if (name == "confidence") {
       command["arguments"][name] = std::stoi(value);
     } else {

@@ -10,7 +10,8 @@
 //   end 0-1 status=in_progress level=L2 alerts=1
 //
 // Times are h:mm or h:mm:ss since `start` and never go back. Alert attributes are ECS names, or host, user, source,
-// rule, severity (low … critical, or 0–100), id, event_time, action, drill; `record` gives raw bytes. What stands after the arrow
+// rule, severity (low … critical, or 0–100), id, event_time, action, drill; `record` gives raw bytes. Of a command's
+// arguments alerts=a,b is a list, match=field:value may stand several times. What stands after the arrow
 // must be exactly the events of that line, in order, separated by `;` – and none may happen between lines unannounced.
 // The arrow is → or ->.
 #pragma once

@@ -38,6 +38,15 @@ constexpr VerbHelp kVerbs[] = {
     {CommandAction::kConfirm, "answer a resolution (--answer confirmed_fixed|still_has_issues|needs_more_info)"},
     {CommandAction::kClose, "close (--reason)"},
     {CommandAction::kReopen, "reopen (--reason)"},
+    {CommandAction::kContain, "contained: the damage no longer grows"},
+    {CommandAction::kUpdate, "those affected were told (--text); the next word is due an interval later"},
+    {CommandAction::kFollowUp, "a follow-up or regulatory report is done (--name)"},
+    {CommandAction::kEngage, "engage a role beside the ladder (--name, --reason)"},
+    {CommandAction::kDisengage, "release it (--name, --reason)"},
+    {CommandAction::kAcceptHandoff, "take over a role that is handed on (--name)"},
+    {CommandAction::kUndo, "take the last command back (--reason)"},
+    {CommandAction::kMerge, "merge the case away (--into CASE, --reason)"},
+    {CommandAction::kSplit, "split alerts off into a new case (--alerts ID…, --reason)"},
 };
 
 void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
@@ -53,10 +62,14 @@ void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
   };
   using enum CommandAction;
   if (takes({kAssign, kEscalate, kDeescalate})) verb->add_option("--to", options->command.to);
-  if (takes({kVerdict, kSetSeverity, kEscalate, kDeescalate, kWait, kHold, kResolve, kClose, kReopen})) {
+  if (takes({kVerdict, kSetSeverity, kEscalate, kDeescalate, kWait, kHold, kResolve, kClose, kReopen,
+             kContain, kFollowUp, kEngage, kDisengage, kUndo, kMerge, kSplit})) {
     verb->add_option("--reason", options->command.reason);
   }
-  if (takes({kNote})) verb->add_option("--text", options->command.text)->required();
+  if (takes({kFollowUp, kEngage, kDisengage, kAcceptHandoff})) verb->add_option("--name", options->command.name)->required();
+  if (takes({kMerge})) verb->add_option("--into", options->command.into)->required();
+  if (takes({kSplit})) verb->add_option("--alerts", options->command.alerts, "alert ids")->required();
+  if (takes({kNote, kUpdate})) verb->add_option("--text", options->command.text)->required();
   if (takes({kVerdict})) {
     verb->add_option("--verdict", options->verdict)->required();
     verb->add_option("--confidence", options->command.confidence)->check(CLI::Range(0, 100));
@@ -102,6 +115,36 @@ int Main(int argc, char** argv) {
   for (const char* what : {"config", "policy", "rules", "formats"}) {
     check->add_subcommand(what)->add_option("files", paths, "files or directories")->required();
   }
+  bool graph = false;
+  check->get_subcommand("policy")->add_flag("--graph", graph, "print the ladder as Graphviz");
+
+  OnCallOptions on_call_options;
+  CLI::App* on_call = app.add_subcommand("oncall", "who is on shift in each team");
+  on_call->add_option("--at", on_call_options.at, "RFC 3339 time (default: now)");
+  on_call->add_option("--team", on_call_options.team, "this team alone");
+  on_call->add_flag("--lint", on_call_options.lint, "also list gaps, fallbacks and people without contact that lie ahead");
+  on_call->add_option("--days", on_call_options.days, "how far --lint looks")->check(CLI::Range(1, 3660))->capture_default_str();
+
+  SilenceOptions silence_options;
+  CLI::App* silence = app.add_subcommand("silence", "hold the escalation of what matches back until an instant");
+  silence->require_subcommand(1);
+  silence->add_subcommand("list", "all silences, with hits; unused and expired ones are marked");
+  for (const char* what : {"add", "expire"}) {
+    CLI::App* sub = silence->add_subcommand(what, what == std::string_view("add") ? "add or replace one" : "take one back");
+    sub->add_option("--name", silence_options.command.name, "its id")->required();
+    sub->add_option("--actor", silence_options.command.actor, "who acts; the owner of a new one")->required();
+    sub->add_option("--role", silence_options.command.role, "as which role of the policy")->required();
+    if (what == std::string_view("expire")) continue;
+    sub->add_option("--match", silence_options.match, "field=value, all of which an alert must show")->required();
+    sub->add_option("--reason", silence_options.command.reason)->required();
+    sub->add_option("--until", silence_options.until, "RFC 3339 time")->required();
+  }
+
+  ExplainOptions explain_options;
+  CLI::App* explain = app.add_subcommand("explain", "why a case stands where it does, and what fires next");
+  explain->add_option("case", explain_options.case_id, "case id, as in 3-17");
+  explain->add_option("--policy", explain_options.policy, "instead: what this policy does to a case nobody touches");
+  explain->add_option("--at", explain_options.at, "RFC 3339 time (default: now)");
 
   NormalizeOptions normalize_options;
   CLI::App* normalize = app.add_subcommand("normalize", "print each alert as flat JSON with ECS names");
@@ -139,6 +182,15 @@ int Main(int argc, char** argv) {
     // CLI11's own codes are not ours: help and version are 0, everything else is usage.
     return app.exit(e) == 0 ? kExitOk : kExitUsage;
   }
+  if (*check && graph) return GraphPolicies(paths);
+  if (*on_call) return OnCall(config_path, on_call_options);
+  if (*silence) {
+    const std::string what = silence->get_subcommands().front()->get_name();
+    if (what == "list") return ListSilences(config_path);
+    silence_options.command.expire = what == "expire";
+    return SendSilence(config_path, silence_options);
+  }
+  if (*explain) return Explain(config_path, explain_options);
   if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
   if (*normalize) return Normalize(config_path, normalize_options);
   if (*replay) return RunReplay(config_path, replay_options);

@@ -26,7 +26,7 @@
 
 namespace triaged {
 
-inline constexpr uint8_t kCodecVersion = 1;
+inline constexpr uint8_t kCodecVersion = 2;  // 2: clocks from the third on, and all of a case after its notes
 inline constexpr size_t kFrameHeaderBytes = 6;
 inline constexpr size_t kMaxListItems = 65'536;         // of one list in a case or progress record
 inline constexpr size_t kMaxSeenBlockEntries = 16'384;  // ≤ 35 bytes each: a block stays below 600 KiB
@@ -40,6 +40,7 @@ enum class RecordKind : uint8_t {
   kPosition = 6,   // store-local
   kFormat = 7,     // store-local
   kPartition = 8,  // store-local
+  kSilence = 9,
 };
 
 // The progress record, and with it what the store itself must remember between steps.
@@ -74,6 +75,9 @@ Result<std::string> DecodeEvidenceRaw(std::string_view frame);
 // At most kMaxSeenBlockEntries.
 std::string EncodeSeenBlock(const std::vector<SeenEntry>& entries);
 Result<std::vector<SeenEntry>> DecodeSeenBlock(std::string_view frame);
+
+std::string EncodeSilence(const SilenceRule& rule);
+Result<SilenceRule> DecodeSilence(std::string_view frame);
 
 std::string EncodeProgress(const StoredProgress& progress);
 Result<StoredProgress> DecodeProgress(std::string_view frame);

@@ -4,7 +4,8 @@
 //   d/ + 8-byte block number        ids first seen in one step (dedup)
 //   e/ + 8-byte sequence + 1 slot   the raw bytes of a piece of evidence
 //   k/ + grouping key               sequence of the newest case opened under that key
-//   p                               progress; sorts after all others
+//   p                               progress; the last of a step
+//   s/ + id                         a silence
 //
 // Keys that begin with a zero byte are the store's own and never in the changelog: position, format, partition.
 #pragma once
@@ -21,6 +22,7 @@ inline constexpr std::string_view kSeenPrefix = "d/";
 inline constexpr std::string_view kEvidencePrefix = "e/";
 inline constexpr std::string_view kKeyIndexPrefix = "k/";
 inline constexpr std::string_view kProgressKey = "p";
+inline constexpr std::string_view kSilencePrefix = "s/";
 inline constexpr char kLocalPrefix = '\0';
 inline constexpr std::string_view kPositionKey{"\0position", 9};
 inline constexpr std::string_view kFormatKey{"\0format", 7};
@@ -43,6 +45,12 @@ inline std::string EvidenceKey(uint64_t sequence, uint8_t slot) {
 inline std::string KeyIndexKey(std::string_view grouping_key) {
   std::string key(kKeyIndexPrefix);
   key += grouping_key;
+  return key;
+}
+
+inline std::string SilenceKey(std::string_view id) {
+  std::string key(kSilencePrefix);
+  key += id;
   return key;
 }
 

@@ -25,6 +25,7 @@ std::optional<RecordKind> KindOf(std::string_view key) {
   if (key.starts_with(kSeenPrefix)) return RecordKind::kSeenBlock;
   if (key.starts_with(kEvidencePrefix)) return RecordKind::kEvidenceRaw;
   if (key.starts_with(kKeyIndexPrefix)) return RecordKind::kKeyIndex;
+  if (key.starts_with(kSilencePrefix)) return RecordKind::kSilence;
   if (key == kProgressKey) return RecordKind::kProgress;
   return std::nullopt;
 }
@@ -201,6 +202,14 @@ Status RocksPartitionStore::FinishRestore() {
     if (!number) return CorruptionError(Doing("scan dedup blocks"), "a key has a wrong length");
     if (!entries) return Damage(Doing("scan dedup blocks"), entries.error());
     seen_.RestoreBlock(*number, *entries);
+    return true;
+  });
+  if (!status) return status;
+
+  status = Scan(kSilencePrefix, [&](std::string_view /*key*/, std::string_view frame) -> Result<bool> {
+    auto rule = DecodeSilence(frame);
+    if (!rule) return Damage(Doing("scan silences"), rule.error());
+    silences_.Put(std::move(*rule));
     return true;
   });
   if (!status) return status;

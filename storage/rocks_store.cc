@@ -173,6 +173,34 @@ void RocksPartitionStore::StageKeyIndex(std::vector<StateRecord>* records) {
             [](const StateRecord& a, const StateRecord& b) { return a.key < b.key; });
 }
 
+void RocksPartitionStore::RememberSilence(std::string_view id) {
+  Staging();
+  if (silences_before_.find(id) != silences_before_.end()) return;
+  const SilenceRule* rule = silences_.Find(id);
+  silences_before_.emplace(id, rule ? std::optional(*rule) : std::nullopt);
+}
+
+void RocksPartitionStore::PutSilence(SilenceRule rule) {
+  RememberSilence(rule.id);
+  silences_.Put(std::move(rule));
+}
+
+void RocksPartitionStore::EraseSilence(std::string_view id) {
+  RememberSilence(id);
+  silences_.Erase(id);
+}
+
+void RocksPartitionStore::StageSilences(std::vector<StateRecord>* records) const {
+  for (const auto& [id, before] : silences_before_) {
+    const SilenceRule* rule = silences_.Find(id);
+    if (rule) {
+      records->push_back({SilenceKey(id), EncodeSilence(*rule)});
+    } else if (before) {
+      records->push_back({SilenceKey(id), std::nullopt});
+    }
+  }
+}
+
 std::vector<StateRecord> RocksPartitionStore::StageChanges() {
   std::vector<StateRecord> records;
   records.reserve(changed_.size() * 2 + evidence_.size() + 4);
@@ -180,6 +208,7 @@ std::vector<StateRecord> RocksPartitionStore::StageChanges() {
   const uint64_t next_block = StageSeen(&records);
   for (const auto& [key, frame] : evidence_) records.push_back({key, frame});
   StageKeyIndex(&records);
+  StageSilences(&records);
   progress_staged_ = progress_set_ || !records.empty() || seen_.forgot();
   if (progress_staged_) {
     records.push_back({std::string(kProgressKey), EncodeProgress({progress_, seen_.horizon(), next_block})});
@@ -247,6 +276,10 @@ void RocksPartitionStore::Discard() {
     cache_.Drop(c);
   }
   seen_.Discard();
+  for (const auto& [id, before] : silences_before_) {
+    silences_.Erase(id);
+    if (before) silences_.Put(*before);
+  }
   progress_ = committed_progress_;
   EndStep();
 }
@@ -255,6 +288,7 @@ void RocksPartitionStore::EndStep() {
   touched_.clear();
   changed_.clear();
   evidence_.clear();
+  silences_before_.clear();
   batch_.Clear();
   progress_set_ = prepared_ = progress_staged_ = false;
   ++step_;

@@ -36,6 +36,9 @@ class RocksPartitionStore : public PartitionStore {
   const SeenEntry* FindSeen(uint64_t id_hash) override;
   void Remember(const SeenEntry& entry) override;
   void ForgetSeenBefore(Timestamp before) override;
+  const SilenceTable& silences() const override { return silences_; }
+  void PutSilence(SilenceRule rule) override;
+  void EraseSilence(std::string_view id) override;
   std::optional<DueCase> NextDue() const override;
   const Progress& progress() const override { return progress_; }
   void SetProgress(Progress progress) override;
@@ -70,6 +73,8 @@ class RocksPartitionStore : public PartitionStore {
   std::vector<StateRecord> StageChanges();
   void StageCases(std::vector<StateRecord>* records);
   uint64_t StageSeen(std::vector<StateRecord>* records);  // the number of the block after the step's
+  void StageSilences(std::vector<StateRecord>* records) const;
+  void RememberSilence(std::string_view id);
   void StageKeyIndex(std::vector<StateRecord>* records);
   void CountStanding(CachedCase* c);
   void EndStep();
@@ -83,6 +88,7 @@ class RocksPartitionStore : public PartitionStore {
   CaseCache cache_;
   DueIndex due_;
   SeenTable seen_;
+  SilenceTable silences_;
   uint64_t cases_ = 0;
   std::map<CaseStanding, uint64_t> standings_;  // of the cases in RocksDB
   int64_t position_ = -1;
@@ -94,6 +100,7 @@ class RocksPartitionStore : public PartitionStore {
   std::vector<CachedCase*> touched_;  // handed out: their contents may differ from what RocksDB has
   std::vector<CachedCase*> changed_;
   std::map<std::string, std::string> evidence_;  // key → frame
+  std::map<std::string, std::optional<SilenceRule>, std::less<>> silences_before_;  // of those changed in the step
   bool progress_set_ = false;
   bool prepared_ = false;         // batch_ holds the step's changes
   bool progress_staged_ = false;  // … and a progress record among them

@@ -1,8 +1,16 @@
 #include "pipeline/decide/case_view.h"
 
+#include <algorithm>
+
 #include "pipeline/report/report.h"
 
 namespace triaged {
+
+uint64_t RiskOf(const Case& c) {
+  uint64_t total = 0;
+  for (const RiskBucket& bucket : c.risk) total += bucket.score;
+  return total;
+}
 
 CaseView::CaseView(const Policy& policy, const Case& c) {
   fields_.Reset(field::kCaseFieldCount);
@@ -60,6 +68,20 @@ void CaseView::Fill(FieldId id, const Policy& policy, const Case& c) {
     case field::kCaseTeam: return AddText(id, c.team);
     case field::kCaseReopenCount: return AddNumber(id, c.reopen_count);
     case field::kCaseAcknowledged: return AddBool(id, c.acknowledged);
+    case field::kCaseRecurrence: return AddNumber(id, c.recurrence);
+    case field::kCaseResolutionFailures: return AddNumber(id, c.resolution_failures);
+    case field::kCaseSeverityRaised: return AddBool(id, c.severity_raised);
+    case field::kCaseRisk: return AddNumber(id, RiskOf(c));
+    case field::kCaseRoles:
+      for (const EngagedRole& role : c.roles) AddText(id, role.name);
+      return;
+    case field::kCaseContained: return AddBool(id, c.contained);
+    case field::kCaseBreached:
+      return AddBool(id, std::any_of(c.clocks.begin(), c.clocks.end(), [](const Clock& clock) { return clock.breached; }));
+    case field::kCaseSeverityScore:
+      if (c.max_score >= 0) AddNumber(id, static_cast<uint64_t>(c.max_score));
+      return;
+    case field::kCaseDrill: return AddBool(id, c.drill);
     case field::kCaseFieldCount: return;
   }
 }

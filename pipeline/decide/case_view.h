@@ -10,6 +10,9 @@
 
 namespace triaged {
 
+// The entity's risk: the sum over the policy's window, as of the last alert.
+uint64_t RiskOf(const Case& c);
+
 class CaseView {
  public:
   CaseView(const Policy& policy, const Case& c);

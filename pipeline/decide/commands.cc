@@ -1,7 +1,11 @@
 #include "pipeline/decide/commands.h"
 
+#include "pipeline/decide/beside.h"
+#include "pipeline/decide/clocks.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
+#include "pipeline/decide/holds.h"
+#include "pipeline/decide/rearrange.h"
 
 namespace triaged {
 namespace {
@@ -32,6 +36,16 @@ uint32_t LegalIn(CommandAction action) {
     case CommandAction::kConfirm: return Bit(CaseStatus::kResolved);
     case CommandAction::kClose: return kActive | Bit(CaseStatus::kResolved);
     case CommandAction::kReopen: return Bit(CaseStatus::kResolved) | Bit(CaseStatus::kClosed);
+    case CommandAction::kContain: return kActive;
+    case CommandAction::kUpdate: return kAny & ~Bit(CaseStatus::kClosed);
+    case CommandAction::kFollowUp: return kAny;
+    case CommandAction::kEngage: return kAny & ~Bit(CaseStatus::kClosed);
+    case CommandAction::kDisengage: return kAny;
+    case CommandAction::kAcceptHandoff: return kAny & ~Bit(CaseStatus::kClosed);
+    case CommandAction::kUndo: return kAny;
+    case CommandAction::kMerge: return kActive;
+    case CommandAction::kSplit: return kAny & ~Bit(CaseStatus::kClosed);
+    case CommandAction::kSilence: return kActive;
   }
   return 0;
 }
@@ -41,6 +55,7 @@ RefusedCommand Refuse(Refusal refusal, std::string message) { return {refusal, s
 void Acted(CaseContext& ctx) {
   ctx.c.last_action_at = ctx.now;
   ctx.c.updated_at = ctx.now;
+  EndClock(ctx, ClockKind::kReceipt);  // somebody has it: that is what the reporter waits to hear
 }
 
 CaseEvent& EmitFor(CaseContext& ctx, const Command& command, CaseEventType type, std::string reason) {
@@ -49,6 +64,29 @@ CaseEvent& EmitFor(CaseContext& ctx, const Command& command, CaseEventType type,
   event.command_id = command.id;
   event.detail = Bounded(command.reason);
   return event;
+}
+
+// What `undo` gives back; only the last command of these kinds can be taken back.
+void RememberForUndo(CaseContext& ctx, const Command& command) {
+  const Case& c = ctx.c;
+  UndoState undo;
+  undo.action = std::string(Name(command.action));
+  undo.command_id = command.id;
+  undo.actor = command.actor;
+  undo.at = ctx.now;
+  undo.status = c.status;
+  undo.severity = c.severity;
+  undo.assignee = c.assignee;
+  undo.verdict = c.verdict;
+  undo.verdict_confidence = c.verdict_confidence;
+  undo.verdict_by = c.verdict_by;
+  undo.verdict_reason = c.verdict_reason;
+  undo.verdict_severity = c.verdict_severity;
+  undo.classification = c.classification;
+  undo.incident = c.incident;
+  undo.level_due = c.level_due;
+  undo.next_repeat = c.next_repeat;
+  ctx.c.undo = std::move(undo);
 }
 
 Refused Ack(CaseContext& ctx, const Command& command) {
@@ -62,6 +100,7 @@ Refused Ack(CaseContext& ctx, const Command& command) {
   EndClock(ctx, ClockKind::kAcknowledge);
   if (c.status == CaseStatus::kOpen || c.status == CaseStatus::kEscalated) c.status = CaseStatus::kInProgress;
   if (c.assignee.empty()) c.assignee = command.actor;
+  EndClock(ctx, ClockKind::kAssign);
   AddToTimeline(ctx, "acknowledged", command.actor, command.reason);
   StandingChanged(ctx);
   EmitFor(ctx, command, CaseEventType::kAcknowledged, "command");
@@ -74,7 +113,9 @@ Refused Assign(CaseContext& ctx, const Command& command) {
     return Refuse(Refusal::kUnknownPerson, "'" + to + "' is not among the policy's people");
   }
   if (ctx.c.assignee == to) return Refuse(Refusal::kNothingToChange, "already assigned to " + to);
+  RememberForUndo(ctx, command);
   ctx.c.assignee = to;
+  EndClock(ctx, ClockKind::kAssign);
   AddToTimeline(ctx, "assigned", command.actor, "to " + to);
   StandingChanged(ctx);
   EmitFor(ctx, command, CaseEventType::kAssigned, "command");
@@ -84,6 +125,7 @@ Refused Assign(CaseContext& ctx, const Command& command) {
 Refused SetVerdict(CaseContext& ctx, const Command& command) {
   Case& c = ctx.c;
   const Verdict from = c.verdict;
+  RememberForUndo(ctx, command);
   c.verdict = command.verdict;
   c.verdict_confidence = static_cast<uint8_t>(command.confidence);
   c.verdict_by = command.actor;
@@ -100,7 +142,9 @@ Refused SetSeverity(CaseContext& ctx, const Command& command) {
   if (!severity) return Refuse(Refusal::kUnknownSeverity, "the policy has no severity '" + command.severity + "'");
   if (*severity == ctx.c.severity) return Refuse(Refusal::kNothingToChange, "the severity is that already");
   const uint8_t from = ctx.c.severity;
+  RememberForUndo(ctx, command);
   ctx.c.severity = *severity;
+  if (*severity < from) ctx.c.severity_raised = true;
   // Only a raise moves deadlines; after a lowering by a person the running ones stand.
   if (*severity < from) PullDeadlinesIn(ctx);
   AddToTimeline(ctx, "severity_changed", command.actor,
@@ -161,9 +205,14 @@ Refused Note(CaseContext& ctx, const Command& command) {
 }
 
 Refused Classify(CaseContext& ctx, const Command& command) {
+  RememberForUndo(ctx, command);
   if (!command.incident.empty()) ctx.c.incident = command.incident;
   if (!command.classification.empty()) ctx.c.classification = Bounded(command.classification);
   AddToTimeline(ctx, "classified", command.actor, "incident: " + ctx.c.incident + ", " + ctx.c.classification);
+  if (ctx.c.incident == "minor" || ctx.c.incident == "major") {
+    StartRegulatoryClocks(ctx);
+    AddFollowUps(ctx, FollowUpOn::kIncident);
+  }
   StandingChanged(ctx);
   return {};
 }
@@ -171,7 +220,9 @@ Refused Classify(CaseContext& ctx, const Command& command) {
 Refused Pause(CaseContext& ctx, const Command& command, CaseStatus status) {
   ctx.c.status = status;
   ctx.c.paused_status_reason = Bounded(command.reason);
-  BeginPause(ctx);
+  const bool pauses = status == CaseStatus::kOnHold ? ctx.policy.pause_on_hold : ctx.policy.pause_waiting;
+  if (pauses) BeginPause(ctx);
+  if (!pauses) EndPause(ctx);
   AddToTimeline(ctx, Name(status), command.actor, command.reason);
   StandingChanged(ctx);
   return {};
@@ -188,6 +239,7 @@ Refused Resume(CaseContext& ctx, const Command& command) {
 
 Refused Resolve(CaseContext& ctx, const Command& command) {
   Case& c = ctx.c;
+  RememberForUndo(ctx, command);
   StopAllDeadlines(ctx);
   c.status = CaseStatus::kResolved;
   c.resolved_at = ctx.now;
@@ -195,11 +247,14 @@ Refused Resolve(CaseContext& ctx, const Command& command) {
   AddToTimeline(ctx, "resolved", command.actor, command.reason);
   StandingChanged(ctx);
   EmitFor(ctx, command, CaseEventType::kResolved, "command");
+  AddFollowUps(ctx, FollowUpOn::kResolved);
   return {};
 }
 
 Refused Close(CaseContext& ctx, const Command& command, std::string reason) {
   Case& c = ctx.c;
+  const bool was_active = IsActive(c);
+  if (command.action == CommandAction::kClose) RememberForUndo(ctx, command);
   StopAllDeadlines(ctx);
   c.status = CaseStatus::kClosed;
   if (c.resolved_at == Timestamp{}) c.resolved_at = ctx.now;
@@ -208,11 +263,14 @@ Refused Close(CaseContext& ctx, const Command& command, std::string reason) {
   AddToTimeline(ctx, "closed", command.actor, command.reason);
   StandingChanged(ctx);
   EmitFor(ctx, command, CaseEventType::kClosed, std::move(reason));
+  if (was_active) AddFollowUps(ctx, FollowUpOn::kResolved);
+  AfterClosing(ctx);
   return {};
 }
 
 Refused Confirm(CaseContext& ctx, const Command& command) {
   if (command.answer == "confirmed_fixed") return Close(ctx, command, "confirmed_fixed");
+  if (command.answer == "still_has_issues") ++ctx.c.resolution_failures;
   Reopen(ctx, command.answer, command.actor, command.id);
   if (command.answer == "needs_more_info") {
     Command wait = command;
@@ -222,7 +280,112 @@ Refused Confirm(CaseContext& ctx, const Command& command) {
   return {};
 }
 
-Refused Dispatch(CaseContext& ctx, const Command& command) {
+Refused Contain(CaseContext& ctx, const Command& command) {
+  if (ctx.c.contained) return Refuse(Refusal::kNothingToChange, "the case is contained already");
+  ctx.c.contained = true;
+  EndClock(ctx, ClockKind::kContain);
+  AddToTimeline(ctx, "contained", command.actor, command.reason);
+  StandingChanged(ctx);
+  EmitFor(ctx, command, CaseEventType::kContained, "command");
+  return {};
+}
+
+// The next word to those affected is due a full interval after this one.
+Refused Update(CaseContext& ctx, const Command& command) {
+  ctx.c.last_update_at = ctx.now;
+  if (IsActive(ctx.c)) StartClock(ctx, ClockKind::kNextUpdate);
+  AddToTimeline(ctx, "status_updated", command.actor, command.text);
+  StandingChanged(ctx);
+  EmitFor(ctx, command, CaseEventType::kUpdated, "command").detail = Bounded(command.text);
+  return {};
+}
+
+Refused FollowUpDone(CaseContext& ctx, const Command& command) {
+  if (FinishFollowUp(ctx, command.name, command.actor, command.id)) return {};
+  return Refuse(Refusal::kNothingToChange, "no follow-up '" + command.name + "' is owed");
+}
+
+Refused EngageRole(CaseContext& ctx, const Command& command) {
+  const auto role = ctx.policy.RoleIndex(command.name);
+  if (!role) return Refuse(Refusal::kUnknownRole, "the policy engages no role '" + command.name + "'");
+  if (Engage(ctx, *role, command.reason, command.actor, command.id)) return {};
+  return Refuse(Refusal::kNothingToChange, "'" + command.name + "' takes part already");
+}
+
+Refused DisengageRole(CaseContext& ctx, const Command& command) {
+  if (Disengage(ctx, command.name, command.reason, command.actor, command.id)) return {};
+  return Refuse(Refusal::kNothingToChange, "'" + command.name + "' takes no part");
+}
+
+Refused AcceptRole(CaseContext& ctx, const Command& command) {
+  if (AcceptHandoff(ctx, command.name, command.actor, command.id)) return {};
+  return Refuse(Refusal::kNothingToChange, "no hand-off of '" + command.name + "' waits to be accepted");
+}
+
+// Takes the last command back: what it replaced stands again, what it ended runs again as if it had never stopped.
+Refused Undo(CaseContext& ctx, const Command& command, Rearranger* rearranger) {
+  Case& c = ctx.c;
+  if (c.undo.action.empty()) return Refuse(Refusal::kNothingToChange, "there is nothing to take back");
+  const UndoState undo = std::exchange(c.undo, UndoState{});
+  const bool stopped = IsActive(c) != (undo.status != CaseStatus::kResolved && undo.status != CaseStatus::kClosed);
+  if (undo.action == "set-severity") c.severity = undo.severity;
+  if (undo.action == "assign") c.assignee = undo.assignee;
+  if (undo.action == "classify") {
+    c.classification = undo.classification;
+    c.incident = undo.incident;
+  }
+  if (undo.action == "verdict") {
+    c.verdict = undo.verdict;
+    c.verdict_confidence = undo.verdict_confidence;
+    c.verdict_by = undo.verdict_by;
+    c.verdict_reason = undo.verdict_reason;
+    c.verdict_severity = undo.verdict_severity;
+  }
+  if (stopped) {
+    const bool paused = undo.status == CaseStatus::kWaitingForInfo || undo.status == CaseStatus::kOnHold;
+    c.status = paused ? CaseStatus::kInProgress : undo.status;
+    c.resolved_at = c.closed_at = Timestamp{};
+    c.resolution.clear();
+    c.level_due = undo.level_due;
+    c.next_repeat = undo.next_repeat;
+    ContinueClocks(ctx, undo.at);
+    if (undo.action == "merge") SeparateAgain(ctx, undo, rearranger);
+  } else if (!IsActive(c) && c.status != undo.status) {  // a close of what was resolved before
+    c.status = undo.status;
+    c.closed_at = Timestamp{};
+  }
+  AddToTimeline(ctx, "undone", command.actor, undo.action + " by " + undo.actor + ": " + command.reason);
+  StandingChanged(ctx);
+  EmitFor(ctx, command, CaseEventType::kUndone, undo.action);
+  return {};
+}
+
+Refused Merge(CaseContext& ctx, const Command& command, Rearranger* rearranger) {
+  const UndoState before = ctx.c.undo;
+  RememberForUndo(ctx, command);
+  ctx.c.undo.other_case = command.into;
+  auto refused = MergeAway(ctx, command, rearranger);
+  if (refused) ctx.c.undo = before;
+  return refused;
+}
+
+// One case alone; a silence over all that match is written to the partition (processor).
+Refused SilenceCase(CaseContext& ctx, const Command& command) {
+  if (command.expire) {
+    if (ctx.c.silenced_by != command.name) {
+      return Refuse(Refusal::kNothingToChange, "the case is not under silence '" + command.name + "'");
+    }
+    BreakSilence(ctx, "taken back by " + command.actor);
+  } else if (*command.until <= ctx.now) {
+    return Refuse(Refusal::kNothingToChange, "'until' has passed");
+  } else {
+    Silence(ctx, command.name, *command.until, command.reason + ", by " + command.actor);
+  }
+  StandingChanged(ctx);
+  return {};
+}
+
+Refused Dispatch(CaseContext& ctx, const Command& command, Rearranger* rearranger) {
   switch (command.action) {
     case CommandAction::kAck: return Ack(ctx, command);
     case CommandAction::kAssign: return Assign(ctx, command);
@@ -239,6 +402,16 @@ Refused Dispatch(CaseContext& ctx, const Command& command) {
     case CommandAction::kConfirm: return Confirm(ctx, command);
     case CommandAction::kClose: return Close(ctx, command, "command");
     case CommandAction::kReopen: Reopen(ctx, command.reason, command.actor, command.id); return {};
+    case CommandAction::kContain: return Contain(ctx, command);
+    case CommandAction::kUpdate: return Update(ctx, command);
+    case CommandAction::kFollowUp: return FollowUpDone(ctx, command);
+    case CommandAction::kEngage: return EngageRole(ctx, command);
+    case CommandAction::kDisengage: return DisengageRole(ctx, command);
+    case CommandAction::kAcceptHandoff: return AcceptRole(ctx, command);
+    case CommandAction::kUndo: return Undo(ctx, command, rearranger);
+    case CommandAction::kMerge: return Merge(ctx, command, rearranger);
+    case CommandAction::kSplit: return SplitOff(ctx, command, rearranger);
+    case CommandAction::kSilence: return SilenceCase(ctx, command);
   }
   return {};
 }
@@ -276,17 +449,22 @@ std::string_view Name(Refusal refusal) {
     case Refusal::kUnknownSeverity: return "unknown_severity";
     case Refusal::kUnknownPerson: return "unknown_person";
     case Refusal::kNothingToChange: return "nothing_to_change";
+    case Refusal::kUnknownRole: return "unknown_role";
+    case Refusal::kUnknownAlert: return "unknown_alert";
+    case Refusal::kUnknownField: return "unknown_field";
+    case Refusal::kTooMany: return "too_many";
+    case Refusal::kOtherPartition: return "other_partition";
   }
   return "";
 }
 
-std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command) {
+std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command, Rearranger* rearranger) {
   if (auto refused = CheckAllowed(ctx, command)) return refused;
   // Acted() before: what follows may restart clocks from here; a refusal below changes nothing else.
   const Timestamp last_action = ctx.c.last_action_at;
   const Timestamp updated = ctx.c.updated_at;
   Acted(ctx);
-  auto refused = Dispatch(ctx, command);
+  auto refused = Dispatch(ctx, command, rearranger);
   if (refused) {
     ctx.c.last_action_at = last_action;
     ctx.c.updated_at = updated;

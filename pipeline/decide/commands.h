@@ -4,9 +4,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "pipeline/decide/context.h"
 #include "pipeline/model/command.h"
+#include "pipeline/policy/engine.h"
+#include "pipeline/processor/case_store.h"
 
 namespace triaged {
 
@@ -19,6 +22,11 @@ enum class Refusal : uint8_t {
   kUnknownSeverity,
   kUnknownPerson,
   kNothingToChange,
+  kUnknownRole,
+  kUnknownAlert,        // split: not among the case's evidence
+  kUnknownField,        // silence: not a normalised field
+  kTooMany,             // silence: kMaxSilences are there already
+  kOtherPartition,      // merge: the two cases are kept in different partitions
 };
 std::string_view Name(Refusal refusal);
 
@@ -27,7 +35,14 @@ struct RefusedCommand {
   std::string message;
 };
 
-// Applies `command` to ctx.c, or refuses. Never partially.
-std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command);
+struct Rearranger;
+
+// A silence over all that match, for the partition of `store` (case sequence 0). Cases that stand under a silence that is
+// taken back are given in `released`.
+std::optional<RefusedCommand> ApplySilence(const Engine& engine, const Command& command, Timestamp now,
+                                           CaseStore* store, std::vector<CaseId>* released);
+
+// Applies `command` to ctx.c, or refuses. Never partially. Other cases that it changes are added to `rearranger`.
+std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command, Rearranger* rearranger);
 
 }  // namespace triaged

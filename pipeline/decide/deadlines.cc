@@ -2,70 +2,91 @@
 
 #include <algorithm>
 
+#include "pipeline/decide/beside.h"
+#include "pipeline/decide/clocks.h"
 #include "pipeline/decide/escalation.h"
+#include "pipeline/decide/holds.h"
 
 namespace triaged {
 namespace {
 
 constexpr Timestamp kNone{};
 
-Clock& ClockOf(Case& c, ClockKind kind) { return c.clocks[static_cast<size_t>(kind)]; }
-const ClockSpec& SpecOf(const Policy& policy, ClockKind kind) { return policy.clocks[static_cast<size_t>(kind)]; }
-
-void StartClock(CaseContext& ctx, ClockKind kind) {
-  Clock& clock = ClockOf(ctx.c, kind);
-  clock = Clock{};
-  const auto duration = SpecOf(ctx.policy, kind).duration[ctx.c.severity];
-  if (!duration) return;
-  clock.state = ClockState::kRunning;
-  clock.started = ctx.now;
-  clock.due = ctx.now + *duration;
+Timestamp Earlier(Timestamp a, Timestamp b) {
+  if (a == kNone) return b;
+  if (b == kNone) return a;
+  return std::min(a, b);
 }
 
 void EmitClockEvent(CaseContext& ctx, CaseEventType type, ClockKind kind) {
   std::string reason(Name(kind));
   CaseEvent& event = Emit(ctx, type, reason + (type == CaseEventType::kSlaBreached ? "_breached" : "_at_risk"));
   event.clock = kind;
+  ctx.facts_changed = true;
   AddToTimeline(ctx, Name(type), "", reason + " due " + FormatTimestamp(ClockOf(ctx.c, kind).due));
 }
 
 void FireClocks(CaseContext& ctx) {
   for (size_t i = 0; i < kClockKindCount; ++i) {
     const auto kind = static_cast<ClockKind>(i);
-    Clock& clock = ClockOf(ctx.c, kind);
+    Clock& clock = ctx.c.clocks[i];
     if (clock.state != ClockState::kRunning) continue;
     // A clock that is found past its due time breaches; an at-risk warning would say less, later.
     if (clock.due <= ctx.now && !clock.breached) {
       clock.breached = clock.at_risk_fired = true;
       EmitClockEvent(ctx, CaseEventType::kSlaBreached, kind);
-    } else if (!clock.at_risk_fired && AtRiskTime(clock, SpecOf(ctx.policy, kind)) <= ctx.now) {
+    } else if (!clock.at_risk_fired && AtRiskTime(ctx.policy, ctx.c, kind) <= ctx.now) {
       clock.at_risk_fired = true;
       EmitClockEvent(ctx, CaseEventType::kSlaAtRisk, kind);
     }
   }
 }
 
-// Several levels overdue at once give one escalation, to the highest; the others are recorded as passed.
-void FireMatrix(CaseContext& ctx) {
-  if (IsPaused(ctx.c)) return;
+bool HardLimitPassed(const CaseContext& ctx) {
+  const Case& c = ctx.c;
+  return IsActive(c) && !c.hard_limit_fired && c.hard_limit_due != kNone && c.hard_limit_due <= ctx.now;
+}
+
+// The highest level that time has reached; several overdue ones give one escalation, the others are passed.
+std::optional<uint8_t> OverdueLevel(const CaseContext& ctx) {
   std::optional<uint8_t> target;
+  if (IsPaused(ctx.c)) return target;
   for (uint8_t level = ctx.c.level + 1; level < ctx.policy.levels.size(); ++level) {
     const Timestamp due = ctx.c.level_due[level];
     if (due != kNone && due <= ctx.now) target = level;
   }
-  if (!target) return;
+  return target;
+}
+
+void FireLadder(CaseContext& ctx) {
+  Case& c = ctx.c;
+  if (c.held_until != kNone && c.held_until > ctx.now && !HardLimitPassed(ctx)) return;
+  const auto by_time = OverdueLevel(ctx);
+  const bool limit = HardLimitPassed(ctx) && !IsSilenced(c, ctx.now);
+  if (limit) c.hard_limit_fired = true;
+  const bool limit_moves = limit && ctx.policy.hard_limit && ctx.policy.hard_limit->to_level > c.level;
+  if (!by_time && !limit_moves) return;
+  if (!limit_moves) {
+    if (const auto hold = HoldOf(ctx, /*guards_too=*/true)) {
+      return HoldBack(ctx, *hold, "escalation to " + ctx.policy.levels[*by_time].name + " by time");
+    }
+  }
   Escalation escalation;
-  escalation.to_level = *target;
-  escalation.kind = EscalationKind::kTime;
+  escalation.to_level = std::max(by_time.value_or(0), limit_moves ? ctx.policy.hard_limit->to_level : uint8_t{0});
+  escalation.kind = limit_moves ? EscalationKind::kHardLimit : EscalationKind::kTime;
   // SOC guide, "Uncertain Verdict": the first level's time ended and nobody could say what it is.
-  const bool uncertain = ctx.c.level == 0 && ctx.c.verdict == Verdict::kNone;
-  escalation.reason = uncertain ? "uncertain_verdict" : "unresolved_in_time";
+  const bool uncertain = c.level == 0 && c.verdict == Verdict::kNone;
+  escalation.reason = limit_moves ? "hard_limit" : uncertain ? "uncertain_verdict" : "unresolved_in_time";
   Escalate(ctx, escalation);
 }
 
 void FireRepeat(CaseContext& ctx) {
   Case& c = ctx.c;
   if (c.next_repeat == kNone || c.next_repeat > ctx.now) return;
+  if (IsSilenced(c, ctx.now)) {  // notification is withheld; it comes when the silence ends
+    c.next_repeat = c.silenced_until;
+    return;
+  }
   const bool top = c.level + 1u >= ctx.policy.levels.size();
   // At the top there is nowhere further to go: it keeps asking, an unacknowledged case must never fall silent.
   if (c.repeats >= ctx.policy.repeat_max && !top) {
@@ -115,6 +136,21 @@ void FirePauseLimit(CaseContext& ctx) {
                                             FormatDuration(ctx.policy.max_pause));
 }
 
+// What was held is examined once the hold lapses: the silence is over, the guard asked again.
+void FireHold(CaseContext& ctx) {
+  Case& c = ctx.c;
+  if (!c.silenced_by.empty() && c.silenced_until <= ctx.now) {
+    AddToTimeline(ctx, "suppression_over", "", c.silenced_by);
+    c.silenced_by.clear();
+    c.silenced_until = kNone;
+  }
+  if (c.held_until == kNone || c.held_until > ctx.now) return;
+  c.held_until = kNone;
+  if (IsActive(c)) AskCase(ctx);
+  if (IsActive(c)) FireLadder(ctx);
+  if (c.held_until == kNone) ClearHold(ctx);
+}
+
 void FireConfirmTimeout(CaseContext& ctx) {
   Case& c = ctx.c;
   if (c.status != CaseStatus::kResolved || ctx.policy.confirm_timeout <= Duration{0}) return;
@@ -123,20 +159,28 @@ void FireConfirmTimeout(CaseContext& ctx) {
   c.closed_at = ctx.now;
   Emit(ctx, CaseEventType::kClosed, "confirmation_timeout");
   AddToTimeline(ctx, "closed", "", "no answer to the request for confirmation");
+  AfterClosing(ctx);
   StandingChanged(ctx);
 }
 
-Timestamp Earlier(Timestamp a, Timestamp b) {
-  if (a == kNone) return b;
-  if (b == kNone) return a;
-  return std::min(a, b);
+Timestamp NextLadder(const Policy& policy, const Case& c) {
+  Timestamp next = kNone;
+  if (!IsActive(c)) return next;
+  if (!IsPaused(c)) {
+    for (size_t level = c.level + 1u; level < policy.levels.size(); ++level) next = Earlier(next, c.level_due[level]);
+  }
+  // While something is held, what is overdue waits for the end of the hold.
+  if (c.held_until != kNone && next != kNone) next = std::max(next, c.held_until);
+  next = Earlier(next, c.held_until);
+  if (!c.hard_limit_fired && c.hard_limit_due != kNone) {
+    const Timestamp limit = c.silenced_by.empty() ? c.hard_limit_due : std::max(c.hard_limit_due, c.silenced_until);
+    next = Earlier(next, limit);
+  }
+  if (!c.silenced_by.empty()) next = Earlier(next, c.silenced_until);
+  return next;
 }
 
 }  // namespace
-
-Timestamp AtRiskTime(const Clock& clock, const ClockSpec& spec) {
-  return clock.started + (clock.due - clock.started) * spec.at_risk_percent / 100;
-}
 
 void StartAcknowledgeClock(CaseContext& ctx) {
   StartClock(ctx, ClockKind::kAcknowledge);
@@ -160,75 +204,62 @@ void StartEpisode(CaseContext& ctx) {
   ++c.episode;
   c.episode_at = c.level_at = ctx.now;
   c.criteria_fired.clear();
+  c.roles_left.clear();
   c.pause_started = kNone;
   c.pause_total = Duration{0};
+  c.contained = false;
+  c.undo = UndoState{};
+  ClearHold(ctx);
   StartAcknowledgeClock(ctx);
-  StartClock(ctx, ClockKind::kResolve);
+  StartEpisodeClocks(ctx);
   ArmMatrix(ctx, ctx.now);
-}
-
-void EndClock(CaseContext& ctx, ClockKind kind) {
-  Clock& clock = ClockOf(ctx.c, kind);
-  if (clock.state != ClockState::kRunning && clock.state != ClockState::kPaused) return;
-  clock.state = ClockState::kEnded;
-  clock.ended = ctx.now;
+  c.hard_limit_fired = false;
+  c.hard_limit_due = kNone;
+  if (ctx.policy.hard_limit) {
+    if (const auto after = ctx.policy.hard_limit->after[c.severity]) c.hard_limit_due = ctx.now + *after;
+  }
 }
 
 void StopAllDeadlines(CaseContext& ctx) {
   if (IsPaused(ctx.c)) EndPause(ctx);
-  for (size_t i = 0; i < kClockKindCount; ++i) EndClock(ctx, static_cast<ClockKind>(i));
+  EndEpisodeClocks(ctx);
   ctx.c.level_due.fill(kNone);
   ctx.c.next_repeat = kNone;
+  ClearHold(ctx);
 }
 
 void BeginPause(CaseContext& ctx) {
   if (IsPaused(ctx.c) || ctx.c.pause_total >= ctx.policy.max_pause) return;
   ctx.c.pause_started = ctx.now;
-  Clock& resolve = ClockOf(ctx.c, ClockKind::kResolve);
-  if (resolve.state == ClockState::kRunning) {
-    resolve.state = ClockState::kPaused;
-    resolve.paused_at = ctx.now;
-  }
+  PauseClocks(ctx);
 }
 
 void EndPause(CaseContext& ctx) {
   Case& c = ctx.c;
   if (!IsPaused(c)) return;
   const Duration paused = ctx.now - c.pause_started;
-  c.pause_started = kNone;
-  c.pause_total += paused;
   for (Timestamp& due : c.level_due) {
     if (due != kNone) due += paused;
   }
-  Clock& resolve = ClockOf(c, ClockKind::kResolve);
-  if (resolve.state == ClockState::kPaused) {
-    resolve.state = ClockState::kRunning;
-    // Moving start and due together keeps the at-risk point where it was within the time that counts.
-    resolve.started += paused;
-    resolve.due += paused;
-    resolve.paused_total += paused;
-    resolve.paused_at = kNone;
-  }
+  ResumeClocks(ctx, paused);
+  c.pause_started = kNone;
+  c.pause_total += paused;
 }
 
 void PullDeadlinesIn(CaseContext& ctx) {
   Case& c = ctx.c;
-  for (size_t i = 0; i < kClockKindCount; ++i) {
-    Clock& clock = c.clocks[i];
-    const auto duration = ctx.policy.clocks[i].duration[c.severity];
-    if (!duration) continue;
-    if (clock.state == ClockState::kRunning || clock.state == ClockState::kPaused) {
-      clock.due = std::min(clock.due, ctx.now + *duration);
-    } else if (clock.state == ClockState::kIdle && IsActive(c)) {
-      StartClock(ctx, static_cast<ClockKind>(i));
-    }
-  }
+  PullClocksIn(ctx);
   if (!IsActive(c)) return;
   const bool one_step = ctx.policy.matrix_since == MatrixSince::kLevelEntered;
   for (size_t level = c.level + 1u; level < ctx.policy.levels.size(); ++level) {
     const auto after = ctx.policy.levels[level].reached_after[c.severity];
-    if (after) c.level_due[level] = Earlier(c.level_due[level], ctx.now + *after);
+    // A paused matrix counts on from where it stood: the new time begins when it resumes, so not before now.
+    if (after) c.level_due[level] = Earlier(c.level_due[level], (IsPaused(c) ? c.pause_started : ctx.now) + *after);
     if (one_step) break;
+  }
+  if (!ctx.policy.hard_limit || c.hard_limit_fired) return;
+  if (const auto after = ctx.policy.hard_limit->after[c.severity]) {
+    c.hard_limit_due = Earlier(c.hard_limit_due, ctx.now + *after);
   }
 }
 
@@ -237,16 +268,14 @@ void UpdateNextDue(const Policy& policy, Case* c) {
   for (size_t i = 0; i < kClockKindCount; ++i) {
     const Clock& clock = c->clocks[i];
     if (clock.state != ClockState::kRunning) continue;
-    if (!clock.at_risk_fired) next = Earlier(next, AtRiskTime(clock, policy.clocks[i]));
+    if (!clock.at_risk_fired) next = Earlier(next, AtRiskTime(policy, *c, static_cast<ClockKind>(i)));
     if (!clock.breached) next = Earlier(next, clock.due);
   }
-  if (IsPaused(*c)) {
-    next = Earlier(next, PauseLimit(policy, *c));
-  } else {
-    for (size_t level = c->level + 1u; level < policy.levels.size(); ++level) next = Earlier(next, c->level_due[level]);
-  }
+  if (IsPaused(*c)) next = Earlier(next, PauseLimit(policy, *c));
+  next = Earlier(next, NextLadder(policy, *c));
   next = Earlier(next, c->next_repeat);
   next = Earlier(next, AckTimeoutAt(policy, *c));
+  next = Earlier(next, NextBeside(*c));
   if (c->status == CaseStatus::kResolved && policy.confirm_timeout > Duration{0}) {
     next = Earlier(next, c->resolved_at + policy.confirm_timeout);
   }
@@ -258,10 +287,14 @@ void FireDue(CaseContext& ctx) {
   // also re-sent to the level it leaves (escalating resets the repeat).
   FirePauseLimit(ctx);
   FireClocks(ctx);
-  FireMatrix(ctx);
+  FireHold(ctx);
+  FireLadder(ctx);
   FireRepeat(ctx);
   FireAckTimeout(ctx);
+  FireBeside(ctx);
   FireConfirmTimeout(ctx);
+  // A breach is a fact that criteria and roles may read.
+  if (ctx.facts_changed) AskCase(ctx);
 }
 
 }  // namespace triaged

@@ -14,20 +14,16 @@ void StartEpisode(CaseContext& ctx);
 void StartAcknowledgeClock(CaseContext& ctx);
 // Arms the levels above the current one, counted from `since`.
 void ArmMatrix(CaseContext& ctx, Timestamp since);
-void EndClock(CaseContext& ctx, ClockKind kind);
-// Ends every clock and disarms everything: resolved or closed.
+// Ends every clock but the regulatory ones and disarms the ladder: resolved or closed.
 void StopAllDeadlines(CaseContext& ctx);
 
-// waiting_for_info and on_hold: resolve clock and matrix stand still, at most policy.max_pause per episode.
+// waiting_for_info and on_hold: contain and resolve clocks and the matrix stand still, at most policy.max_pause per episode.
 void BeginPause(CaseContext& ctx);
 void EndPause(CaseContext& ctx);
 inline bool IsPaused(const Case& c) { return c.pause_started != Timestamp{}; }
 
 // A raise of severity: each running deadline becomes the earlier of its old due time and now + the new duration.
 void PullDeadlinesIn(CaseContext& ctx);
-
-// When the at-risk event of a running clock is due.
-Timestamp AtRiskTime(const Clock& clock, const ClockSpec& spec);
 
 // Recomputes c.next_due.
 void UpdateNextDue(const Policy& policy, Case* c);

@@ -3,8 +3,11 @@
 #include <algorithm>
 
 #include "pipeline/base/check.h"
+#include "pipeline/decide/beside.h"
 #include "pipeline/decide/case_view.h"
+#include "pipeline/decide/clocks.h"
 #include "pipeline/decide/deadlines.h"
+#include "pipeline/decide/holds.h"
 
 namespace triaged {
 namespace {
@@ -65,7 +68,9 @@ void Escalate(CaseContext& ctx, const Escalation& escalation) {
   if (ctx.policy.matrix_since == MatrixSince::kLevelEntered) ArmMatrix(ctx, ctx.now);
   c.status = *ParseCaseStatus(ctx.policy.escalated_status);
   AssignOnShift(ctx, &record);
+  ClearHold(ctx);
   StartAcknowledgeClock(ctx);
+  RestartLevelClocks(ctx);
   if (ctx.policy.repeat_interval > Duration{0}) c.next_repeat = ctx.now + ctx.policy.repeat_interval;
 
   const uint8_t from = record.from_level;
@@ -81,6 +86,7 @@ void Escalate(CaseContext& ctx, const Escalation& escalation) {
   event.actor = escalation.actor;
   event.command_id = escalation.command_id;
   event.escalation = c.escalations.size() - 1;
+  AddFollowUps(ctx, FollowUpOn::kEscalated);
 }
 
 void Deescalate(CaseContext& ctx, uint8_t to_level, const std::string& reason, const std::string& actor,
@@ -94,7 +100,9 @@ void Deescalate(CaseContext& ctx, uint8_t to_level, const std::string& reason, c
   c.next_repeat = Timestamp{};
   AssignOnShift(ctx, nullptr);
   // A person moved it down knowingly: the level it left is reached again by time only from now on.
+  EndPause(ctx);
   ArmMatrix(ctx, ctx.now);
+  RestartLevelClocks(ctx);
   AddToTimeline(ctx, "deescalated", actor, "to " + ctx.policy.levels[to_level].name + ": " + reason);
   StandingChanged(ctx);
   CaseEvent& event = Emit(ctx, CaseEventType::kDeescalated, "manual");
@@ -115,6 +123,10 @@ void AskCriteria(CaseContext& ctx) {
     if (target <= c.level) continue;
     if (!view) view.emplace(ctx.policy, c);
     if (!criterion.when->Matches(view->fields())) continue;
+    if (criterion.bypass) BreakSilence(ctx, "bypass " + criterion.name);
+    if (const auto hold = criterion.bypass ? std::nullopt : HoldOf(ctx, /*guards_too=*/true)) {
+      return HoldBack(ctx, *hold, "criterion " + criterion.name);
+    }
     c.criteria_fired.push_back(criterion.name);
     Escalation escalation;
     escalation.to_level = target;
@@ -122,8 +134,27 @@ void AskCriteria(CaseContext& ctx) {
     escalation.reason = criterion.name;
     escalation.requested = criterion.request;
     Escalate(ctx, escalation);
+    for (uint8_t role : criterion.engage) Engage(ctx, role, criterion.name, "", "");
     return;
   }
+}
+
+void AskCase(CaseContext& ctx) {
+  Case& c = ctx.c;
+  if (IsActive(c) && !ctx.policy.raises.empty()) {
+    const CaseView view(ctx.policy, c);
+    for (const RaiseSpec& raise : ctx.policy.raises) {
+      if (raise.severity < c.severity && raise.when->Matches(view.fields())) RaiseSeverity(ctx, raise.severity, raise.name);
+    }
+  }
+  BreakSilenceByNews(ctx);
+  AskCriteria(ctx);
+  AskRoles(ctx);
+}
+
+void AfterClosing(CaseContext& ctx) {
+  AddFollowUps(ctx, FollowUpOn::kClosed);
+  ReleaseRoles(ctx, "closed");
 }
 
 void RaiseSeverity(CaseContext& ctx, uint8_t severity, std::string_view reason) {
@@ -131,6 +162,7 @@ void RaiseSeverity(CaseContext& ctx, uint8_t severity, std::string_view reason) 
   if (severity >= c.severity) return;
   const uint8_t from = c.severity;
   c.severity = severity;
+  c.severity_raised = true;
   PullDeadlinesIn(ctx);
   AddToTimeline(ctx, "severity_changed", "", ctx.policy.severities[from].name + " to " +
                                                  ctx.policy.severities[severity].name + ": " + std::string(reason));
@@ -173,6 +205,7 @@ void Reopen(CaseContext& ctx, std::string_view reason, std::string_view actor, s
   c.resolved_at = c.closed_at = Timestamp{};
   c.resolution.clear();
   c.close_rule.clear();
+  c.merged_into.clear();
   StartEpisode(ctx);
   if (c.level > 0 && ctx.policy.repeat_interval > Duration{0}) c.next_repeat = ctx.now + ctx.policy.repeat_interval;
   AddToTimeline(ctx, "reopened", actor, reason);

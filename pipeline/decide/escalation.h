@@ -28,8 +28,13 @@ void Escalate(CaseContext& ctx, const Escalation& escalation);
 void Deescalate(CaseContext& ctx, uint8_t to_level, const std::string& reason, const std::string& actor,
                 const std::string& command_id);
 
-// Asks the policy's criteria from top to bottom; the first that applies escalates. At most one per call.
+// Asks the policy's criteria from top to bottom; the first that applies escalates, unless a hold keeps it back. At most
+// one per call.
 void AskCriteria(CaseContext& ctx);
+// Asks everything that reads the case's facts: what raises its severity, the criteria, the roles beside the ladder.
+void AskCase(CaseContext& ctx);
+// What closing does beside the ladder: follow-ups, and every role is released.
+void AfterClosing(CaseContext& ctx);
 
 // Raises the severity to at least `severity` (a smaller index is worse); deadlines are pulled in.
 void RaiseSeverity(CaseContext& ctx, uint8_t severity, std::string_view reason);

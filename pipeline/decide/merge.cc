@@ -32,7 +32,6 @@ constexpr std::array kObservedFields = {
 static_assert(std::is_sorted(kObservedFields.begin(), kObservedFields.end()));
 
 constexpr size_t kFirstEvidence = 4;   // the first alerts of a case are always kept
-constexpr size_t kLatestEvidence = 4;  // references that follow the newest alerts; the rest goes to the most telling
 
 // `begin` is where this field's values start in case.observed; returns where they end.
 size_t Observe(Case& c, size_t begin, FieldId id, const Value& value, std::string_view alert_id) {
@@ -204,7 +203,31 @@ void QuestionAnalystVerdict(CaseContext& ctx, uint8_t alert_severity) {
   event.verdict_from = from;
 }
 
+// What the alert adds to its entity's risk, and what that makes of the severity.
+void AddRisk(CaseContext& ctx, const Alert& alert) {
+  const RiskSpec& spec = ctx.policy.risk;
+  if (spec.window <= Duration{0}) return;
+  auto& buckets = ctx.c.risk;
+  ForgetRisk(spec, ctx.now, &buckets);
+  const auto length = std::max<int64_t>(1, spec.window.count() / static_cast<int64_t>(kMaxRiskBuckets));
+  const Timestamp begin = FromUnixMillis(ToUnixMillis(ctx.now) / length * length);
+  if (buckets.empty() || buckets.back().begin != begin) {
+    if (buckets.size() >= kMaxRiskBuckets) buckets.erase(buckets.begin());
+    buckets.push_back({begin, 0});
+  }
+  buckets.back().score += static_cast<uint32_t>(std::max<int16_t>(0, alert.score));
+  uint64_t total = 0;
+  for (const RiskBucket& bucket : buckets) total += bucket.score;
+  for (size_t i = 0; i < ctx.c.severity; ++i) {
+    if (spec.threshold[i] && total >= *spec.threshold[i]) return RaiseSeverity(ctx, static_cast<uint8_t>(i), "entity_risk");
+  }
+}
+
 }  // namespace
+
+void ForgetRisk(const RiskSpec& spec, Timestamp now, std::vector<RiskBucket>* buckets) {
+  std::erase_if(*buckets, [&](const RiskBucket& bucket) { return bucket.begin + spec.window <= now; });
+}
 
 AlertVerdict VerdictOf(const IncomingAlert& incoming) {
   AlertVerdict best;
@@ -248,6 +271,7 @@ void MergeAlert(CaseContext& ctx, const IncomingAlert& incoming, CaseStore* stor
 
   const uint8_t severity = ctx.policy.SeverityFor(alert);
   RaiseSeverity(ctx, severity, "alert");
+  if (counted) AddRisk(ctx, alert);
   ApplyRules(ctx, incoming, alert_verdict);
   QuestionAnalystVerdict(ctx, severity);
   RecomputeVerdict(ctx);

@@ -13,6 +13,9 @@
 
 namespace triaged {
 
+// The last references of a case's evidence follow its newest alerts; what stands before them has its bytes kept.
+inline constexpr size_t kLatestEvidence = 4;
+
 // One alert on its way into a case: normalised, matched, and where it came from.
 struct IncomingAlert {
   const Alert& alert;
@@ -38,6 +41,9 @@ const Rule* ClosingRule(const AlertVerdict& verdict, Timestamp now);
 
 // The event time that windows use: never after the clock, so one alert stamped 2099 splits no case.
 Timestamp WindowTime(const Alert& alert, Timestamp now);
+
+// Drops what has left the risk window.
+void ForgetRisk(const RiskSpec& spec, Timestamp now, std::vector<RiskBucket>* buckets);
 
 // Adds the alert. `counted`: false for an update of an alert already counted.
 void MergeAlert(CaseContext& ctx, const IncomingAlert& incoming, CaseStore* store, bool counted);

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "pipeline/base/hash.h"
+#include "pipeline/decide/beside.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
+#include "pipeline/decide/holds.h"
 
 namespace triaged {
 namespace {
@@ -25,6 +27,8 @@ class Taking {
   AlertDecision Open(const std::string& key, const Case* previous, std::string reason);
   AlertDecision Into(Case* c, AlertOutcome outcome, bool counted);
   bool SameRuleClosed(const Case& c) const;
+  void CarryOn(const Case& previous, Case* fresh) const;
+  void ApplySilences(CaseContext& ctx) const;
   void Remember(const AlertDecision& decision);
   bool InReviewSample() const;
 
@@ -114,6 +118,14 @@ Result<AlertDecision> Taking::TakeGrouped() {
   auto found = store_->FindByKey(group_.key);
   if (!found) return found.error();
   Case* c = *found;
+  // The key of a case that was merged away leads to where its content went. The chain ends: each merge went into a case
+  // that was open, and the bound is for a damaged one.
+  for (size_t i = 0; c && !c->merged_into.empty() && i < kMaxMergedCases; ++i) {
+    auto next = store_->Find(*ParseCaseId(c->merged_into));
+    if (!next) return next.error();
+    if (!*next) break;
+    c = *next;
+  }
   if (!c) return Open(group_.key, nullptr, group_.rule->name);
   switch (FitWindow(*group_.rule, *c, WindowTime(incoming_.alert, now_), now_, SameRuleClosed(*c))) {
     case WindowFit::kMerge: return Into(c, AlertOutcome::kMerged, /*counted=*/true);
@@ -138,23 +150,59 @@ AlertDecision Taking::Open(const std::string& key, const Case* previous, std::st
   fresh.severity = group_.policy->SeverityFor(incoming_.alert);
   fresh.team = group_.policy->levels.front().team;
   fresh.opened_at = now_;
-  if (previous) fresh.previous_case = ToString(previous->id);
+  if (previous) CarryOn(*previous, &fresh);
   Case* c = store_->Insert(std::move(fresh));
   CaseContext ctx{*group_.policy, *c, now_, *events_};
   StartEpisode(ctx);
   AddToTimeline(ctx, "opened", "", "by " + std::string(incoming_.alert.fields.First(field::kRuleName)));
   Emit(ctx, CaseEventType::kOpened, std::move(reason));
   AlertDecision decision = Into(c, AlertOutcome::kOpened, /*counted=*/true);
+  AddFollowUps(ctx, FollowUpOn::kOpened);
   decision.standing_changed = true;
   return decision;
+}
+
+// What a case has from the one before it under its key.
+void Taking::CarryOn(const Case& previous, Case* fresh) const {
+  const Policy& policy = *group_.policy;
+  fresh->previous_case = ToString(previous.id);
+  if (policy.recurrence_window > Duration{0} && now_ - previous.opened_at <= policy.recurrence_window) {
+    fresh->recurrence = previous.recurrence + 1;
+  }
+  if (policy.risk.window > Duration{0}) {
+    fresh->risk = previous.risk;
+    ForgetRisk(policy.risk, now_, &fresh->risk);
+  }
+}
+
+// Silences and maintenance windows: what they cover is recorded and held back.
+void Taking::ApplySilences(CaseContext& ctx) const {
+  // A case that was there before, or that broke through, is no part of it.
+  const bool fresh = ctx.c.alert_count == 1;
+  if (const SilenceRule* rule = store_->silences().Match(incoming_.alert.fields, now_)) {
+    SilenceRule hit = *rule;
+    ++hit.hits;
+    hit.last_hit = now_;
+    ++ctx.c.suppressed_count;
+    if (fresh) Silence(ctx, hit.id, hit.until, hit.reason + ", owner " + hit.owner);
+    store_->PutSilence(std::move(hit));
+    return;
+  }
+  for (const MaintenanceSpec& window : group_.policy->maintenance) {
+    if (now_ < window.from || now_ >= window.to || !window.when->Matches(incoming_.alert.fields)) continue;
+    ++ctx.c.suppressed_count;
+    if (fresh) Silence(ctx, window.name, window.to, window.reason + ", owner " + window.owner);
+    return;
+  }
 }
 
 AlertDecision Taking::Into(Case* c, AlertOutcome outcome, bool counted) {
   CaseContext ctx{*group_.policy, *c, now_, *events_};
   MergeAlert(ctx, incoming_, store_, counted);
+  if (c->status != CaseStatus::kClosed) ApplySilences(ctx);
   if (ctx.facts_changed || std::binary_search(group_.policy->criteria_fields.begin(),
                                               group_.policy->criteria_fields.end(), field::kCaseAlertCount)) {
-    AskCriteria(ctx);
+    AskCase(ctx);
   }
   return {outcome, c, ctx.standing_changed};
 }

@@ -12,9 +12,12 @@ constexpr std::array<std::string_view, 5> kVerdictNames = {"", "false_positive",
                                                            "true_positive"};
 constexpr std::array<std::string_view, kCaseStatusCount> kStatusNames = {
     "open", "in_progress", "escalated", "waiting_for_info", "on_hold", "resolved", "closed"};
-constexpr std::array<std::string_view, kClockKindCount> kClockKindNames = {"acknowledge", "resolve"};
+constexpr std::array<std::string_view, kClockKindCount> kClockKindNames = {
+    "acknowledge", "resolve",          "receipt",                 "assign",          "contain",
+    "next_update", "regulatory_early", "regulatory_notification", "regulatory_final"};
 constexpr std::array<std::string_view, 4> kClockStateNames = {"idle", "running", "paused", "ended"};
-constexpr std::array<std::string_view, 4> kEscalationKindNames = {"criterion", "time", "manual", "unacknowledged"};
+constexpr std::array<std::string_view, 5> kEscalationKindNames = {"criterion", "time", "manual", "unacknowledged",
+                                                                  "hard_limit"};
 
 template <typename Enum>
 std::string_view NameIn(std::span<const std::string_view> names, Enum value) {
@@ -46,6 +49,8 @@ std::optional<Verdict> ParseVerdict(std::string_view text) {
 }
 
 std::optional<CaseStatus> ParseCaseStatus(std::string_view text) { return ParseIn<CaseStatus>(kStatusNames, text); }
+
+std::optional<ClockKind> ParseClockKind(std::string_view text) { return ParseIn<ClockKind>(kClockKindNames, text); }
 
 int OcsfVerdictId(Verdict verdict) {
   switch (verdict) {

@@ -28,6 +28,10 @@ inline constexpr size_t kMaxCaseRules = 64;          // distinct rules that spok
 inline constexpr size_t kMaxSources = 16;            // distinct source products
 inline constexpr size_t kMaxTechniques = 64;
 inline constexpr size_t kMaxEscalations = 64;        // escalation records (newest)
+inline constexpr size_t kMaxFollowUps = 32;
+inline constexpr size_t kMaxEngagedRoles = 16;
+inline constexpr size_t kMaxRiskBuckets = 24;        // of the risk window: its resolution
+inline constexpr size_t kMaxMergedCases = 64;        // names of cases merged into one
 inline constexpr size_t kMaxTextBytes = 1024;        // of any one stored text (longer ones are cut at a code point)
 
 // NIST SP 800-61r3 has the vocabulary; OCSF the verdict ids (OcsfVerdictId).
@@ -70,9 +74,22 @@ struct Evidence {
 };
 
 // The clocks of a case (DOMAIN.md, Levels, clocks, matrix).
-enum class ClockKind : uint8_t { kAcknowledge, kResolve };
-inline constexpr size_t kClockKindCount = 2;
-std::string_view Name(ClockKind kind);  // "acknowledge", "resolve"
+// New ones are added at the end: a stored case knows them by number.
+enum class ClockKind : uint8_t {
+  kAcknowledge,             // the current level's receiver answers; restarts with each level
+  kResolve,
+  kReceipt,                 // the reporter hears that somebody has it; ended by the first act of a person
+  kAssign,                  // somebody owns it
+  kContain,                 // the damage no longer grows; ended by `contain`
+  kNextUpdate,              // the next word to those affected; restarted by `update`
+  kRegulatoryEarly,         // reports that law or contract want of an incident (24 h, 72 h, one month): they start when
+  kRegulatoryNotification,  // the case is classified as one, never pause, and outlive the case's resolution
+  kRegulatoryFinal,
+};
+inline constexpr size_t kClockKindCount = 9;
+std::string_view Name(ClockKind kind);  // "acknowledge", "resolve", "receipt", … "regulatory_final"
+std::optional<ClockKind> ParseClockKind(std::string_view text);
+inline bool IsRegulatory(ClockKind kind) { return kind >= ClockKind::kRegulatoryEarly; }
 
 enum class ClockState : uint8_t { kIdle, kRunning, kPaused, kEnded };
 std::string_view Name(ClockState state);
@@ -81,6 +98,7 @@ struct Clock {
   ClockState state = ClockState::kIdle;
   Timestamp started{};
   Timestamp due{};            // meaningful while running; while paused, as it was when paused
+  Timestamp at_risk{};        // when the warning is due; never after `due`
   Timestamp paused_at{};
   Duration paused_total{0};
   Timestamp ended{};
@@ -90,7 +108,7 @@ struct Clock {
 };
 
 // Why a level was reached, or an escalation held.
-enum class EscalationKind : uint8_t { kCriterion, kTime, kManual, kUnacknowledged };
+enum class EscalationKind : uint8_t { kCriterion, kTime, kManual, kUnacknowledged, kHardLimit };
 std::string_view Name(EscalationKind kind);
 
 struct EscalationRecord {
@@ -126,6 +144,61 @@ struct RuleVote {
   uint8_t confidence = 0;
   uint64_t hits = 0;
   bool operator==(const RuleVote&) const = default;
+};
+
+// Something owed besides the case itself: a post-mortem, an entry in the knowledge base.
+struct FollowUp {
+  std::string name;
+  std::string text;
+  Timestamp added{};
+  Timestamp due{};
+  Timestamp done{};          // zero: still owed
+  std::string done_by;
+  bool overdue_fired = false;
+  bool operator==(const FollowUp&) const = default;
+};
+
+// A role beside the ladder (communications, support manager, legal …) while it takes part.
+struct EngagedRole {
+  std::string name;
+  std::string reason;        // the trigger's name, or the command's reason
+  std::string person;        // on shift when engaged, or who accepted the hand-off since; "" when nobody was
+  std::string team;          // that answered: of a follow-the-sun team the region
+  Timestamp since{};
+  Timestamp next_change{};   // when the shift changes and the role is handed on; zero: never
+  std::string handoff_person;  // to whom the role is being handed; "" when nothing is pending
+  std::string handoff_team;
+  Timestamp handoff_due{};   // by when the hand-off must be accepted; zero: said already that it was not
+  bool operator==(const EngagedRole&) const = default;
+};
+
+// Entity risk: what alerts of one stretch of the policy's window added.
+struct RiskBucket {
+  Timestamp begin{};
+  uint32_t score = 0;
+  bool operator==(const RiskBucket&) const = default;
+};
+
+// What the last command that can be taken back replaced. action "" : nothing to undo.
+struct UndoState {
+  std::string action;
+  std::string command_id;
+  std::string actor;
+  Timestamp at{};
+  CaseStatus status = CaseStatus::kOpen;
+  uint8_t severity = 0;
+  std::string assignee;
+  Verdict verdict = Verdict::kNone;
+  uint8_t verdict_confidence = 0;
+  std::string verdict_by;
+  std::string verdict_reason;
+  uint8_t verdict_severity = 0;
+  std::string classification;
+  std::string incident;
+  std::array<Timestamp, kMaxCaseLevels> level_due{};
+  Timestamp next_repeat{};
+  std::string other_case;      // merge: the case that was merged away
+  bool operator==(const UndoState&) const = default;
 };
 
 struct Case {
@@ -207,6 +280,31 @@ struct Case {
   std::vector<TimelineEntry> timeline;
   uint64_t timeline_dropped = 0;
   std::vector<TimelineEntry> notes;
+
+  // Held back: what a guard or a silence keeps from escalating is examined again at held_until.
+  std::string held_by;             // the guard's name, or "silence:<id>"; "" when nothing is held
+  Timestamp held_since{};
+  Timestamp held_until{};
+  // An unresolved case below the policy's hard-limit level goes there now, whatever a guard says; zero: no limit.
+  Timestamp hard_limit_due{};
+  bool hard_limit_fired = false;
+  std::vector<FollowUp> follow_ups;
+  std::vector<EngagedRole> roles;
+  std::vector<std::string> roles_left;  // names disengaged in this episode: their triggers do not engage them again
+  std::vector<RiskBucket> risk;         // oldest first; carried on to the next case of the same key
+  uint32_t recurrence = 0;              // cases of the same key before this one, within the policy's recurrence window
+  uint32_t resolution_failures = 0;     // resolutions that were answered with still_has_issues
+  bool severity_raised = false;         // since the opening
+  bool contained = false;
+  Timestamp last_update_at{};           // last word to those affected
+  std::string silenced_by;              // id of the silence that this case stands under, or ""
+  Timestamp silenced_until{};
+  uint8_t silenced_severity = 0;        // when it was silenced: worse breaks through
+  uint8_t silenced_entities = 0;        // kinds of entity seen then (bits): a new kind breaks through
+  std::string merged_into;              // closed because its content went into this case
+  std::vector<std::string> merged_from;
+  std::string storm;                    // the storm case that this case's escalation was folded into, or ""
+  UndoState undo;
 
   bool operator==(const Case&) const = default;
 };

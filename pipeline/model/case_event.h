@@ -26,14 +26,29 @@ namespace triaged {
   X(kResolved, "resolved")                      \
   X(kReopened, "reopened")                      \
   X(kClosed, "closed")                          \
-  X(kCommandRefused, "command.refused")
+  X(kCommandRefused, "command.refused")         \
+  X(kHeld, "escalation_held")                   \
+  X(kFollowUpAdded, "follow_up.added")          \
+  X(kFollowUpDone, "follow_up.done")            \
+  X(kFollowUpOverdue, "follow_up.overdue")      \
+  X(kRoleEngaged, "role.engaged")               \
+  X(kRoleDisengaged, "role.disengaged")         \
+  X(kRoleHandoff, "role.handoff")               \
+  X(kRoleAccepted, "role.accepted")             \
+  X(kUpdated, "status_updated")                 \
+  X(kContained, "contained")                    \
+  X(kMerged, "merged")                          \
+  X(kSplit, "split")                            \
+  X(kUndone, "undone")                          \
+  X(kSuppressed, "suppressed")                  \
+  X(kStorm, "storm")
 
 enum class CaseEventType : uint8_t {
 #define TRIAGED_X(id, name) id,
   TRIAGED_CASE_EVENTS(TRIAGED_X)
 #undef TRIAGED_X
 };
-inline constexpr size_t kCaseEventTypeCount = 14;
+inline constexpr size_t kCaseEventTypeCount = 29;
 std::string_view Name(CaseEventType type);  // without "io.triaged.case." and ".v1"
 
 struct CaseEvent {

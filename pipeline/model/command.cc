@@ -36,6 +36,12 @@ enum Argument : uint32_t {
   kIncident = 1u << 6,
   kClassification = 1u << 7,
   kAnswer = 1u << 8,
+  kNameArgument = 1u << 9,
+  kInto = 1u << 10,
+  kAlerts = 1u << 11,
+  kMatch = 1u << 12,
+  kUntil = 1u << 13,
+  kExpire = 1u << 14,
 };
 
 struct ArgumentName {
@@ -52,6 +58,12 @@ constexpr ArgumentName kArguments[] = {
     {kIncident, "incident"},
     {kClassification, "classification"},
     {kAnswer, "answer"},
+    {kNameArgument, "name"},
+    {kInto, "into"},
+    {kAlerts, "alerts"},
+    {kMatch, "match"},
+    {kUntil, "until"},
+    {kExpire, "expire"},
 };
 
 struct Takes {
@@ -66,7 +78,7 @@ constexpr Takes kTakes[] = {
     {CommandAction::kAssign, kTo, 0},
     {CommandAction::kVerdict, kVerdictArgument, kConfidence | kReason},
     {CommandAction::kSetSeverity, kSeverity, 0},
-    {CommandAction::kEscalate, kReason, kTo},
+    {CommandAction::kEscalate, kReason, kTo | kText},
     {CommandAction::kDeescalate, kReason, kTo},
     {CommandAction::kNote, kText, 0},
     {CommandAction::kClassify, 0, kIncident | kClassification},
@@ -77,6 +89,16 @@ constexpr Takes kTakes[] = {
     {CommandAction::kConfirm, kAnswer, 0},
     {CommandAction::kClose, 0, kReason},
     {CommandAction::kReopen, 0, kReason},
+    {CommandAction::kContain, 0, kReason},
+    {CommandAction::kUpdate, kText, 0},
+    {CommandAction::kFollowUp, kNameArgument, kReason},
+    {CommandAction::kEngage, kNameArgument | kReason, 0},
+    {CommandAction::kDisengage, kNameArgument | kReason, 0},
+    {CommandAction::kAcceptHandoff, kNameArgument, 0},
+    {CommandAction::kUndo, kReason, 0},
+    {CommandAction::kMerge, kInto | kReason, 0},
+    {CommandAction::kSplit, kAlerts | kReason, 0},
+    {CommandAction::kSilence, kNameArgument, kMatch | kReason | kUntil | kExpire},
 };
 static_assert(std::size(kTakes) == std::size(kActions));
 static_assert(
@@ -220,6 +242,53 @@ class Reader {
       return Fail("action 'classify' needs 'incident', 'classification', or both");
     }
     ReadValues(arguments);
+    ReadLists(arguments);
+  }
+
+  void ReadLists(const Json& arguments) {
+    command_.name = Text(arguments, "name", false, kMaxNameBytes, false, false).value_or(std::string());
+    command_.into = Text(arguments, "into", false, kMaxNameBytes, false, false).value_or(std::string());
+    if (!command_.into.empty() && !ParseCaseId(command_.into)) Fail("'into' must be <partition>-<sequence>, like 3-17");
+    if (const auto it = arguments.find("alerts"); it != arguments.end()) ReadAlerts(*it);
+    if (const auto it = arguments.find("match"); it != arguments.end()) ReadMatch(*it);
+    if (const auto until = Text(arguments, "until", false, kMaxNameBytes, false, false)) {
+      command_.until = ParseTimestamp(*until);
+      if (!command_.until) Fail("'until' must be RFC 3339, like 2026-11-21T04:08:00Z");
+    }
+    if (const auto it = arguments.find("expire"); it != arguments.end()) {
+      if (!it->is_boolean()) return Fail("'expire' must be true or false");
+      command_.expire = it->get<bool>();
+    }
+    // A silence without an end or a reason would hide things from people who never heard of it.
+    if (command_.action == CommandAction::kSilence && !command_.expire &&
+        (!command_.until || command_.reason.empty())) {
+      Fail("action 'silence' needs 'until' and 'reason', or 'expire'");
+    }
+  }
+
+  void ReadAlerts(const Json& list) {
+    if (!list.is_array() || list.empty() || list.size() > kMaxEvidence) {
+      return Fail("'alerts' must be a list of 1 to " + std::to_string(kMaxEvidence) + " alert ids");
+    }
+    for (const Json& item : list) {
+      if (!item.is_string() || item.get_ref<const std::string&>().size() > kMaxTextBytes) {
+        return Fail("'alerts' must hold alert ids, which are strings");
+      }
+      command_.alerts.push_back(item.get<std::string>());
+    }
+  }
+
+  void ReadMatch(const Json& map) {
+    if (!map.is_object() || map.empty() || map.size() > kMaxSilenceMatches) {
+      return Fail("'match' must be an object of 1 to " + std::to_string(kMaxSilenceMatches) + " fields and their values");
+    }
+    for (const auto& [key, value] : map.items()) {
+      if (key.size() > kMaxNameBytes || HasControl(key, false) || !value.is_string() ||
+          value.get_ref<const std::string&>().empty() || value.get_ref<const std::string&>().size() > kMaxTextBytes) {
+        return Fail("'match' must map field names to texts, like {\"host.name\": \"db7\"}");
+      }
+      command_.match.emplace_back(key, value.get<std::string>());
+    }
   }
 
   void ReadValues(const Json& arguments) {
@@ -328,6 +397,14 @@ std::string CommandJson(const Command& command) {
   add_text(kIncident, "incident", command.incident);
   add_text(kClassification, "classification", command.classification);
   add_text(kAnswer, "answer", command.answer);
+  add_text(kNameArgument, "name", command.name);
+  add_text(kInto, "into", command.into);
+  if (takes.required & kAlerts) arguments["alerts"] = command.alerts;
+  if ((takes.optional & kMatch) && !command.match.empty()) {
+    for (const auto& [field_name, value] : command.match) arguments["match"][field_name] = value;
+  }
+  if ((takes.optional & kUntil) && command.until) arguments["until"] = FormatTimestamp(*command.until);
+  if ((takes.optional & kExpire) && command.expire) arguments["expire"] = true;
   add_text(kText, "text", command.text);
   add_text(kReason, "reason", command.reason);
 

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "pipeline/base/result.h"
 #include "pipeline/base/time.h"
@@ -28,7 +30,17 @@ namespace triaged {
   X(kResolve, "resolve")            \
   X(kConfirm, "confirm")            \
   X(kClose, "close")                \
-  X(kReopen, "reopen")
+  X(kReopen, "reopen")              \
+  X(kContain, "contain")            \
+  X(kUpdate, "update")              \
+  X(kFollowUp, "follow-up")         \
+  X(kEngage, "engage")              \
+  X(kDisengage, "disengage")        \
+  X(kAcceptHandoff, "accept-handoff") \
+  X(kUndo, "undo")                  \
+  X(kMerge, "merge")                \
+  X(kSplit, "split")                \
+  X(kSilence, "silence")
 
 enum class CommandAction : uint8_t {
 #define TRIAGED_X(id, name) id,
@@ -40,6 +52,7 @@ std::optional<CommandAction> ParseCommandAction(std::string_view text);
 
 // Largest command accepted, bytes.
 inline constexpr size_t kMaxCommandBytes = 16 * 1024;
+inline constexpr size_t kMaxSilenceMatches = 8;  // fields of one silence
 
 // {"id": "…", "case_id": "3-17", "actor": "ada", "role": "l1", "action": "verdict", "expected_version": 4,
 //  "time": "RFC3339", "arguments": {"verdict": "true_positive", "reason": "…"}}
@@ -55,14 +68,22 @@ struct Command {
 
   // Arguments (which action takes which: command.cc's table).
   std::string to;               // assign: person or ""; escalate, de-escalate: level, or "" for the next
-  std::string reason;           // escalate, de-escalate, wait, hold, resolve, close, reopen, verdict
-  std::string text;             // note
+  std::string reason;           // escalate, de-escalate, wait, hold, resolve, close, reopen, verdict, merge, split, undo …
+  std::string text;             // note, update; escalate: what is asked of the receiver
   Verdict verdict = Verdict::kNone;
   int confidence = 100;         // verdict
   std::string severity;         // set-severity
   std::string incident;         // classify: none | minor | major
   std::string classification;   // classify: free label
   std::string answer;           // confirm: confirmed_fixed | still_has_issues | needs_more_info
+  std::string name;             // follow-up: which (or a regulatory clock); engage, disengage, accept-handoff: the role;
+                                // silence: its id
+  std::string into;             // merge: the case that takes this one's content
+  std::vector<std::string> alerts;  // split: ids of alerts that go into a new case; at most kMaxEvidence
+  // silence: field → value, all of which an alert must show, and until when; expire: true takes it back.
+  std::vector<std::pair<std::string, std::string>> match;
+  std::optional<Timestamp> until;
+  bool expire = false;
 };
 
 // Strict: the message says which key is wrong and what was expected. Never throws.

@@ -138,7 +138,16 @@ inline constexpr FieldId kNoField = 0xffff;
   X(kCaseOwner, "case.owner")                          \
   X(kCaseTeam, "case.team")                            \
   X(kCaseReopenCount, "case.reopen_count")             \
-  X(kCaseAcknowledged, "case.acknowledged")
+  X(kCaseAcknowledged, "case.acknowledged")            \
+  X(kCaseRecurrence, "case.recurrence")                \
+  X(kCaseResolutionFailures, "case.resolution_failures") \
+  X(kCaseSeverityRaised, "case.severity_raised")       \
+  X(kCaseRisk, "case.risk")                            \
+  X(kCaseRoles, "case.roles")                          \
+  X(kCaseContained, "case.contained")                  \
+  X(kCaseBreached, "case.breached")                    \
+  X(kCaseSeverityScore, "case.severity_score")         \
+  X(kCaseDrill, "case.drill")
 
 namespace field {
 #define TRIAGED_X(id, name) id,

@@ -113,6 +113,20 @@ bool PassesNothingOver(const GroupingRule& rule) {
   });
 }
 
+std::vector<uint8_t> ReadEngage(const Reading& reading, MapReader* map) {
+  std::vector<uint8_t> roles;
+  std::vector<std::string_view> known;
+  for (const RoleSpec& role : reading.policy->engaged_roles) known.push_back(role.name);
+  for (const std::string& name : map->Strings("engage")) {
+    if (const auto role = reading.policy->RoleIndex(name)) {
+      roles.push_back(*role);
+    } else {
+      ErrorAt(reading, *map->Node("engage"), "there is no role '" + name + "' under `engaged_roles`", Suggest(name, known));
+    }
+  }
+  return roles;
+}
+
 }  // namespace
 
 void ReadCriteria(const Reading& reading, MapReader* top) {
@@ -122,7 +136,6 @@ void ReadCriteria(const Reading& reading, MapReader* top) {
     return;
   }
   std::set<std::string> seen;
-  std::set<FieldId> fields;
   for (const YamlNode& node : ListOf(reading, top, "criteria", kMaxCriteria)) {
     MapReader map(reading.source, node, "criterion", reading.diagnostics);
     Criterion criterion;
@@ -139,13 +152,12 @@ void ReadCriteria(const Reading& reading, MapReader* top) {
     criterion.at_levels = ReadAt(reading, &map);
     ReadTarget(reading, &map, &criterion);
     if (const YamlNode* when = map.Node("when", true)) {
-      criterion.when = Condition::Compile(reading.source, *when, reading.case_catalog, reading.diagnostics);
+      criterion.when = ReadCaseCondition(reading, *when);
     }
+    criterion.engage = ReadEngage(reading, &map);
     map.Finish();
-    if (criterion.when) fields.insert(criterion.when->fields().begin(), criterion.when->fields().end());
     policy.criteria.push_back(std::move(criterion));
   }
-  policy.criteria_fields.assign(fields.begin(), fields.end());
 }
 
 void ReadGrouping(const Reading& reading, MapReader* top) {

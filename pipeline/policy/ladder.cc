@@ -1,4 +1,4 @@
-// Severities, levels, the time matrix and the clocks.
+// Severities, levels and the time matrix.
 #include <algorithm>
 #include <array>
 #include <set>
@@ -7,76 +7,6 @@
 
 namespace triaged::pack {
 namespace {
-
-constexpr Duration kShortest = std::chrono::seconds(1);
-constexpr Duration kLongest = std::chrono::hours(24 * 366);
-
-using BySeverity = std::array<std::optional<Duration>, kMaxSeverities>;
-
-// "10m" or "never"; false when it is neither (reported).
-bool ReadDurationOrNever(const Reading& reading, const YamlNode& node, std::optional<Duration>* duration) {
-  duration->reset();
-  if (node.IsScalar() && node.scalar() == "never") return true;
-  if (node.IsScalar()) *duration = ParseDuration(node.scalar());
-  if (*duration && **duration >= kShortest && **duration <= kLongest) return true;
-  const std::string shown = node.IsScalar() ? "'" + node.scalar() + "'" : "this";
-  ErrorAt(reading, node, shown + " is no duration from 1s to 366d", "write '30s', '10m', '4h', '5d', or 'never'");
-  return false;
-}
-
-std::string Shown(const std::optional<Duration>& duration) { return duration ? FormatDuration(*duration) : "never"; }
-
-// a is later than b; never is later than everything else.
-bool Later(const std::optional<Duration>& a, const std::optional<Duration>& b) { return b && (!a || *a > *b); }
-
-// One duration for each severity: all of them, and a worse one never later than a better one.
-BySeverity ReadBySeverity(const Reading& reading, MapReader* map, const std::string& what) {
-  BySeverity result{};
-  const auto& severities = reading.policy->severities;
-  const YamlNode* worse = nullptr;
-  size_t worse_index = 0;
-  for (size_t i = 0; i < severities.size(); ++i) {
-    const YamlNode* node = map->Node(severities[i].name);
-    if (!node) {
-      map->ErrorHere(what + " says nothing about severity '" + severities[i].name + "'",
-                     "add '" + severities[i].name + ": <duration>', or 'never'");
-      continue;
-    }
-    if (!ReadDurationOrNever(reading, *node, &result[i])) continue;
-    if (worse && Later(result[worse_index], result[i])) {
-      ErrorAt(reading, *node,
-              what + ": " + severities[i].name + " (" + Shown(result[i]) + ") is sooner than the worse " +
-                  severities[worse_index].name + " (" + Shown(result[worse_index]) + ")",
-              "a worse severity may not wait longer");
-    }
-    worse = node;
-    worse_index = i;
-  }
-  return result;
-}
-
-// "75%": how much of a clock's time is gone when it counts as at risk.
-int ReadPercent(const Reading& reading, const YamlNode& node) {
-  const std::string& text = node.scalar();
-  int percent = 0;
-  bool valid = node.IsScalar() && text.size() >= 2 && text.size() <= 3 && text.back() == '%';
-  for (size_t i = 0; valid && i + 1 < text.size(); ++i) {
-    valid = text[i] >= '0' && text[i] <= '9';
-    percent = percent * 10 + (text[i] - '0');
-  }
-  if (valid && percent >= 1) return percent;
-  ErrorAt(reading, node, "'" + text + "' is no share of a clock's time", "write '1%' to '99%', for example '75%'");
-  return 75;
-}
-
-ClockSpec ReadClock(const Reading& reading, const YamlNode& node, const std::string& name) {
-  ClockSpec clock;
-  MapReader map(reading.source, node, "clock '" + name + "'", reading.diagnostics);
-  if (const YamlNode* at_risk = map.Node("at_risk")) clock.at_risk_percent = ReadPercent(reading, *at_risk);
-  clock.duration = ReadBySeverity(reading, &map, "clock '" + name + "'");
-  map.Finish();
-  return clock;
-}
 
 // Counted from the opening, a higher level must be reached later than a lower one, or the lower one never is.
 void CheckRising(const Reading& reading, const YamlNode& row, size_t level) {
@@ -113,7 +43,11 @@ void ReadSeverities(const Reading& reading, MapReader* top) {
     map.Finish();
     if (const YamlNode* name = map.Node("name")) {
       CheckName(reading, *name, severity.name, "severity");
-      if (severity.name == "at_risk") ErrorAt(reading, *name, "'at_risk' is a setting of clocks; name it otherwise");
+      for (const char* taken : {"at_risk", "calendar", "levels", "to"}) {
+        if (severity.name == taken) {
+          ErrorAt(reading, *name, "'" + severity.name + "' is a setting beside the severities; name it otherwise");
+        }
+      }
       if (!seen.insert(severity.name).second) {
         ErrorAt(reading, *name, "severity '" + severity.name + "' is listed twice");
       }
@@ -187,29 +121,11 @@ void ReadMatrix(const Reading& reading, MapReader* top) {
       continue;
     }
     MapReader row_map(reading.source, *row, "matrix row '" + level.name + "'", reading.diagnostics);
-    level.reached_after = ReadBySeverity(reading, &row_map, "matrix row '" + level.name + "'");
+    ClockTimes times;
+    ReadBySeverity(reading, &row_map, "matrix row '" + level.name + "'", nullptr, &times);
+    level.reached_after = times.duration;
     row_map.Finish();
     if (policy.matrix_since == MatrixSince::kCaseOpened) CheckRising(reading, *row, i);
-  }
-  map.Finish();
-}
-
-void ReadAckTimeout(const Reading& reading, MapReader* top) {
-  const YamlNode* node = top->Node("ack_timeout");
-  if (!node || reading.policy->severities.empty()) return;
-  MapReader map(reading.source, *node, "ack_timeout", reading.diagnostics);
-  reading.policy->ack_timeout = ReadBySeverity(reading, &map, "ack_timeout");
-  map.Finish();
-}
-
-void ReadClocks(const Reading& reading, MapReader* top) {
-  Policy& policy = *reading.policy;
-  const YamlNode* node = top->Node("clocks");
-  if (!node || policy.severities.empty()) return;
-  MapReader map(reading.source, *node, "clocks", reading.diagnostics);
-  for (size_t i = 0; i < kClockKindCount; ++i) {
-    const std::string name(Name(static_cast<ClockKind>(i)));
-    if (const YamlNode* clock = map.Node(name)) policy.clocks[i] = ReadClock(reading, *clock, name);
   }
   map.Finish();
 }

@@ -48,13 +48,19 @@ uint64_t ReadActions(const Reading& reading, const YamlNode& node, const std::st
   return actions;
 }
 
-// Teams that a fallback names, by the file: whether they exist is the roster's to say.
+// Teams that a fallback or `regions` names, by the file: whether they exist is the roster's to say.
 void AddFallbacks(const YamlNode& teams, std::set<std::string, std::less<>>* used) {
   for (size_t grown = 0; grown != used->size();) {
     grown = used->size();
     for (const YamlNode::Entry& team : teams.map()) {
       const YamlNode* fallback = team.value.Find("fallback");
-      if (used->count(team.key) && fallback && fallback->IsScalar()) used->insert(fallback->scalar());
+      if (!used->count(team.key)) continue;
+      if (fallback && fallback->IsScalar()) used->insert(fallback->scalar());
+      const YamlNode* regions = team.value.Find("regions");
+      if (!regions || !regions->IsList()) continue;
+      for (const YamlNode& region : regions->list()) {
+        if (region.IsScalar()) used->insert(region.scalar());
+      }
     }
   }
 }
@@ -92,10 +98,18 @@ void ReadTeams(const Reading& reading, MapReader* top) {
     const YamlNode* where = levels->list()[i].Find("team");
     ErrorAt(reading, where ? *where : *levels, "there is no team '" + team + "'", Suggest(team, names));
   }
+  const YamlNode* beside = top->Node("engaged_roles");
+  for (size_t i = 0; i < policy.engaged_roles.size(); ++i) {
+    const std::string& team = policy.engaged_roles[i].team;
+    used.insert(team);
+    if (team.empty() || std::find(names.begin(), names.end(), team) != names.end()) continue;
+    const YamlNode* where = beside->list()[i].Find("team");
+    ErrorAt(reading, where ? *where : *beside, "there is no team '" + team + "'", Suggest(team, names));
+  }
   AddFallbacks(*teams, &used);
   for (const YamlNode::Entry& team : teams->map()) {
     if (policy.levels.empty() || used.count(team.key)) continue;
-    ErrorAt(reading, team.line, team.column, "no level and no fallback uses team '" + team.key + "'",
+    ErrorAt(reading, team.line, team.column, "no level, no role and no fallback uses team '" + team.key + "'",
             "name it in a level, or remove it");
   }
 }

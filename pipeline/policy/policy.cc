@@ -114,6 +114,23 @@ void ReadRepeat(const pack::Reading& reading, MapReader* top) {
   map.Finish();
 }
 
+void ReadPauseOn(const pack::Reading& reading, MapReader* top) {
+  const YamlNode* node = top->Node("pause_on");
+  if (!node) return;
+  Policy& policy = *reading.policy;
+  policy.pause_waiting = policy.pause_on_hold = false;
+  for (const std::string& status : top->Strings("pause_on")) {
+    bool* pauses = status == "waiting_for_info" ? &policy.pause_waiting : &policy.pause_on_hold;
+    if (status != "waiting_for_info" && status != "on_hold") {
+      pack::ErrorAt(reading, *node, "status '" + status + "' cannot pause a clock", "known are waiting_for_info, on_hold");
+    } else if (*pauses) {
+      pack::ErrorAt(reading, *node, "'" + status + "' is listed twice");
+    } else {
+      *pauses = true;
+    }
+  }
+}
+
 void ReadAutoClose(const pack::Reading& reading, MapReader* top) {
   const YamlNode* node = top->Node("auto_close");
   if (!node) return;
@@ -139,11 +156,22 @@ std::optional<uint8_t> Policy::LevelIndex(std::string_view level_name) const {
 }
 
 uint8_t Policy::SeverityFor(const Alert& alert) const {
-  if (alert.score < 0) return default_severity;
-  for (size_t i = 0; i < severities.size(); ++i) {
-    if (alert.score >= severities[i].min_score) return static_cast<uint8_t>(i);
+  uint8_t by_score = default_severity;
+  for (size_t i = 0; alert.score >= 0 && i < severities.size(); ++i) {
+    if (alert.score < severities[i].min_score) continue;
+    by_score = static_cast<uint8_t>(i);
+    break;
   }
-  return default_severity;  // not reached: the last severity starts at 0
+  uint8_t severity = by_score;
+  for (const UrgencySpec& matrix : urgency) {
+    for (FieldId id : matrix.fields) {
+      for (const Value& value : alert.fields.Get(id)) {
+        const auto row = matrix.severity_for.find(value.text);
+        if (row != matrix.severity_for.end()) severity = std::min(severity, row->second[by_score]);
+      }
+    }
+  }
+  return severity;
 }
 
 std::shared_ptr<const Policy> CompilePolicy(const SourceFile& file, FieldCatalog* alert_catalog,
@@ -165,14 +193,20 @@ std::shared_ptr<const Policy> CompilePolicy(const SourceFile& file, FieldCatalog
     pack::ReadSeverities(reading, &top);
     pack::ReadLevels(reading, &top);
     pack::ReadMatrix(reading, &top);
+    pack::ReadCalendars(reading, &top);
     pack::ReadClocks(reading, &top);
     pack::ReadAckTimeout(reading, &top);
     ReadRepeat(reading, &top);
+    ReadPauseOn(reading, &top);
+    pack::ReadHolds(reading, &top);
+    pack::ReadBeside(reading, &top);
+    pack::ReadUrgency(reading, &top);
     pack::ReadCriteria(reading, &top);
     pack::ReadGrouping(reading, &top);
     ReadAutoClose(reading, &top);
     pack::ReadRoles(reading, &top);
     pack::ReadTeams(reading, &top);
+    pack::CheckWhole(reading, &top);
     top.Finish();
   };
   compile();

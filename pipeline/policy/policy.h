@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@
 #include "pipeline/model/alert.h"
 #include "pipeline/model/case.h"
 #include "pipeline/model/fields.h"
+#include "pipeline/policy/calendar.h"
 #include "pipeline/policy/roster.h"
 #include "pipeline/rules/rules.h"
 
@@ -45,10 +47,32 @@ struct LevelSpec {
 
 enum class MatrixSince : uint8_t { kCaseOpened, kLevelEntered };
 
+// By severity; nullopt: never.
+using TimesBySeverity = std::array<std::optional<Duration>, kMaxSeverities>;
+
+// When a running clock's warning is due: a share of its time, a time after its start, or the end of the day (of the
+// clock's calendar, else midnight in the report zone). Never after the clock's due time.
+struct AtRiskRule {
+  enum class Kind : uint8_t { kPercent, kAfter, kEndOfDay };
+  Kind kind = Kind::kPercent;
+  int percent = 75;
+  Duration after{};
+};
+
 // A clock's durations by severity; nullopt: the clock does not run for that severity.
-struct ClockSpec {
-  std::array<std::optional<Duration>, kMaxSeverities> duration{};
-  int at_risk_percent = 75;
+struct ClockTimes {
+  TimesBySeverity duration{};
+  std::array<bool, kMaxSeverities> business{};  // counted on the clock's calendar instead of the wall clock
+  AtRiskRule at_risk;
+};
+
+struct ClockSpec : ClockTimes {
+  std::shared_ptr<const Calendar> calendar;  // null: wall time only
+  // A clock with times of its own for a level restarts whenever a level is entered.
+  std::array<std::optional<ClockTimes>, kMaxLevels> by_level{};
+
+  const ClockTimes& At(uint8_t level) const { return by_level[level] ? *by_level[level] : *this; }
+  bool HasLevels() const;
 };
 
 // What a criterion escalates to.
@@ -59,6 +83,81 @@ struct Criterion {
   std::optional<uint8_t> to_level;           // nullopt: the next one
   std::string request;                       // what is asked of the receiver, when no rule says it better
   bool bypass = false;                       // may skip levels and is never held back
+  std::vector<uint8_t> engage;               // roles beside the ladder that take part from then on
+};
+
+// Holds back ordinary criteria and the matrix; never a bypass, the hard limit or a person's request.
+struct Guard {
+  std::string name;
+  uint32_t at_levels = 0;                    // bit i: holds while the case is at level i
+  std::shared_ptr<const Condition> when;     // over the case; null: always
+  Duration acted_within{};                   // the owner acted this short ago; 0: not asked
+  Duration recheck{};                        // a guard without acted_within is asked again after this
+};
+
+struct HardLimit {
+  uint8_t to_level = 0;
+  TimesBySeverity after{};                   // since the episode began; nothing pauses it
+};
+
+// What makes a follow-up owed.
+enum class FollowUpOn : uint8_t { kOpened, kEscalated, kIncident, kResolved, kClosed };
+
+struct FollowUpSpec {
+  std::string name;
+  std::string text;
+  FollowUpOn on = FollowUpOn::kResolved;
+  std::shared_ptr<const Condition> when;     // over the case; null: always
+  ClockTimes due;                            // by severity; nullopt: not for that severity
+  std::shared_ptr<const Calendar> calendar;
+};
+
+struct NamedCondition {
+  std::string name;
+  std::shared_ptr<const Condition> when;     // over the case
+};
+
+// A role beside the ladder: engaged when any trigger holds, released when all exit criteria hold; or by command.
+struct RoleSpec {
+  std::string name;
+  std::string title;
+  std::string team;                          // a roster team; a follow-the-sun team hands on with its regions
+  std::vector<std::string> responsibilities;
+  std::vector<std::string> interfaces;       // whom it works with, by name
+  std::vector<std::string> channels;
+  std::vector<NamedCondition> triggers;
+  std::vector<NamedCondition> exit;
+  Duration accept_within{};                  // a shift change hands the role on, to be accepted in time; 0: no hand-off
+};
+
+// The urgency matrix: what an asset's or identity's criticality makes of an alert's severity.
+struct UrgencySpec {
+  std::vector<FieldId> fields;               // of the alert; the worst outcome of all their values counts
+  std::map<std::string, std::array<uint8_t, kMaxSeverities>, std::less<>> severity_for;  // value → severity → severity
+};
+
+// A condition over the case that raises its severity.
+struct RaiseSpec {
+  std::string name;
+  uint8_t severity = 0;
+  std::shared_ptr<const Condition> when;
+};
+
+// Alert scores of one entity (one grouping key) add up over the window; from a threshold on the severity is at least
+// this one.
+struct RiskSpec {
+  Duration window{};                         // 0: off
+  std::array<std::optional<uint32_t>, kMaxSeverities> threshold{};
+};
+
+// Alerts that match while the window is open are recorded, and their escalation held back (maintenance, expected tests).
+struct MaintenanceSpec {
+  std::string name;
+  std::string owner;
+  std::string reason;
+  std::shared_ptr<const Condition> when;     // over the alert
+  Timestamp from{};
+  Timestamp to{};
 };
 
 // First match wins; a rule whose `by` fields are not all present is passed over.
@@ -87,8 +186,20 @@ struct Policy {
   uint8_t default_severity = 0;              // for an alert that states no score
   std::vector<LevelSpec> levels;
   MatrixSince matrix_since = MatrixSince::kCaseOpened;
+  std::vector<std::shared_ptr<const Calendar>> calendars;
   std::array<ClockSpec, kClockKindCount> clocks;
   std::string escalated_status = "escalated";  // or "in_progress"
+  bool pause_waiting = true;                 // waiting_for_info pauses contain, resolve and matrix
+  bool pause_on_hold = true;                 // on_hold does
+  std::optional<HardLimit> hard_limit;
+  std::vector<Guard> guards;                 // in order; the first that holds gives its name
+  std::vector<FollowUpSpec> follow_ups;
+  std::vector<RoleSpec> engaged_roles;
+  std::vector<UrgencySpec> urgency;
+  std::vector<RaiseSpec> raises;
+  RiskSpec risk;
+  Duration recurrence_window{};              // cases of one key within it count as recurrence; 0: off
+  std::vector<MaintenanceSpec> maintenance;
 
   Duration repeat_interval{};                // re-notification while unacknowledged; 0: off
   uint32_t repeat_max = 0;                   // after the last one the case goes one level up
@@ -98,7 +209,7 @@ struct Policy {
   Duration confirm_timeout{};                // resolved closes by itself after this long; 0: only by confirmation
 
   std::vector<Criterion> criteria;           // top to bottom
-  std::vector<FieldId> criteria_fields;      // union of what they read, ascending
+  std::vector<FieldId> criteria_fields;      // union of what all conditions over the case read, ascending
 
   std::vector<GroupingRule> grouping;
   Duration dedup_window{};
@@ -111,7 +222,8 @@ struct Policy {
 
   std::optional<uint8_t> SeverityIndex(std::string_view severity_name) const;
   std::optional<uint8_t> LevelIndex(std::string_view level_name) const;
-  uint8_t SeverityFor(const Alert& alert) const;
+  uint8_t SeverityFor(const Alert& alert) const;  // by score, then by the urgency matrix
+  std::optional<uint8_t> RoleIndex(std::string_view role_name) const;
 };
 
 // Compiles one pack. `alert_catalog` gains raw paths. nullptr when `diagnostics` got an error.

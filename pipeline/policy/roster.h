@@ -32,11 +32,22 @@ struct OnShift {
   std::string also;              // id of the one going off, still reachable while a hand-off hour occurs twice; or ""
 };
 
+// Something in a roster that will leave people alone, as the lint finds it.
+struct RosterProblem {
+  enum class Kind : uint8_t { kGap, kNoContact, kFallback };
+  Kind kind = Kind::kGap;
+  std::string team;    // gaps and fallbacks
+  std::string person;  // without contact; for kFallback, unused
+  Timestamp from{};    // of the gap
+  Timestamp to{};
+};
+
 class Roster {
  public:
   // Reads the `teams` map: name → {members: [person ids], rotation: {every: 7d, handoff: "monday 09:00",
-  // zone: Europe/Berlin, start: 2026-01-05}, fallback: <team>}. A team without a rotation has nobody on shift unless
-  // it has exactly one member. `people` is a map id → {name, contact}.
+  // zone: Europe/Berlin, start: 2026-01-05}, hours: {from_to, zone, days}, holidays: {zone, dates}, regions: [teams],
+  // overrides: [{from, to, add|remove|replace, with}], fallback: <team>}. A team without a rotation has nobody on shift
+  // unless it has exactly one member. `people` is a map id → {name, contact}.
   static std::shared_ptr<const Roster> Compile(const SourceFile& source, const YamlNode* people, const YamlNode* teams,
                                                Diagnostics* diagnostics);
   virtual ~Roster() = default;
@@ -45,6 +56,11 @@ class Roster {
   virtual std::vector<std::string> Teams() const = 0;
   // Who is on shift at `now`; falls back (transitively, no cycles) when nobody is.
   virtual OnShift At(std::string_view team, Timestamp now) const = 0;
+  // The next instant after `now` at which At() may answer otherwise; nullopt: never again.
+  virtual std::optional<Timestamp> NextChange(std::string_view team, Timestamp now) const = 0;
+  // Stretches of [from, to) in which nobody (kGap) or only a fallback (kFallback) answers for one of `teams`, and people
+  // on shift in it without a contact. At most 1,000, by team and time.
+  std::vector<RosterProblem> Lint(const std::vector<std::string>& teams, Timestamp from, Timestamp to) const;
   virtual const Person* FindPerson(std::string_view id) const = 0;
 };
 

@@ -26,12 +26,31 @@ struct Reading {
 void ReadSeverities(const Reading& reading, MapReader* top);  // `severities`, `default_severity`
 void ReadLevels(const Reading& reading, MapReader* top);      // `levels`
 void ReadMatrix(const Reading& reading, MapReader* top);      // `matrix`
+void ReadCalendars(const Reading& reading, MapReader* top);   // `calendars`
 void ReadClocks(const Reading& reading, MapReader* top);      // `clocks`
 void ReadAckTimeout(const Reading& reading, MapReader* top);  // `ack_timeout`
+void ReadHolds(const Reading& reading, MapReader* top);       // `hard_limit`, `guards`, `maintenance`
+void ReadBeside(const Reading& reading, MapReader* top);      // `engaged_roles`, `follow_ups`
+void ReadUrgency(const Reading& reading, MapReader* top);     // `urgency`, `raise`, `risk`, `recurrence_window`
 void ReadCriteria(const Reading& reading, MapReader* top);    // `criteria`
 void ReadGrouping(const Reading& reading, MapReader* top);    // `grouping`
 void ReadRoles(const Reading& reading, MapReader* top);       // `roles`
 void ReadTeams(const Reading& reading, MapReader* top);       // `people`, `teams`; checks the levels' teams
+
+// Whether every name that the pack gives is used, every level reached, every clock timed; after all sections.
+void CheckWhole(const Reading& reading, MapReader* top);
+
+// ---- shared readers ----
+// A condition over the case; remembers the fields it reads.
+std::shared_ptr<const Condition> ReadCaseCondition(const Reading& reading, const YamlNode& when);
+// One duration for each severity: all of them, and a worse one never later than a better one. With a calendar also
+// business time (`1bd`, `6bh`). `what` names the thing in messages.
+void ReadBySeverity(const Reading& reading, MapReader* map, const std::string& what, const Calendar* calendar,
+                    ClockTimes* times);
+// The calendar that `map` names under `calendar`, or null.
+std::shared_ptr<const Calendar> ReadCalendarName(const Reading& reading, MapReader* map);
+// "5m", "1d", "2bd" as from ReadBySeverity, "never" as nullopt.
+std::string Shown(const std::optional<Duration>& duration);
 
 void ErrorAt(const Reading& reading, int line, int column, std::string message, std::string hint = {});
 void ErrorAt(const Reading& reading, const YamlNode& node, std::string message, std::string hint = {});

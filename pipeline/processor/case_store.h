@@ -16,6 +16,7 @@
 #include "pipeline/model/case.h"
 #include "pipeline/model/ids.h"
 #include "pipeline/model/records.h"
+#include "pipeline/model/silence.h"
 
 namespace triaged {
 
@@ -59,6 +60,11 @@ class CaseStore {
   // Forgets entries first seen before `before`; called at most once a step. The store may forget earlier ones when
   // its limit is reached, and counts that.
   virtual void ForgetSeenBefore(Timestamp before) = 0;
+
+  // The partition's silences. Put adds or replaces (at most kMaxSilences; the caller checks), Erase takes one away.
+  virtual const SilenceTable& silences() const = 0;
+  virtual void PutSilence(SilenceRule rule) = 0;
+  virtual void EraseSilence(std::string_view id) = 0;
 
   // The earliest (next_due, id) of all cases, staged changes included.
   virtual std::optional<DueCase> NextDue() const = 0;

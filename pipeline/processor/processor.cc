@@ -9,6 +9,8 @@
 #include "pipeline/decide/commands.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
+#include "pipeline/decide/holds.h"
+#include "pipeline/decide/rearrange.h"
 #include "pipeline/decide/take_alert.h"
 #include "pipeline/processor/intake_headers.h"
 #include "pipeline/processor/step_record.h"
@@ -45,6 +47,7 @@ struct Processor::Impl {
   // ---- inputs ---------------------------------------------------------------------------------------------------
   Status TakeAlertRecord(const InputRecord& input);
   Status TakeCommandRecord(const InputRecord& input);
+  Status TakeSilence(const InputRecord& input, const Command& command, uint64_t id_hash);
   void RefuseCommand(const InputRecord& input, std::string_view reason, const std::string& message);
   bool ForwardCommand(const InputRecord& input, const Command& command);
   void DeadLetter(const InputRecord& input, std::string_view reason, const std::string& message, std::string_view stage);
@@ -239,6 +242,27 @@ bool Processor::Impl::ForwardCommand(const InputRecord& input, const Command& co
   return true;
 }
 
+// A silence is the partition's and no case's: no event, but a dead letter when it is refused.
+Status Processor::Impl::TakeSilence(const InputRecord& input, const Command& command, uint64_t id_hash) {
+  store->Remember({id_hash, progress.clock, 0, -1, 0});
+  std::vector<CaseId> released;
+  if (const auto refused = ApplySilence(*engine, command, progress.clock, store, &released)) {
+    RefuseCommand(input, Name(refused->refusal), refused->message);
+    return {};
+  }
+  ++result.facts.balance.commands_applied;
+  for (CaseId id : released) {
+    auto found = store->Find(id);
+    if (!found) return found.error();
+    const Policy& policy = PolicyOf(**found);
+    FitToPolicy(policy, *found);
+    CaseContext ctx{policy, **found, progress.clock, events};
+    BreakSilence(ctx, "taken back by " + command.actor);
+    AfterChange(*found, /*standing_changed=*/true);
+  }
+  return {};
+}
+
 Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
   ++result.facts.balance.commands_consumed;
   const auto command = ParseCommand(input.value.value_or(std::string_view()));
@@ -253,6 +277,7 @@ Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
     ++result.facts.balance.commands_duplicate;
     return {};
   }
+  if (command->case_id.sequence == 0) return TakeSilence(input, *command, id_hash);
   auto found = store->Find(command->case_id);
   if (!found) return found.error();
   Case* c = *found;
@@ -264,7 +289,8 @@ Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
   const Policy& policy = PolicyOf(*c);
   FitToPolicy(policy, c);
   CaseContext ctx{policy, *c, progress.clock, events};
-  if (const auto refused = ApplyCommand(ctx, *command)) {
+  Rearranger rearranger{store, &progress.next_case, {}};
+  if (const auto refused = ApplyCommand(ctx, *command, &rearranger)) {
     RefuseCommand(input, Name(refused->refusal), refused->message);
     CaseEvent& event = Emit(ctx, CaseEventType::kCommandRefused, std::string(Name(refused->refusal)));
     event.actor = command->actor;
@@ -272,9 +298,13 @@ Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
     event.detail = refused->message;
   } else {
     ++result.facts.balance.commands_applied;
-    if (ctx.facts_changed) AskCriteria(ctx);
+    if (ctx.facts_changed) AskCase(ctx);
   }
   AfterChange(c, ctx.standing_changed);
+  for (ChangedCase& other : rearranger.others) {
+    events = std::move(other.events);
+    AfterChange(other.c, /*standing_changed=*/true);
+  }
   return {};
 }
 

@@ -78,6 +78,23 @@ void WriteDeadlines(const Case& c, const ReportContext& context, DocumentWriter*
   out->Texts("criteria_fired", c.criteria_fired);
 }
 
+void WriteBeside(const Case& c, DocumentWriter* out) {
+  WriteRoles("roles", c, out);
+  WriteHolds(c, out);
+  WriteFollowUps("follow_ups", c, out);
+  out->TimeOrNull("hard_limit_due", c.hard_limit_due);
+  out->Bool("contained", c.contained);
+  out->TimeOrNull("last_update_at", c.last_update_at);
+  uint64_t risk = 0;
+  for (const RiskBucket& bucket : c.risk) risk += bucket.score;
+  out->Unsigned("risk", risk);
+  out->Unsigned("recurrence", c.recurrence);
+  out->Unsigned("resolution_failures", c.resolution_failures);
+  out->Bool("severity_raised", c.severity_raised);
+  out->TextOrNull("merged_into", c.merged_into);
+  out->Texts("merged_from", c.merged_from);
+}
+
 void WriteHistory(const Case& c, const ReportContext& context, DocumentWriter* out) {
   out->Unsigned("escalation_count", c.escalation_count);
   out->Array("escalations", [&] {
@@ -104,6 +121,7 @@ void WriteData(const Case& c, const ReportContext& context, DocumentWriter* out)
   WriteLife(c, out);
   WriteDeadlines(c, context, out);
   WriteHistory(c, context, out);
+  WriteBeside(c, out);
   out->Truncated("truncated");
 }
 

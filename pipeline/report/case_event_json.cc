@@ -87,6 +87,9 @@ void WriteData(const CaseEvent& event, const Case& c, const ReportContext& conte
   out->TextOrNull("resolution", c.resolution);
   if (record) WriteEscalation("escalation", *record, context, out);
   if (event.type == CaseEventType::kEscalated) WriteHandoff("handoff", c, record, context, event.at, out);
+  WriteRoles("roles", c, out);
+  WriteHolds(c, out);
+  WriteFollowUps("follow_ups", c, out);
   out->Truncated("truncated");
 }
 

@@ -112,6 +112,9 @@ void WriteClocks(std::string_view key, const Case& c, DocumentWriter* out) {
   out->Object(key, [&] {
     for (size_t i = 0; i < kClockKindCount; ++i) {
       const Clock& clock = c.clocks[i];
+      // Acknowledge and resolve are always told; of the others those that the policy times.
+      const bool always = i <= static_cast<size_t>(ClockKind::kResolve);
+      if (!always && clock.state == ClockState::kIdle) continue;
       const bool paused = clock.state == ClockState::kPaused;
       const bool has_due = paused || clock.state == ClockState::kRunning;
       out->Object(Name(static_cast<ClockKind>(i)), [&] {
@@ -125,6 +128,49 @@ void WriteClocks(std::string_view key, const Case& c, DocumentWriter* out) {
         out->Bool("breached", clock.breached);
       });
     }
+  });
+}
+
+void WriteRoles(std::string_view key, const Case& c, DocumentWriter* out) {
+  out->Array(key, [&] {
+    for (const EngagedRole& role : c.roles) {
+      out->Object({}, [&] {
+        out->Text("name", role.name);
+        out->TextOrNull("reason", role.reason);
+        out->TextOrNull("person", role.person);
+        out->TextOrNull("team", role.team);
+        out->TimeOrNull("since", role.since);
+        out->TextOrNull("handoff_to", role.handoff_person);
+        out->TimeOrNull("handoff_due", role.handoff_due);
+      });
+    }
+  });
+}
+
+void WriteFollowUps(std::string_view key, const Case& c, DocumentWriter* out) {
+  out->Array(key, [&] {
+    for (const FollowUp& follow_up : c.follow_ups) {
+      out->Object({}, [&] {
+        out->Text("name", follow_up.name);
+        out->TextOrNull("text", follow_up.text);
+        out->TimeOrNull("due", follow_up.due);
+        out->TimeOrNull("done", follow_up.done);
+        out->TextOrNull("done_by", follow_up.done_by);
+        out->Bool("overdue", follow_up.overdue_fired);
+      });
+    }
+  });
+}
+
+void WriteHolds(const Case& c, DocumentWriter* out) {
+  out->Object("held", [&] {
+    out->TextOrNull("by", c.held_by);
+    out->TimeOrNull("since", c.held_since);
+    out->TimeOrNull("until", c.held_until);
+  });
+  out->Object("silenced", [&] {
+    out->TextOrNull("by", c.silenced_by);
+    out->TimeOrNull("until", c.silenced_until);
   });
 }
 

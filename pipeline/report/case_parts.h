@@ -16,8 +16,13 @@ std::string ReportZone(const ReportContext& context);
 void WriteCounts(std::string_view key, const Case& c, DocumentWriter* out);
 // Name (null while there is none), OCSF id, confidence, who said it, the reasons and the rules that spoke.
 void WriteVerdict(std::string_view key, const Case& c, DocumentWriter* out);
+// Acknowledge and resolve, and every other clock that has run.
 void WriteClocks(std::string_view key, const Case& c, DocumentWriter* out);
 void WriteEvidence(std::string_view key, const Case& c, DocumentWriter* out);
+// Roles beside the ladder, what is owed, and what keeps an escalation back ("held" and "silenced").
+void WriteRoles(std::string_view key, const Case& c, DocumentWriter* out);
+void WriteFollowUps(std::string_view key, const Case& c, DocumentWriter* out);
+void WriteHolds(const Case& c, DocumentWriter* out);
 void WriteLevel(std::string_view key, const ReportContext& context, uint8_t level, DocumentWriter* out);
 void WriteEscalation(std::string_view key, const EscalationRecord& record, const ReportContext& context,
                      DocumentWriter* out);

@@ -53,8 +53,12 @@ Case TypicalCase(uint64_t sequence) {
   e.excerpt = "{\"@timestamp\":\"2026-11-21T04:08:00.000Z\",\"host\":{\"name\":\"" + host + "\"},\"event\":{";
   e.raw_slot = 0;
   c.evidence = {e};
-  for (Clock& clock : c.clocks)
-    clock = {ClockState::kRunning, now, now + Duration(900'000), {}, Duration(0), {}, false, false};
+  for (ClockKind kind : {ClockKind::kAcknowledge, ClockKind::kResolve}) {
+    Clock& clock = c.clocks[static_cast<size_t>(kind)];
+    clock.state = ClockState::kRunning;
+    clock.started = now;
+    clock.due = now + Duration(900'000);
+  }
   c.level_due[1] = now + Duration(1'800'000);
   c.next_due = now + Duration(900'000);
   c.episode = 1;

@@ -14,17 +14,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::shared_ptr<const Engine> ShippedEngine(const std::string& pack) {
-  const std::string configs = TRIAGED_SOURCE_DIR "/configs/";
+std::shared_ptr<const Engine> LoadedEngine(const std::string& rules, const std::string& pack) {
   Config config;
-  config.formats = {configs + "formats"};
-  config.rules = {configs + "rules"};
-  config.policies = {configs + "policies/" + pack + ".yaml"};
+  config.formats = {TRIAGED_SOURCE_DIR "/configs/formats"};
+  config.rules = {rules};
+  config.policies = {pack};
   Diagnostics diagnostics;
   auto engine = LoadEngine(config, &diagnostics);
   INFO(diagnostics.Render());
   REQUIRE(engine != nullptr);
   return engine;
+}
+
+std::shared_ptr<const Engine> ShippedEngine(const std::string& pack) {
+  const std::string configs = TRIAGED_SOURCE_DIR "/configs/";
+  return LoadedEngine(configs + "rules", configs + "policies/" + pack + ".yaml");
 }
 
 std::vector<std::string> Timelines(const std::string& folder) {
@@ -36,10 +40,9 @@ std::vector<std::string> Timelines(const std::string& folder) {
   return paths;
 }
 
-TEST_CASE("every timeline of the SOC pack goes as written") {
-  const auto engine = ShippedEngine("soc-tiered");
-  const auto paths = Timelines("soc");
-  REQUIRE(paths.size() >= 15);
+void RunAll(const std::string& folder, size_t at_least, const std::shared_ptr<const Engine>& engine) {
+  const auto paths = Timelines(folder);
+  REQUIRE(paths.size() >= at_least);
   for (const std::string& path : paths) {
     const auto file = ReadSourceFile(path);
     REQUIRE(file.ok());
@@ -52,6 +55,13 @@ TEST_CASE("every timeline of the SOC pack goes as written") {
     for (const std::string& failure : result->failures) FAIL_CHECK(failure);
     CHECK(result->lines > 0);
   }
+}
+
+TEST_CASE("every timeline of the SOC pack goes as written") { RunAll("soc", 15, ShippedEngine("soc-tiered")); }
+
+TEST_CASE("every timeline of the engine's mechanisms goes as written") {
+  const std::string folder = TRIAGED_SOURCE_DIR "/tests/scenario/engine/";
+  RunAll("engine", 15, LoadedEngine(folder + "rules.yaml", folder + "pack.yaml"));
 }
 
 TEST_CASE("a timeline can fail") {

@@ -52,7 +52,8 @@ TEST_CASE("command: every key is read") {
 
 TEST_CASE("command: names of actions go both ways") {
   for (const char* name : {"ack", "assign", "verdict", "set-severity", "escalate", "de-escalate", "note", "classify",
-                           "wait", "hold", "resume", "resolve", "confirm", "close", "reopen"}) {
+                           "wait", "hold", "resume", "resolve", "confirm", "close", "reopen", "contain", "update",
+                           "follow-up", "engage", "disengage", "accept-handoff", "undo", "merge", "split", "silence"}) {
     const auto action = ParseCommandAction(name);
     REQUIRE(action);
     CHECK(Name(*action) == name);
@@ -83,7 +84,18 @@ TEST_CASE("command: each action takes its own arguments and no others") {
                                                                  {"close", ""},
                                                                  {"close", R"({"reason":"x"})"},
                                                                  {"reopen", ""},
-                                                                 {"reopen", R"({"reason":"x"})"}};
+                                                                 {"reopen", R"({"reason":"x"})"},
+                                                                 {"escalate", R"({"reason":"x","text":"look"})"},
+                                                                 {"contain", ""},
+                                                                 {"update", R"({"text":"x"})"},
+                                                                 {"follow-up", R"({"name":"post_mortem"})"},
+                                                                 {"engage", R"({"name":"legal","reason":"x"})"},
+                                                                 {"disengage", R"({"name":"legal","reason":"x"})"},
+                                                                 {"accept-handoff", R"({"name":"legal"})"},
+                                                                 {"undo", R"({"reason":"x"})"},
+                                                                 {"merge", R"({"into":"3-18","reason":"x"})"},
+                                                                 {"split", R"({"alerts":["a","b"],"reason":"x"})"},
+                                                                 {"silence", R"({"name":"s","expire":true})"}};
   for (const auto& [action, arguments] : good) {
     CAPTURE(action);
     CAPTURE(arguments);
@@ -109,6 +121,14 @@ TEST_CASE("command: each action takes its own arguments and no others") {
   CheckRefused(Json("classify", R"({"incident":"huge"})"), "known are none, minor, major");
   CheckRefused(Json("confirm"), "needs the argument 'answer'");
   CheckRefused(Json("confirm", R"({"answer":"yes"})"), "confirmed_fixed");
+  CheckRefused(Json("merge", R"({"into":"18","reason":"x"})"), "'into' must be <partition>-<sequence>");
+  CheckRefused(Json("split", R"({"alerts":[],"reason":"x"})"), "a list of 1 to 16 alert ids");
+  CheckRefused(Json("split", R"({"alerts":[1],"reason":"x"})"), "strings");
+  CheckRefused(Json("silence", R"({"name":"s"})"), "needs 'until' and 'reason'");
+  CheckRefused(Json("silence", R"({"name":"s","until":"soon","reason":"x"})"), "RFC 3339");
+  CheckRefused(Json("silence", R"({"name":"s","expire":"yes"})"), "true or false");
+  CheckRefused(Json("silence", R"({"name":"s","match":{},"until":"2026-11-21T04:08:00Z","reason":"x"})"), "1 to 8 fields");
+  CheckRefused(Json("silence", R"({"name":"s","match":{"a":1},"until":"2026-11-21T04:08:00Z","reason":"x"})"), "to texts");
   CheckRefused(Json("ack", "[]"), "must be an object, not array");
   CheckRefused(Json("ack", "null"), "must be an object, not null");
 }
@@ -175,7 +195,7 @@ TEST_CASE("command: printing reads back to the same, for every action") {
     c.case_id = {static_cast<int32_t>(random() % 100), random() % 100000};
     c.actor = pick({"ada", "bob@example.org"});
     c.role = pick({"l1", "lead"});
-    c.action = static_cast<CommandAction>(random() % 15);
+    c.action = static_cast<CommandAction>(random() % 25);
     if (random() % 2) c.expected_version = random();
     if (random() % 2) c.time = FromUnixMillis(static_cast<int64_t>(random() % 4'000'000'000'000));
     c.to = pick({"", "L2"});
@@ -186,6 +206,12 @@ TEST_CASE("command: printing reads back to the same, for every action") {
     c.severity = pick({"high", "P0"});
     c.incident = pick({"none", "minor", "major"});
     c.classification = pick({"", "phishing"});
+    c.name = pick({"legal", "post_mortem"});
+    c.into = pick({"0-1", "3-17"});
+    c.alerts = {pick(texts), "a2"};
+    if (random() % 2) c.match = {{"host.name", pick(texts)}};
+    c.until = FromUnixMillis(static_cast<int64_t>(random() % 4'000'000'000'000));
+    c.expire = random() % 2;
     c.answer = pick({"confirmed_fixed", "still_has_issues", "needs_more_info"});
     const std::string json = CommandJson(c);
     CAPTURE(json);
@@ -199,6 +225,13 @@ TEST_CASE("command: printing reads back to the same, for every action") {
       REQUIRE(read.verdict == c.verdict);
       REQUIRE(read.confidence == c.confidence);
       REQUIRE(read.reason == c.reason);
+    }
+    if (c.action == CommandAction::kSplit) REQUIRE(read.alerts == c.alerts);
+    if (c.action == CommandAction::kMerge) REQUIRE(read.into == c.into);
+    if (c.action == CommandAction::kSilence) {
+      REQUIRE(read.match == c.match);
+      REQUIRE(read.until == c.until);
+      REQUIRE(read.expire == c.expire);
     }
     if (c.action == CommandAction::kNote) REQUIRE(read.text == c.text);
     if (c.action == CommandAction::kAssign) REQUIRE(read.to == c.to);

@@ -121,7 +121,7 @@ TEST_CASE("policy: the small pack compiles to what it says") {
   CHECK(policy.matrix_since == MatrixSince::kCaseOpened);
   const ClockSpec& ack = policy.clocks[static_cast<size_t>(ClockKind::kAcknowledge)];
   CHECK(ack.duration[1] == Duration(1h));
-  CHECK(ack.at_risk_percent == 80);
+  CHECK(ack.at_risk.percent == 80);
   CHECK_FALSE(policy.clocks[static_cast<size_t>(ClockKind::kResolve)].duration[0]);
   CHECK(policy.repeat_interval == Duration(5min));
   CHECK(policy.repeat_max == 2);
@@ -142,7 +142,7 @@ TEST_CASE("policy: the small pack compiles to what it says") {
   REQUIRE(policy.roles.size() == 2);
   CHECK(policy.roles[0].actions ==
         (1u << static_cast<int>(CommandAction::kAck) | 1u << static_cast<int>(CommandAction::kNote)));
-  CHECK(policy.roles[1].actions == 0x7fff);
+  CHECK(policy.roles[1].actions == 0x1ffffff);
   REQUIRE(policy.roster);
   CHECK(policy.roster->At("one", Timestamp{}).person == "ann");
   CHECK(policy.roster->FindPerson("bob")->name == "bob");

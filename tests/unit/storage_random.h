@@ -73,10 +73,51 @@ inline Evidence RandomEvidence(Random& r) {
 inline EscalationRecord RandomEscalation(Random& r) {
   EscalationRecord e;
   e.at = r.Time(), e.from_level = r.Byte(), e.to_level = r.Byte(), e.passed = r.List(3, [&] { return r.Byte(); });
-  e.kind = static_cast<EscalationKind>(r.Below(4)), e.reason = r.Text(), e.requested = r.Text();
+  e.kind = static_cast<EscalationKind>(r.Below(5)), e.reason = r.Text(), e.requested = r.Text();
   e.from_assignee = r.Text(), e.to_assignee = r.Text(), e.to_team = r.Text(), e.nobody_on_shift = r.OneIn(2);
   e.rule_id = r.Text();
   return e;
+}
+
+inline UndoState RandomUndo(Random& r) {
+  UndoState u;
+  u.action = "x" + r.Text(), u.command_id = r.Text(), u.actor = r.Text(), u.at = r.Time();
+  u.status = static_cast<CaseStatus>(r.Below(kCaseStatusCount)), u.severity = r.Byte(), u.assignee = r.Text();
+  u.verdict = static_cast<Verdict>(r.Below(5)), u.verdict_confidence = r.Byte(), u.verdict_by = r.Text();
+  u.verdict_reason = r.Text(), u.verdict_severity = r.Byte(), u.classification = r.Text(), u.incident = r.Text();
+  for (Timestamp& due : u.level_due) due = r.Time();
+  u.next_repeat = r.Time(), u.other_case = r.Text();
+  return u;
+}
+
+// What codec version 2 added.
+inline void RandomLaterParts(Random& r, Case* c) {
+  for (Timestamp* t : {&c->held_since, &c->held_until, &c->hard_limit_due, &c->last_update_at, &c->silenced_until}) {
+    *t = r.Time();
+  }
+  c->held_by = r.Text(), c->hard_limit_fired = r.OneIn(2);
+  c->follow_ups = r.List(3, [&] {
+    FollowUp f;
+    f.name = r.Text(), f.text = r.Text(), f.added = r.Time(), f.due = r.Time(), f.done = r.Time();
+    f.done_by = r.Text(), f.overdue_fired = r.OneIn(2);
+    return f;
+  });
+  c->roles = r.List(3, [&] {
+    EngagedRole e;
+    e.name = r.Text(), e.reason = r.Text(), e.person = r.Text(), e.team = r.Text(), e.since = r.Time();
+    e.next_change = r.Time(), e.handoff_person = r.Text(), e.handoff_team = r.Text(), e.handoff_due = r.Time();
+    return e;
+  });
+  c->roles_left = r.Texts(3);
+  c->risk = r.List(4, [&] {
+    const Timestamp begin = r.Time();
+    return RiskBucket{begin, static_cast<uint32_t>(r.Number())};
+  });
+  c->recurrence = static_cast<uint32_t>(r.Number()), c->resolution_failures = static_cast<uint32_t>(r.Number());
+  c->severity_raised = r.OneIn(2), c->contained = r.OneIn(2), c->silenced_by = r.Text();
+  c->silenced_severity = r.Byte(), c->silenced_entities = r.Byte(), c->merged_into = r.Text();
+  c->merged_from = r.Texts(3), c->storm = r.Text();
+  if (r.OneIn(2)) c->undo = RandomUndo(r);
 }
 
 inline Case RandomCase(Random& r, CaseId id) {
@@ -118,6 +159,7 @@ inline Case RandomCase(Random& r, CaseId id) {
              r.Time(),
              r.Time(),
              r.Time(),
+             r.Time(),
              Duration(r.Signed()),
              r.Time(),
              r.OneIn(2),
@@ -130,6 +172,7 @@ inline Case RandomCase(Random& r, CaseId id) {
   c.timeline = r.List(6, [&] { return RandomEntry(r); });
   c.timeline_dropped = r.Number();
   c.notes = r.List(3, [&] { return RandomEntry(r); });
+  RandomLaterParts(r, &c);
   return c;
 }
 
