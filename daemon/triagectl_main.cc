@@ -62,11 +62,12 @@ void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
   };
   using enum CommandAction;
   if (takes({kAssign, kEscalate, kDeescalate})) verb->add_option("--to", options->command.to);
-  if (takes({kVerdict, kSetSeverity, kEscalate, kDeescalate, kWait, kHold, kResolve, kClose, kReopen,
-             kContain, kFollowUp, kEngage, kDisengage, kUndo, kMerge, kSplit})) {
+  if (takes({kVerdict, kSetSeverity, kEscalate, kDeescalate, kWait, kHold, kResolve, kClose, kReopen, kContain,
+             kFollowUp, kEngage, kDisengage, kUndo, kMerge, kSplit})) {
     verb->add_option("--reason", options->command.reason);
   }
-  if (takes({kFollowUp, kEngage, kDisengage, kAcceptHandoff})) verb->add_option("--name", options->command.name)->required();
+  if (takes({kFollowUp, kEngage, kDisengage, kAcceptHandoff}))
+    verb->add_option("--name", options->command.name)->required();
   if (takes({kMerge})) verb->add_option("--into", options->command.into)->required();
   if (takes({kSplit})) verb->add_option("--alerts", options->command.alerts, "alert ids")->required();
   if (takes({kNote, kUpdate})) verb->add_option("--text", options->command.text)->required();
@@ -85,7 +86,8 @@ void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
 int RunVerb(const std::string& config_path, CommandOptions options) {
   const auto id = ParseCaseId(options.case_id);
   if (!id) {
-    std::fprintf(stderr, "triagectl: '%s' is not a case id (partition-sequence, as in 3-17)\n", options.case_id.c_str());
+    std::fprintf(stderr, "triagectl: '%s' is not a case id (partition-sequence, as in 3-17)\n",
+                 options.case_id.c_str());
     return kExitUsage;
   }
   options.command.case_id = *id;
@@ -93,7 +95,8 @@ int RunVerb(const std::string& config_path, CommandOptions options) {
   if (!options.verdict.empty()) {
     const auto verdict = ParseVerdict(options.verdict);
     if (!verdict) {
-      std::fprintf(stderr, "triagectl: '%s' is no verdict: true_positive, false_positive, benign_true_positive, needs_review\n",
+      std::fprintf(stderr,
+                   "triagectl: '%s' is no verdict: true_positive, false_positive, benign_true_positive, needs_review\n",
                    options.verdict.c_str());
       return kExitUsage;
     }
@@ -101,6 +104,64 @@ int RunVerb(const std::string& config_path, CommandOptions options) {
   }
   return SendCommand(config_path, options.command);
 }
+
+// oncall, explain and silence.
+class PolicyVerbs {
+ public:
+  void Add(CLI::App* app) {
+    on_call_ = app->add_subcommand("oncall", "who is on shift in each team");
+    on_call_->add_option("--at", on_call_options_.at, "RFC 3339 time (default: now)");
+    on_call_->add_option("--team", on_call_options_.team, "this team alone");
+    on_call_->add_flag("--lint", on_call_options_.lint,
+                       "also list gaps, fallbacks and people without contact that lie ahead");
+    on_call_->add_option("--days", on_call_options_.days, "how far --lint looks")
+        ->check(CLI::Range(1, 3660))
+        ->capture_default_str();
+
+    explain_ = app->add_subcommand("explain", "why a case stands where it does, and what fires next");
+    explain_->add_option("case", explain_options_.case_id, "case id, as in 3-17");
+    explain_->add_option("--policy", explain_options_.policy,
+                         "instead: what this policy does to a case nobody touches");
+    explain_->add_option("--at", explain_options_.at, "RFC 3339 time (default: now)");
+    AddSilence(app);
+  }
+
+  // The exit code, when one of these was asked for.
+  std::optional<int> Run(const std::string& config_path) const {
+    if (*on_call_) return OnCall(config_path, on_call_options_);
+    if (*explain_) return Explain(config_path, explain_options_);
+    if (!*silence_) return std::nullopt;
+    const std::string what = silence_->get_subcommands().front()->get_name();
+    if (what == "list") return ListSilences(config_path);
+    SilenceOptions options = silence_options_;
+    options.command.expire = what == "expire";
+    return SendSilence(config_path, options);
+  }
+
+ private:
+  void AddSilence(CLI::App* app) {
+    silence_ = app->add_subcommand("silence", "hold the escalation of what matches back until an instant");
+    silence_->require_subcommand(1);
+    silence_->add_subcommand("list", "all silences, with hits; unused and expired ones are marked");
+    CLI::App* add = silence_->add_subcommand("add", "add or replace one");
+    CLI::App* expire = silence_->add_subcommand("expire", "take one back");
+    for (CLI::App* sub : {add, expire}) {
+      sub->add_option("--name", silence_options_.command.name, "its id")->required();
+      sub->add_option("--actor", silence_options_.command.actor, "who acts; the owner of a new one")->required();
+      sub->add_option("--role", silence_options_.command.role, "as which role of the policy")->required();
+    }
+    add->add_option("--match", silence_options_.match, "field=value, all of which an alert must show")->required();
+    add->add_option("--reason", silence_options_.command.reason, "why")->required();
+    add->add_option("--until", silence_options_.until, "RFC 3339 time")->required();
+  }
+
+  CLI::App* on_call_ = nullptr;
+  CLI::App* explain_ = nullptr;
+  CLI::App* silence_ = nullptr;
+  OnCallOptions on_call_options_;
+  ExplainOptions explain_options_;
+  SilenceOptions silence_options_;
+};
 
 int Main(int argc, char** argv) {
   CLI::App app("triagectl: checks, replays and commands for triaged", "triagectl");
@@ -118,33 +179,8 @@ int Main(int argc, char** argv) {
   bool graph = false;
   check->get_subcommand("policy")->add_flag("--graph", graph, "print the ladder as Graphviz");
 
-  OnCallOptions on_call_options;
-  CLI::App* on_call = app.add_subcommand("oncall", "who is on shift in each team");
-  on_call->add_option("--at", on_call_options.at, "RFC 3339 time (default: now)");
-  on_call->add_option("--team", on_call_options.team, "this team alone");
-  on_call->add_flag("--lint", on_call_options.lint, "also list gaps, fallbacks and people without contact that lie ahead");
-  on_call->add_option("--days", on_call_options.days, "how far --lint looks")->check(CLI::Range(1, 3660))->capture_default_str();
-
-  SilenceOptions silence_options;
-  CLI::App* silence = app.add_subcommand("silence", "hold the escalation of what matches back until an instant");
-  silence->require_subcommand(1);
-  silence->add_subcommand("list", "all silences, with hits; unused and expired ones are marked");
-  for (const char* what : {"add", "expire"}) {
-    CLI::App* sub = silence->add_subcommand(what, what == std::string_view("add") ? "add or replace one" : "take one back");
-    sub->add_option("--name", silence_options.command.name, "its id")->required();
-    sub->add_option("--actor", silence_options.command.actor, "who acts; the owner of a new one")->required();
-    sub->add_option("--role", silence_options.command.role, "as which role of the policy")->required();
-    if (what == std::string_view("expire")) continue;
-    sub->add_option("--match", silence_options.match, "field=value, all of which an alert must show")->required();
-    sub->add_option("--reason", silence_options.command.reason)->required();
-    sub->add_option("--until", silence_options.until, "RFC 3339 time")->required();
-  }
-
-  ExplainOptions explain_options;
-  CLI::App* explain = app.add_subcommand("explain", "why a case stands where it does, and what fires next");
-  explain->add_option("case", explain_options.case_id, "case id, as in 3-17");
-  explain->add_option("--policy", explain_options.policy, "instead: what this policy does to a case nobody touches");
-  explain->add_option("--at", explain_options.at, "RFC 3339 time (default: now)");
+  PolicyVerbs policy_verbs;
+  policy_verbs.Add(&app);
 
   NormalizeOptions normalize_options;
   CLI::App* normalize = app.add_subcommand("normalize", "print each alert as flat JSON with ECS names");
@@ -183,14 +219,7 @@ int Main(int argc, char** argv) {
     return app.exit(e) == 0 ? kExitOk : kExitUsage;
   }
   if (*check && graph) return GraphPolicies(paths);
-  if (*on_call) return OnCall(config_path, on_call_options);
-  if (*silence) {
-    const std::string what = silence->get_subcommands().front()->get_name();
-    if (what == "list") return ListSilences(config_path);
-    silence_options.command.expire = what == "expire";
-    return SendSilence(config_path, silence_options);
-  }
-  if (*explain) return Explain(config_path, explain_options);
+  if (const auto exit_code = policy_verbs.Run(config_path)) return *exit_code;
   if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
   if (*normalize) return Normalize(config_path, normalize_options);
   if (*replay) return RunReplay(config_path, replay_options);
