@@ -33,7 +33,8 @@ constexpr std::string_view kOwnProperties[] = {
     "bootstrap.servers", "enable.auto.commit", "enable.auto.offset.store", "isolation.level", "acks",
     "enable.idempotence", "transactional.id", "transaction.timeout.ms", "group.id", "group.instance.id",
     "partition.assignment.strategy", "enable.partition.eof", "auto.offset.reset", "session.timeout.ms",
-    "max.poll.interval.ms", "queued.max.messages.kbytes",
+    "max.poll.interval.ms", "queued.max.messages.kbytes", "queued.min.messages", "check.crcs", "retry.backoff.ms",
+    "message.max.bytes", "allow.auto.create.topics",
 };
 
 void ReadSecretFile(MapReader& reader, const YamlNode& node, const std::string& base, std::string key,
@@ -91,6 +92,7 @@ void ReadKafka(MapReader& top, const std::string& base, const std::string& appli
   out->transaction_timeout = kafka.Interval("transaction_timeout", out->transaction_timeout, seconds(1), minutes(15));
   out->commit_timeout = kafka.Interval("commit_timeout", out->commit_timeout, seconds(1), minutes(15));
   out->session_timeout = kafka.Interval("session_timeout", out->session_timeout, seconds(1), minutes(30));
+  out->dead_letter_style = static_cast<DeadLetterStyle>(kafka.Choice("dead_letter_style", {"triaged", "connect", "spring"}, 0));
   out->prefetch_bytes = kafka.Bytes("prefetch", out->prefetch_bytes, kMiB, 2 * kGiB - 1);
   ReadProperties(kafka, base, out);
   kafka.Finish();
@@ -161,7 +163,8 @@ std::optional<Config> ParseConfig(const SourceFile& file, Diagnostics* diagnosti
   ReadWebAndLog(top, base, &config);
   config.heartbeat_interval = top.Interval("heartbeat_interval", config.heartbeat_interval, Duration(0), hours(1));
   config.shutdown_timeout = top.Interval("shutdown_timeout", config.shutdown_timeout, seconds(1), minutes(10));
-  config.watchdog_timeout = top.Interval("watchdog_timeout", config.watchdog_timeout, seconds(10), hours(1));
+  // Joining may take a minute (WorkerOptions::start_timeout) in which a worker has no turn.
+  config.watchdog_timeout = top.Interval("watchdog_timeout", config.watchdog_timeout, seconds(90), hours(1));
   for (auto [key, list] : {std::pair("formats", &config.formats), {"rules", &config.rules}, {"policies", &config.policies}}) {
     for (const std::string& path : top.Strings(key, /*required=*/true)) list->push_back(Resolve(base, path));
   }

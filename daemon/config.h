@@ -13,6 +13,7 @@
 #include "pipeline/base/time.h"
 #include "pipeline/normalise/normaliser.h"
 #include "pipeline/policy/engine.h"
+#include "pipeline/report/dead_letter_style.h"
 
 namespace triaged {
 
@@ -29,6 +30,7 @@ struct KafkaConfig {
   Duration transaction_timeout{10'000};
   Duration commit_timeout{30'000};
   Duration session_timeout{45'000};
+  DeadLetterStyle dead_letter_style = DeadLetterStyle::kTriaged;
   int64_t prefetch_bytes = 64 * 1024 * 1024;  // queued.max.messages.kbytes, per worker
   std::map<std::string, std::string> properties;  // passed to librdkafka; `*_file` twins are already read
 };

@@ -49,7 +49,7 @@ int CreateTopics(const std::string& config_path) {
 int CheckTopics(const std::string& config_path) {
   const auto config = LoadOnline(config_path);
   if (!config) return kExitFailed;
-  const auto problems = CheckTopics(config->kafka, config->application_id, kBound);
+  const auto problems = CheckTopics(config->kafka, config->application_id, kBound, config->alert_limits.max_bytes);
   if (!problems) return Failed(problems.error());
   for (const std::string& problem : *problems) std::fprintf(stderr, "%s\n", problem.c_str());
   if (problems->empty()) std::printf("ok: all topics of '%s' are there and right\n", config->application_id.c_str());

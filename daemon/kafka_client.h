@@ -19,6 +19,7 @@
 #include "daemon/kafka_handles.h"
 #include "daemon/kafka_producer.h"
 #include "daemon/kafka_reader.h"
+#include "pipeline/report/dead_letter_style.h"
 
 namespace triaged {
 
@@ -33,6 +34,7 @@ struct KafkaOptions {
   Properties properties;                  // the user's, for every client; what exactly-once needs wins over them
   Duration transaction_timeout{10'000};
   Duration session_timeout{45'000};
+  DeadLetterStyle dead_letter_style = DeadLetterStyle::kTriaged;
   int64_t prefetch_bytes = 64 * 1024 * 1024;
   size_t max_record_bytes = 67'200'000;   // a larger record is refused when it is produced
   bool embedded = false;                  // the mock stamps no LogAppendTime: the wall clock serves as broker time

@@ -24,7 +24,7 @@ Error FromRd(const rd_kafka_error_t* error, const std::string& what) {
 }  // namespace
 
 KafkaProducer::KafkaProducer(const KafkaOptions& options)
-    : names_(TopicNames::For(options.application_id)), embedded_(options.embedded) {}
+    : names_(TopicNames::For(options.application_id)), embedded_(options.embedded), dead_letter_style_(options.dead_letter_style) {}
 
 KafkaProducer::~KafkaProducer() {
   // What is still queued belongs to no committed transaction.
@@ -199,7 +199,12 @@ Status KafkaProducer::Send(const OutputRecord& record, int32_t partition) {
 Status KafkaProducer::Produce(const OutputRecord& record) {
   const auto partition = PartitionOf(record);
   if (!partition) return partition.error();
-  return Send(record, *partition);
+  if (record.topic != OutputTopic::kDeadLetter || dead_letter_style_ == DeadLetterStyle::kTriaged) {
+    return Send(record, *partition);
+  }
+  OutputRecord styled = record;
+  AddDeadLetterHeaders(dead_letter_style_, &styled);
+  return Send(styled, *partition);
 }
 
 Status KafkaProducer::SendOffsets(const std::vector<PartitionOffset>& offsets,

@@ -9,6 +9,7 @@
 
 #include "daemon/broker_client.h"
 #include "daemon/kafka_handles.h"
+#include "pipeline/report/dead_letter_style.h"
 
 namespace triaged {
 
@@ -45,6 +46,7 @@ class KafkaProducer {
 
   const TopicNames names_;
   const bool embedded_;
+  const DeadLetterStyle dead_letter_style_;
   std::map<std::string, int32_t> partition_counts_;
   std::map<int32_t, int64_t> state_offsets_;
   std::optional<Timestamp> base_time_;   // LogAppendTime of the newest delivery report …

@@ -103,7 +103,8 @@ Status Supervisor::WaitForTopics() {
     if (config_.kafka.create_topics) {
       created = CreateMissingTopics(config_.kafka, config_.application_id, config_.alert_limits.max_bytes, kTopicBound);
     }
-    const auto problems = created ? CheckTopics(config_.kafka, config_.application_id, kTopicBound)
+    const auto problems = created ? CheckTopics(config_.kafka, config_.application_id, kTopicBound,
+                                              config_.alert_limits.max_bytes)
                                   : Result<std::vector<std::string>>(created.error());
     if (problems && problems->empty()) return {};
     if (problems) {
@@ -156,6 +157,7 @@ WorkerParts Supervisor::PartsFor(int worker) {
     kafka.properties = config_.kafka.properties;
     kafka.transaction_timeout = config_.kafka.transaction_timeout;
     kafka.session_timeout = config_.kafka.session_timeout;
+    kafka.dead_letter_style = config_.kafka.dead_letter_style;
     kafka.prefetch_bytes = config_.kafka.prefetch_bytes;
     kafka.embedded = config_.kafka.embedded;
     return KafkaClient::Make(std::move(kafka));

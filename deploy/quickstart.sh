@@ -73,14 +73,15 @@ pids+=($!)
 python3 "$root/deploy/quickstart/alert_stream.py" --rate "$rate" > >(exec kcat -P -b "$bootstrap" -t alerts 2>/dev/null) &
 pids+=($!)
 
-figure() { awk -v name="$1" '$1 ~ "^"name"({|$)" {sum += $2} END {printf "%d", sum}' <<<"$2"; }
+# The sum of the series whose name and labels begin so.
+figure() { awk -v begin="$1" 'index($1, begin) == 1 {sum += $2} END {printf "%d", sum}' <<<"$2"; }
 begin=$SECONDS
 while [ -z "$seconds" ] || [ $((SECONDS - begin)) -lt "$seconds" ]; do
   sleep 5 & wait $! || true
   kill -0 "$daemon" 2>/dev/null || { tail -20 "$scratch/triaged.log" >&2; echo "triaged stopped by itself" >&2; exit 1; }
   metrics=$(curl -fsS http://127.0.0.1:9464/metrics || true)
   printf -- '-- %3d s: %s alerts in, %s cases opened, %s escalations, %s dead letters\n' $((SECONDS - begin)) \
-    "$(figure triaged_alerts_consumed_total "$metrics")" \
+    "$(figure 'triaged_alerts_consumed_total{stage="intake"}' "$metrics")" \
     "$(grep -F 'outcome="opened"' <<<"$metrics" | awk '{s += $2} END {printf "%d", s}')" \
     "$(figure triaged_escalations_total "$metrics")" "$(figure triaged_dead_letters_total "$metrics")"
 done

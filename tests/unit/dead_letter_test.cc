@@ -5,6 +5,7 @@
 
 #include "pipeline/base/utf8.h"
 #include "pipeline/report/base64.h"
+#include "pipeline/report/dead_letter_style.h"
 #include "pipeline/report/json_writer.h"
 #include "tests/unit/report_cases.h"
 
@@ -156,6 +157,38 @@ TEST_CASE("base64: the vectors of the standard (RFC 4648, section 10)") {
   const std::vector<std::pair<std::string, std::string>> vectors = {
       {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"foobar", "Zm9vYmFy"}};
   for (const auto& [bytes, text] : vectors) CHECK(Base64(bytes) == text);
+}
+
+TEST_CASE("dead letter: the styles add what Connect and Spring write, and keep ours") {
+  InputRecord input;
+  input.topic = "alerts";
+  input.partition = 258;
+  input.offset = 72'623'859'790'382'856;  // 0x0102030405060708
+  input.timestamp = FromUnixMillis(1'700'000'000'000);  // 0x18bcfe56800
+  input.value = "{";
+  const OutputRecord plain = DeadLetterRecord(input, "invalid_json", "cut off", "intake");
+
+  OutputRecord record = plain;
+  AddDeadLetterHeaders(DeadLetterStyle::kTriaged, &record);
+  CHECK(record.headers == plain.headers);
+
+  AddDeadLetterHeaders(DeadLetterStyle::kConnect, &record);
+  CHECK(HeaderOf(record, "__connect.errors.topic") == "alerts");
+  CHECK(HeaderOf(record, "__connect.errors.partition") == "258");
+  CHECK(HeaderOf(record, "__connect.errors.offset") == "72623859790382856");
+  CHECK(HeaderOf(record, "__connect.errors.stage") == "intake");
+  CHECK(HeaderOf(record, "__connect.errors.exception.class.name") == "invalid_json");
+  CHECK(HeaderOf(record, "__connect.errors.exception.message") == "cut off");
+  CHECK(HeaderOf(record, "triaged.error.reason") == "invalid_json");
+
+  record = plain;
+  AddDeadLetterHeaders(DeadLetterStyle::kSpring, &record);
+  CHECK(HeaderOf(record, "kafka_dlt-original-topic") == "alerts");
+  CHECK(HeaderOf(record, "kafka_dlt-original-partition") == std::string("\0\0\1\2", 4));
+  CHECK(HeaderOf(record, "kafka_dlt-original-offset") == "\1\2\3\4\5\6\7\10");
+  CHECK(HeaderOf(record, "kafka_dlt-original-timestamp") == std::string("\x00\x00\x01\x8b\xcf\xe5\x68\x00", 8));
+  CHECK(HeaderOf(record, "kafka_dlt-exception-message") == "cut off");
+  CHECK(record.value == "{");
 }
 
 }  // namespace triaged
