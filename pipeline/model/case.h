@@ -303,7 +303,6 @@ struct Case {
   uint8_t silenced_entities = 0;        // kinds of entity seen then (bits): a new kind breaks through
   std::string merged_into;              // closed because its content went into this case
   std::vector<std::string> merged_from;
-  std::string storm;                    // the storm case that this case's escalation was folded into, or ""
   UndoState undo;
 
   bool operator==(const Case&) const = default;

@@ -40,15 +40,14 @@ namespace triaged {
   X(kMerged, "merged")                          \
   X(kSplit, "split")                            \
   X(kUndone, "undone")                          \
-  X(kSuppressed, "suppressed")                  \
-  X(kStorm, "storm")
+  X(kSuppressed, "suppressed")
 
 enum class CaseEventType : uint8_t {
 #define TRIAGED_X(id, name) id,
   TRIAGED_CASE_EVENTS(TRIAGED_X)
 #undef TRIAGED_X
 };
-inline constexpr size_t kCaseEventTypeCount = 29;
+inline constexpr size_t kCaseEventTypeCount = 28;
 std::string_view Name(CaseEventType type);  // without "io.triaged.case." and ".v1"
 
 struct CaseEvent {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -254,6 +255,10 @@ uint64_t ResidentBytes() {
   return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+// First figures at 1 M cases: 206 and 22 bytes; a loss of a fifth is a failure.
+constexpr double kMostDiskBytes = 250;
+constexpr double kMostResidentBytes = 27;
+
 // N open cases: bytes of each on disk and in memory, and how long a restart takes to be ready.
 void Footprint(benchmark::State& state) {
   const char* wanted = std::getenv("TRIAGED_BENCH_CASES");
@@ -279,6 +284,10 @@ void Footprint(benchmark::State& state) {
     state.counters["disk/case"] = static_cast<double>(stats.disk_bytes) / count;
     state.counters["resident/case"] = static_cast<double>(stats.resident_bytes) / count;
     const uint64_t after = ResidentBytes();
+    if (cases >= 1'000'000 && (state.counters["disk/case"] > kMostDiskBytes || state.counters["resident/case"] > kMostResidentBytes)) {
+      std::fprintf(stderr, "FAILED: a case takes more than %.0f bytes on disk or %.0f resident\n", kMostDiskBytes, kMostResidentBytes);
+      std::exit(1);
+    }
     state.counters["process_growth/case"] = after < before ? 0 : static_cast<double>(after - before) / count;
   }
 }

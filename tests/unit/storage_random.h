@@ -116,7 +116,7 @@ inline void RandomLaterParts(Random& r, Case* c) {
   c->recurrence = static_cast<uint32_t>(r.Number()), c->resolution_failures = static_cast<uint32_t>(r.Number());
   c->severity_raised = r.OneIn(2), c->contained = r.OneIn(2), c->silenced_by = r.Text();
   c->silenced_severity = r.Byte(), c->silenced_entities = r.Byte(), c->merged_into = r.Text();
-  c->merged_from = r.Texts(3), c->storm = r.Text();
+  c->merged_from = r.Texts(3);
   if (r.OneIn(2)) c->undo = RandomUndo(r);
 }
 
