@@ -24,7 +24,8 @@ using Buckets = prometheus::Histogram::BucketBoundaries;
 double Seconds(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
 
 const Buckets kShort = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
-constexpr std::string_view kReasons[] = {"unresolved_in_time", "uncertain_verdict", "not_acknowledged"};
+constexpr std::string_view kReasons[] = {"unresolved_in_time", "uncertain_verdict", "not_acknowledged",
+                                          "hard_limit"};
 constexpr std::string_view kManual = "manual";  // a person's own words are no label
 constexpr int kDeadLettersLogged = 20;                // a second
 constexpr std::string_view kDeadLetterReasons[] = {

@@ -74,9 +74,8 @@ void FireLadder(CaseContext& ctx) {
   Escalation escalation;
   escalation.to_level = std::max(by_time.value_or(0), limit_moves ? ctx.policy.hard_limit->to_level : uint8_t{0});
   escalation.kind = limit_moves ? EscalationKind::kHardLimit : EscalationKind::kTime;
-  // SOC guide, "Uncertain Verdict": the first level's time ended and nobody could say what it is.
-  const bool uncertain = c.level == 0 && c.verdict == Verdict::kNone;
-  escalation.reason = limit_moves ? "hard_limit" : uncertain ? "uncertain_verdict" : "unresolved_in_time";
+  const bool uncertain = c.level == 0 && c.verdict == Verdict::kNone && !ctx.policy.reason_without_verdict.empty();
+  escalation.reason = limit_moves ? "hard_limit" : uncertain ? ctx.policy.reason_without_verdict : "unresolved_in_time";
   Escalate(ctx, escalation);
 }
 

@@ -18,8 +18,8 @@ constexpr size_t kShownRepeats = 2;  // of one level: more say nothing new
 
 std::string Text(std::string_view text) { return std::string(text); }
 
-// "1h30m" without milliseconds that nobody asks for; "0s" for none.
-std::string Span(Duration span) { return FormatDuration(span); }
+// "1h30m", without milliseconds that nobody asks for.
+std::string Span(Duration span) { return FormatDuration(std::chrono::floor<std::chrono::seconds>(span)); }
 
 void AddClocks(const Policy& policy, const Case& c, std::vector<Deadline>* list) {
   for (size_t i = 0; i < kClockKindCount; ++i) {

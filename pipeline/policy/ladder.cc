@@ -91,7 +91,7 @@ void ReadLevels(const Reading& reading, MapReader* top) {
     map.Finish();
     if (const YamlNode* name = map.Node("name")) {
       CheckName(reading, *name, level.name, "level");
-      if (level.name == "since" || level.name == "next") {
+      if (level.name == "since" || level.name == "next" || level.name == "without_verdict") {
         ErrorAt(reading, *name, "'" + level.name + "' has a meaning of its own in `matrix` and `criteria`",
                 "name the level otherwise");
       }
@@ -108,6 +108,10 @@ void ReadMatrix(const Reading& reading, MapReader* top) {
   MapReader map(reading.source, *node, "matrix", reading.diagnostics);
   policy.matrix_since = map.Choice("since", {"case_opened", "level_entered"}, 0) == 0 ? MatrixSince::kCaseOpened
                                                                                       : MatrixSince::kLevelEntered;
+  policy.reason_without_verdict = map.String("without_verdict");
+  if (const YamlNode* reason = map.Node("without_verdict")) {
+    CheckName(reading, *reason, policy.reason_without_verdict, "reason");
+  }
   if (const YamlNode* first = map.Node(policy.levels.front().name)) {
     ErrorAt(reading, *first, "a case begins at level " + policy.levels.front().name + ": no time leads there",
             "remove the row");

@@ -186,6 +186,8 @@ struct Policy {
   uint8_t default_severity = 0;              // for an alert that states no score
   std::vector<LevelSpec> levels;
   MatrixSince matrix_since = MatrixSince::kCaseOpened;
+  // The reason when the first level's time ends and nobody has said what the case is; "" : as for any other level.
+  std::string reason_without_verdict;
   std::vector<std::shared_ptr<const Calendar>> calendars;
   std::array<ClockSpec, kClockKindCount> clocks;
   std::string escalated_status = "escalated";  // or "in_progress"

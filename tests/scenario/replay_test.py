@@ -18,6 +18,7 @@ SHORT = {"host": "host.name", "user": "user.name", "source": "source.ip", "rule"
          "action": "event.action"}
 SCORES = {"informational": 1, "low": 21, "medium": 47, "high": 73, "critical": 99}
 PACKS = {"soc": ("configs/rules", "configs/policies/soc-tiered.yaml"),
+         "platform": ("configs/rules", "configs/policies/platform.yaml"),
          "entered": ("tests/scenario/engine/rules.yaml", "tests/scenario/entered/pack.yaml"),
          "engine": ("tests/scenario/engine/rules.yaml", "tests/scenario/engine/pack.yaml")}
 

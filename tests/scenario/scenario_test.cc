@@ -59,6 +59,8 @@ void RunAll(const std::string& folder, size_t at_least, const std::shared_ptr<co
 
 TEST_CASE("every timeline of the SOC pack goes as written") { RunAll("soc", 15, ShippedEngine("soc-tiered")); }
 
+TEST_CASE("every timeline of the platform pack goes as written") { RunAll("platform", 4, ShippedEngine("platform")); }
+
 TEST_CASE("every timeline of the engine's mechanisms goes as written") {
   const std::string folder = TRIAGED_SOURCE_DIR "/tests/scenario/engine/";
   RunAll("engine", 15, LoadedEngine(folder + "rules.yaml", folder + "pack.yaml"));

@@ -37,6 +37,8 @@ std::shared_ptr<const Engine> ShippedEngine() {
   sources.formats = ReadFolder(configs / "formats");
   sources.rules = ReadFolder(configs / "rules");
   sources.policies = ReadFolder(configs / "policies");
+  // The packs take turns by `when`; here the SOC pack takes all, whose roles the commands below have.
+  std::erase_if(sources.policies, [](const SourceFile& file) { return file.name.find("soc-tiered") == std::string::npos; });
   Diagnostics diagnostics;
   auto engine = CompileEngine(sources, {}, &diagnostics);
   REQUIRE_MESSAGE(engine, diagnostics.Render());
