@@ -5,7 +5,7 @@
 #include <chrono>
 #include <set>
 
-#include "pipeline/policy/zone.h"
+#include "pipeline/base/zone.h"
 
 namespace triaged {
 namespace {
