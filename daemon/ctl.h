@@ -21,6 +21,7 @@ int CheckFiles(const std::string& what, const std::vector<std::string>& paths);
 struct NormalizeOptions {
   std::string format;               // empty: detect
   bool strict = false;              // exit 1 when a line is no JSON object
+  bool explain = false;             // print which table and which path gave each value instead
   std::vector<std::string> inputs;  // empty: stdin
 };
 int Normalize(const std::string& config_path, const NormalizeOptions& options);

@@ -10,6 +10,7 @@
 #include "daemon/replay.h"
 #include "daemon/timeline.h"
 #include "pipeline/base/utf8.h"
+#include "pipeline/normalise/explain.h"
 #include "pipeline/report/report.h"
 
 namespace triaged {
@@ -158,7 +159,8 @@ int Normalize(const std::string& config_path, const NormalizeOptions& options) {
       error["triaged.error"] = {{"reason", Name(failure->reason)}, {"message", SanitiseUtf8(failure->message)}};
       std::cout << error.dump() << '\n';
     } else {
-      std::cout << NormalisedJson(normaliser.alert(), *loaded->engine->alert_catalog) << '\n';
+      const auto print = options.explain ? ExplainedJson : NormalisedJson;
+      std::cout << print(normaliser.alert(), *loaded->engine->alert_catalog) << '\n';
     }
   });
   std::cout.flush();

@@ -186,6 +186,7 @@ int Main(int argc, char** argv) {
   CLI::App* normalize = app.add_subcommand("normalize", "print each alert as flat JSON with ECS names");
   normalize->add_option("--format", normalize_options.format, "format table to use (default: detect)");
   normalize->add_flag("--strict", normalize_options.strict, "exit with 1 when a line is no JSON object");
+  normalize->add_flag("--explain", normalize_options.explain, "print which table, and which path gave each value");
   normalize->add_option("files", normalize_options.inputs, "NDJSON files (default: standard input)");
 
   ReplayOptions replay_options;

@@ -24,6 +24,7 @@ void Extend(FormatTable* table, const FormatTable& base) {
   if (table->drill.empty()) table->drill = base.drill;
   if (table->update.empty()) table->update = base.update;
   if (table->state.empty()) table->state = base.state;
+  if (!table->zone) table->zone = base.zone;
   if (table->embedded.empty()) table->embedded = base.embedded;
 }
 

@@ -72,6 +72,7 @@ struct FormatTable {
   std::vector<std::vector<FieldTest>> markers;  // any of: all of
   std::vector<FieldMapping> fields;
   std::vector<PathTrie::Node> time;
+  std::optional<Zone> zone;                     // of times that name none
   std::vector<std::vector<PathTrie::Node>> id;  // alternatives, each composed of all its parts
   std::vector<SeveritySource> severity;
   std::vector<std::vector<FieldTest>> not_alert, drill, update;  // any of: all of

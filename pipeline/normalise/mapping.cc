@@ -152,7 +152,8 @@ void Normaliser::Impl::MapFields(const FormatTable& table) {
       continue;
     }
     for (const FieldSource& source : mapping.from) {
-      if (AddSource(mapping, source)) break;
+      // Most paths of a table are absent: asking first is what keeps long lists of alternatives cheap.
+      if (Present(source.node) && AddSource(mapping, source)) break;
     }
   }
   for (const auto& [id, value] : pending) {

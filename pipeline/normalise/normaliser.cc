@@ -83,14 +83,15 @@ const Value* Normaliser::Impl::FirstOf(const std::vector<PathTrie::Node>& nodes)
   return nullptr;
 }
 
-void Normaliser::Impl::MapTime(const FormatTable& table, Timestamp record_time) {
+void Normaliser::Impl::MapTime(const FormatTable& table, const TimeContext& context) {
+  const Timestamp record_time = context.record_time;
   std::string_view path;
   std::optional<ParsedTime> time;
   bool bad = false;
   for (PathTrie::Node node : table.time) {
     const Value* value = First(node);
     if (!value) continue;
-    time = ParseTimeShape(*value);
+    time = ParseTimeShape(*value, context);
     path = value->path;
     if (time) break;
     bad = true;
@@ -99,6 +100,7 @@ void Normaliser::Impl::MapTime(const FormatTable& table, Timestamp record_time) 
   alert.event_time = time ? time->at : record_time;
   if (!time) notes.push_back(bad ? "bad_event_time" : "no_event_time");
   if (time && time->zone_assumed) notes.push_back("event_time_zone_assumed_utc");
+  if (time && time->year_assumed) notes.push_back("event_time_year_assumed");
   if (alert.event_time > record_time + kFuture && record_time != Timestamp{}) notes.push_back("event_time_in_future");
   if (alert.event_time < record_time - kAncient) notes.push_back("event_time_long_past");
   Add(field::kTimestamp, extraction.Keep(FormatTimestamp(alert.event_time)), time ? path : std::string_view());
@@ -182,7 +184,7 @@ Normaliser::Normaliser(Normaliser&&) noexcept = default;
 Normaliser& Normaliser::operator=(Normaliser&&) noexcept = default;
 
 std::optional<NormaliseFailure> Normaliser::Normalise(std::string_view record, std::string_view format,
-                                                      Timestamp record_time) {
+                                                      Timestamp record_time, const Zone* zone) {
   Impl& impl = *impl_;
   if (auto failure = impl.extraction.Read(record)) return failure;
   impl.notes.clear();
@@ -194,7 +196,7 @@ std::optional<NormaliseFailure> Normaliser::Normalise(std::string_view record, s
   impl.read.assign(impl.read.size(), false);
   impl.table_index = detected;
   const FormatTable& table = impl.tables->tables[detected];
-  impl.MapTime(table, record_time);
+  impl.MapTime(table, {record_time, zone ? zone : table.zone ? &*table.zone : nullptr});
   impl.MapId(table, record);
   impl.MapSeverity(table);
   impl.MapFields(table);

@@ -17,6 +17,7 @@
 #include "pipeline/base/diagnostics.h"
 #include "pipeline/base/time.h"
 #include "pipeline/base/yaml.h"
+#include "pipeline/base/zone.h"
 #include "pipeline/model/alert.h"
 #include "pipeline/model/fields.h"
 
@@ -65,9 +66,11 @@ class Normaliser {
   Normaliser& operator=(Normaliser&&) noexcept;
 
   // Reads one record. `format` names the table to use, or is empty to detect it. `record_time` stands in for an event
-  // time that is absent or nonsense. The alert and its views stay valid until the next call.
+  // time that is absent or nonsense; `zone` is that of the source's times that name none, before the table's. The alert
+  // and its views stay valid until the next call.
   // Errors: the failure says which; never throws, never reads outside `record`.
-  std::optional<NormaliseFailure> Normalise(std::string_view record, std::string_view format, Timestamp record_time);
+  std::optional<NormaliseFailure> Normalise(std::string_view record, std::string_view format, Timestamp record_time,
+                                            const Zone* zone = nullptr);
   const Alert& alert() const;
 
  private:

@@ -8,6 +8,7 @@
 #include "pipeline/normalise/extraction.h"
 #include "pipeline/normalise/format_table.h"
 #include "pipeline/normalise/normaliser.h"
+#include "pipeline/normalise/time_shapes.h"
 
 namespace triaged {
 
@@ -36,7 +37,7 @@ struct Normaliser::Impl {
   bool AddSource(const FieldMapping& mapping, const FieldSource& source);
   void AddListed(FieldId id, const Value& value);
   void MapAddress(const FieldMapping& mapping);
-  void MapTime(const FormatTable& table, Timestamp record_time);
+  void MapTime(const FormatTable& table, const TimeContext& context);
   void MapId(const FormatTable& table, std::string_view record);
   void MapSeverity(const FormatTable& table);
   void MapRaw();

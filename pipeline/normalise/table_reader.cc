@@ -291,6 +291,11 @@ FormatTable TableReader::Read(std::string* extends) {
   }
   ReadFields(&table);
   table.time = Paths("time");
+  const std::string zone = map_.String("zone");
+  if (!zone.empty() && !(table.zone = Zone::Find(zone))) {
+    const auto near = DidYouMean(zone, Zone::Names());
+    map_.ErrorHere("'" + zone + "' is no IANA time zone", near.empty() ? "" : "did you mean '" + std::string(near) + "'?");
+  }
   ReadId(&table);
   ReadSeverity(&table);
   table.not_alert = Tests("not_alert");

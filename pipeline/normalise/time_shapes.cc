@@ -68,13 +68,29 @@ struct Parts {
   std::optional<int> offset_minutes;
 };
 
-std::optional<ParsedTime> Assemble(const Parts& p) {
+std::optional<ParsedTime> Assemble(const Parts& p, const TimeContext& context) {
   const chrono::year_month_day date{chrono::year(p.year), chrono::month(p.month),
                                     chrono::day(static_cast<unsigned>(p.day))};
   if (p.day < 1 || !date.ok() || p.hour > 23 || p.minute > 59 || p.second > 60) return std::nullopt;
-  const Timestamp at = chrono::sys_days(date) + chrono::hours(p.hour) + chrono::minutes(p.minute) +
-                       chrono::seconds(p.second) + Duration(p.millis) - chrono::minutes(p.offset_minutes.value_or(0));
+  const Duration rest = chrono::seconds(p.second) + Duration(p.millis);
+  const auto minutes = chrono::hours(p.hour) + chrono::minutes(p.minute);
+  if (!p.offset_minutes && context.zone) return ParsedTime{context.zone->At(chrono::sys_days(date), minutes).first + rest};
+  const Timestamp at = chrono::sys_days(date) + minutes + rest - chrono::minutes(p.offset_minutes.value_or(0));
   return ParsedTime{at, !p.offset_minutes.has_value()};
+}
+
+// A time without a year: of last year's, this year's and next year's the nearest to the record's time.
+std::optional<ParsedTime> AssembleNearest(Parts p, const TimeContext& context) {
+  const int year = static_cast<int>(
+      chrono::year_month_day(chrono::floor<chrono::days>(context.record_time)).year());
+  std::optional<ParsedTime> best;
+  for (p.year = year - 1; p.year <= year + 1; ++p.year) {
+    const auto time = Assemble(p, context);
+    const auto away = [&](const ParsedTime& t) { return chrono::abs(t.at - context.record_time); };
+    if (time && (!best || away(*time) < away(*best))) best = time;
+  }
+  if (best) best->year_assumed = true;
+  return best;
 }
 
 // hh:mm[:ss[.fraction]]; false when it is none.
@@ -100,7 +116,7 @@ bool ReadClock(Reader& in, size_t min_hour_digits, Parts* p) {
 bool ReadZone(Reader& in, Parts* p) {
   in.Spaces();
   if (in.Done()) return true;
-  if (in.OneOf("Zz") || in.Word("UTC") || in.Word("GMT")) {
+  if (in.OneOf("Zz") || in.Word("UTC") || in.Word("GMT") || in.Word("(UTC)")) {
     p->offset_minutes = 0;
     return in.Done();
   }
@@ -125,7 +141,7 @@ bool ReadAmPm(Reader& in, Parts* p) {
   return true;
 }
 
-std::optional<ParsedTime> Iso(std::string_view text) {
+std::optional<ParsedTime> Iso(std::string_view text, const TimeContext& context) {
   Reader in(text);
   Parts p;
   p.year = in.Number(4, 4);
@@ -134,13 +150,14 @@ std::optional<ParsedTime> Iso(std::string_view text) {
   if (month < 1 || !in.OneOf("-/")) return std::nullopt;
   p.month = static_cast<unsigned>(month);
   p.day = in.Number(1, 2);
-  if (in.Done()) return Assemble(p);
-  if (!in.OneOf("Tt ") || !ReadClock(in, 1, &p) || !ReadZone(in, &p)) return std::nullopt;
-  return Assemble(p);
+  if (in.Done()) return Assemble(p, context);
+  in.OneOf("Tt :");
+  if (!ReadClock(in, 1, &p) || !ReadZone(in, &p)) return std::nullopt;
+  return Assemble(p, context);
 }
 
 // 4/11/2025 6:21:02 PM: month first, as the products that write it do.
-std::optional<ParsedTime> Slashes(std::string_view text) {
+std::optional<ParsedTime> Slashes(std::string_view text, const TimeContext& context) {
   Reader in(text);
   Parts p;
   const int month = in.Number(1, 2);
@@ -152,11 +169,12 @@ std::optional<ParsedTime> Slashes(std::string_view text) {
   if (!in.OneOf(", ")) return std::nullopt;
   in.Spaces();
   if (!ReadClock(in, 1, &p) || !ReadAmPm(in, &p) || !ReadZone(in, &p)) return std::nullopt;
-  return Assemble(p);
+  return Assemble(p, context);
 }
 
-// Sep 23, 2022 11:25:46 PM
-std::optional<ParsedTime> MonthFirst(std::string_view text) {
+// Sep 23, 2022 11:25:46 PM; Fri Sep 23 23:25:46 2022; Sep 23 23:25:46
+std::optional<ParsedTime> MonthFirst(std::string_view text, const TimeContext& context) {
+  if (text.size() > 8 && text[3] == ' ' && (text[4] | 0x20) >= 'a') text.remove_prefix(4);  // the day of the week
   Reader in(text);
   Parts p;
   p.month = in.Month();
@@ -164,17 +182,27 @@ std::optional<ParsedTime> MonthFirst(std::string_view text) {
   p.day = in.Number(1, 2);
   in.Char(',');
   in.Spaces();
+  if (p.month == 0 || p.day < 1) return std::nullopt;
   p.year = in.Number(4, 4);
+  if (p.year < 0) {
+    if (!ReadClock(in, 2, &p)) return std::nullopt;
+    in.Spaces();
+    if (in.Word("UTC") || in.Word("GMT") || in.Word("Z")) p.offset_minutes = 0;
+    in.Spaces();
+    p.year = in.Number(4, 4);
+    if (p.year >= 0) return in.Done() ? Assemble(p, context) : std::nullopt;
+    return ReadZone(in, &p) ? AssembleNearest(p, context) : std::nullopt;
+  }
   in.OneOf(", @");
   in.Spaces();
-  if (p.month == 0 || p.day < 1 || p.year < 0) return std::nullopt;
   if (!ReadClock(in, 1, &p) || !ReadAmPm(in, &p) || !ReadZone(in, &p)) return std::nullopt;
-  return Assemble(p);
+  return Assemble(p, context);
 }
 
 // RFC 2822 "Tue, 23 Sep 2022 11:25:46 +0200" and CLF "10/Oct/2000:13:55:36 -0700".
-std::optional<ParsedTime> DayFirst(std::string_view text) {
+std::optional<ParsedTime> DayFirst(std::string_view text, const TimeContext& context) {
   if (text.size() > 5 && text[3] == ',') text.remove_prefix(4);
+  if (text.size() > 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);  // as CLF has it
   Reader in(text);
   Parts p;
   in.Spaces();
@@ -185,19 +213,19 @@ std::optional<ParsedTime> DayFirst(std::string_view text) {
   p.year = in.Number(4, 4);
   if (p.year < 0 || !in.OneOf(" :")) return std::nullopt;
   if (!ReadClock(in, 1, &p) || !ReadZone(in, &p)) return std::nullopt;
-  return Assemble(p);
+  return Assemble(p, context);
 }
 
 // Seconds, ms, µs or ns since 1970, told apart by size: each unit covers the years 1973 to 5138.
 std::optional<ParsedTime> Epoch(int64_t number) {
   if (number < 100'000'000) return std::nullopt;  // before 1973: a count, not a time
-  if (number < 100'000'000'000) return ParsedTime{FromUnixMillis(number * 1000), false};
-  if (number < 100'000'000'000'000) return ParsedTime{FromUnixMillis(number), false};
-  if (number < 100'000'000'000'000'000) return ParsedTime{FromUnixMillis(number / 1000), false};
-  return ParsedTime{FromUnixMillis(number / 1'000'000), false};
+  if (number < 100'000'000'000) return ParsedTime{FromUnixMillis(number * 1000)};
+  if (number < 100'000'000'000'000) return ParsedTime{FromUnixMillis(number)};
+  if (number < 100'000'000'000'000'000) return ParsedTime{FromUnixMillis(number / 1000)};
+  return ParsedTime{FromUnixMillis(number / 1'000'000)};
 }
 
-std::optional<ParsedTime> EpochText(std::string_view text) {
+std::optional<ParsedTime> EpochText(std::string_view text, const TimeContext&) {
   int64_t whole = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), whole);
   if (error != std::errc()) return std::nullopt;
@@ -219,20 +247,23 @@ std::optional<ParsedTime> EpochText(std::string_view text) {
 
 }  // namespace
 
-std::optional<ParsedTime> ParseTimeShape(const Value& value) {
+std::optional<ParsedTime> ParseTimeShape(const Value& value, const TimeContext& context) {
   switch (value.kind) {
     case ValueKind::kInteger: return Epoch(value.integer);
     case ValueKind::kUnsigned:
       return value.unsigned_integer > INT64_MAX ? std::nullopt : Epoch(static_cast<int64_t>(value.unsigned_integer));
-    case ValueKind::kDouble: return EpochText(value.text);
+    case ValueKind::kDouble: return EpochText(value.text, context);
     case ValueKind::kString: break;
     case ValueKind::kBool:
     case ValueKind::kNull: return std::nullopt;
   }
-  if (const auto strict = ParseTimestamp(value.text)) return ParsedTime{*strict, false};
-  if (value.text.size() > 64) return std::nullopt;
+  if (const auto strict = ParseTimestamp(value.text)) return ParsedTime{*strict};
+  std::string_view text = value.text;
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  if (text.empty() || text.size() > 64) return std::nullopt;
   for (const auto shape : {Iso, EpochText, Slashes, MonthFirst, DayFirst}) {
-    if (auto time = shape(value.text)) return time;
+    if (auto time = shape(text, context)) return time;
   }
   return std::nullopt;
 }

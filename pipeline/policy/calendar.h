@@ -18,7 +18,7 @@
 #include "pipeline/base/diagnostics.h"
 #include "pipeline/base/time.h"
 #include "pipeline/base/yaml.h"
-#include "pipeline/policy/zone.h"
+#include "pipeline/base/zone.h"
 
 namespace triaged {
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <set>
 
+#include "pipeline/base/zone.h"
 #include "pipeline/policy/roster_team.h"
 
 namespace triaged {

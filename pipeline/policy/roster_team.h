@@ -10,7 +10,7 @@
 
 #include "pipeline/policy/calendar.h"
 #include "pipeline/policy/roster.h"
-#include "pipeline/policy/zone.h"
+#include "pipeline/base/zone.h"
 
 namespace triaged::roster {
 

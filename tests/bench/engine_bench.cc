@@ -13,7 +13,7 @@
 #include "daemon/replay.h"
 #include "pipeline/decide/escalation.h"
 #include "pipeline/model/silence.h"
-#include "pipeline/policy/zone.h"
+#include "pipeline/base/zone.h"
 
 namespace triaged {
 namespace {

@@ -79,6 +79,11 @@ def normalize():
     check("normalize: ECS names", lines[0]["host.name"] == "db7" and lines[0]["event.severity"] == 99)
     check("normalize: errors carry a reason", lines[1]["triaged.error"]["reason"] == "invalid_json"
           and lines[2]["triaged.error"]["reason"] == "not_an_object")
+    result = ctl("normalize", "--explain", text=json.dumps(ALERT) + "\n")
+    explained = json.loads(result.stdout)
+    check("normalize --explain names table and path", explained["format"] == "ecs"
+          and explained["fields"]["event.severity"] == [{"value": "99", "path": "event.severity"}]
+          and explained["fields"]["triaged.severity"] == [{"value": "critical"}], result)
     result = ctl("normalize", "--strict", text="not json\n")
     check("normalize --strict fails", result.returncode == 1, result)
     result = ctl("normalize", "--format", "nonsense", text="{}\n")

@@ -180,6 +180,28 @@ TEST_CASE("strange JSON") {
     CHECK(alert.fields.First(static_cast<FieldId>(shipped.catalog.normalised_size())) == "7");
     CHECK(alert.fields.Get(static_cast<FieldId>(shipped.catalog.normalised_size() + 1)).size() == 2);
   }
+  SUBCASE("keys that differ in case are different keys, an empty key is one too") {
+    CHECK(shipped.Normal(R"({"HOST":{"NAME":"a"},"":1,"hostname":"b"})")["host.name"] == "b");
+  }
+  SUBCASE("a byte-order mark inside a value stays, a long text is whole") {
+    CHECK(shipped.Normal("{\"hostname\":\"\xef\xbb\xbfweb1\"}")["host.name"] == "\xef\xbb\xbfweb1");
+    const std::string text(250'000, 'x');
+    CHECK(shipped.Normal("{\"message\":\"" + text + "\"}")["message"] == text);
+  }
+  SUBCASE("arrays where scalars are expected, and the reverse") {
+    CHECK(shipped.Normal(R"({"hostname":["a","b"]})")["host.name"] == "a");
+    CHECK(shipped.Normal(R"({"tags":"one"})")["tags"] == Json({"one"}));
+    CHECK(shipped.Normal(R"({"src_ip":["10.0.0.1","10.0.0.1","10.0.0.2"]})")["source.ip"] == Json({"10.0.0.1", "10.0.0.2"}));
+  }
+  SUBCASE("depth 64 is read, 65 is not") {
+    const auto nested = [](int depth) {
+      std::string text = "1";
+      for (int i = 0; i < depth; ++i) text = "{\"a\":" + text + "}";
+      return text;
+    };
+    CHECK(shipped.Reason(nested(64)) == "accepted");
+    CHECK(shipped.Reason(nested(65)) == "too_deep");
+  }
   SUBCASE("a byte-order mark before the document") {
     CHECK(shipped.Reason("\xef\xbb\xbf{\"a\":1}") == "accepted");
   }
@@ -214,7 +236,9 @@ TEST_CASE("time shapes") {
   for (const char* text : {"2022-09-23T23:25:46Z", "2022-09-23T23:25:46.000000000Z", "2022-09-23 23:25:46", "2022-09-24T01:25:46+02:00",
                            "2022-09-24T01:25:46+0200", "Sep 23, 2022 11:25:46 PM", "9/23/2022 11:25:46 PM", "Fri, 23 Sep 2022 23:25:46 +0000",
                            "23/Sep/2022:23:25:46 +0000", "1663975546", "1663975546000", "1663975546000000", "1663975546000000000",
-                           "1663975546.000", "2022-9-23T23:25:46Z", "2022-09-23T23:25:46,000Z"}) {
+                           "1663975546.000", "2022-9-23T23:25:46Z", "2022-09-23T23:25:46,000Z", "2022-09-2323:25:46",
+                           "Fri Sep 23 23:25:46 2022", "Fri Sep 23 23:25:46 UTC 2022", "[23/Sep/2022:23:25:46 +0000]",
+                           "2022-09-23 23:25:46 (UTC)", " 2022-09-23T23:25:46Z "}) {
     CAPTURE(text);
     CHECK(parse(text) == wanted);
   }
@@ -222,6 +246,25 @@ TEST_CASE("time shapes") {
     CAPTURE(text);
     CHECK(parse(text) == "none");
   }
+}
+
+TEST_CASE("times without a zone or a year") {
+  const auto parse = [](std::string_view text, std::string_view record_time, const char* zone_name) {
+    const auto zone = zone_name ? Zone::Find(zone_name) : std::nullopt;
+    const auto time = ParseTimeShape(Value(text), {*ParseTimestamp(record_time), zone ? &*zone : nullptr});
+    if (!time) return std::string("none");
+    return FormatTimestamp(time->at) + (time->zone_assumed ? " zone?" : "") + (time->year_assumed ? " year?" : "");
+  };
+  // The zone of the source, in summer and in winter; a zone in the text wins.
+  CHECK(parse("2022-09-23 23:25:46", "2022-09-24T00:00:00Z", "Europe/Vienna") == "2022-09-23T21:25:46.000Z");
+  CHECK(parse("2022-01-23 23:25:46.5", "2022-01-24T00:00:00Z", "Europe/Vienna") == "2022-01-23T22:25:46.500Z");
+  CHECK(parse("2022-09-23 23:25:46+0000", "2022-09-24T00:00:00Z", "Europe/Vienna") == "2022-09-23T23:25:46.000Z");
+  CHECK(parse("2022-09-23 23:25:46", "2022-09-24T00:00:00Z", nullptr) == "2022-09-23T23:25:46.000Z zone?");
+  // Syslog: the year that brings it nearest to the record.
+  CHECK(parse("Dec 31 23:59:58", "2026-01-01T00:00:05Z", nullptr) == "2025-12-31T23:59:58.000Z zone? year?");
+  CHECK(parse("Jan  1 00:00:02", "2025-12-31T23:59:59Z", nullptr) == "2026-01-01T00:00:02.000Z zone? year?");
+  CHECK(parse("Feb 29 12:00:00", "2024-03-01T00:00:00Z", nullptr) == "2024-02-29T12:00:00.000Z zone? year?");
+  CHECK(parse("Feb 29 12:00:00", "2022-03-01T00:00:00Z", nullptr) == "none");
 }
 
 TEST_CASE("addresses are never guessed") {
@@ -252,6 +295,10 @@ TEST_CASE("format tables are checked at load") {
   CHECK(errors("format: x\nfallback: true\nfeilds: {}\n").find("table.yaml:3") != std::string::npos);
   CHECK(errors("format: x\nmarkers: [a]\n").find("fallback: true") != std::string::npos);
   CHECK(errors("format: x\n").find("`markers` are missing") != std::string::npos);
+  CHECK(errors("format: x\nfallback: true\nzone: Europe/Wien\n").find("is no IANA time zone") != std::string::npos);
+  CHECK(errors("format: x\nfallback: true\nfields: {host.name: {path: a, match: '('}}\n").find("no regular expression") !=
+        std::string::npos);
+  CHECK(errors("format: x\nfallback: true\nembedded: [{path: a, shape: cef}]\n").find("`into` is missing") != std::string::npos);
 }
 
 TEST_CASE("every line of the real alerts normalises or is refused, none crashes") {

@@ -11,7 +11,7 @@
 #include "pipeline/base/diagnostics.h"
 #include "pipeline/policy/calendar.h"
 #include "pipeline/policy/roster.h"
-#include "pipeline/policy/zone.h"
+#include "pipeline/base/zone.h"
 
 namespace triaged {
 namespace {

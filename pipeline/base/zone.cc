@@ -1,13 +1,10 @@
-#include "pipeline/policy/zone.h"
+#include "pipeline/base/zone.h"
 
 #include <date/tz.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-
-#include "pipeline/base/check.h"
-#include "pipeline/policy/roster.h"
 
 namespace triaged {
 namespace {
@@ -84,14 +81,6 @@ std::string Zone::Format(Timestamp t) const {
                 static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
                 static_cast<int>(clock.seconds().count()));
   return text + info.abbrev;
-}
-
-bool IsKnownZone(std::string_view zone) { return Zone::Find(zone).has_value(); }
-
-std::string FormatInZone(Timestamp t, std::string_view zone) {
-  const auto found = Zone::Find(zone);
-  TRIAGED_CHECK(found.has_value());
-  return found->Format(t);
 }
 
 }  // namespace triaged
