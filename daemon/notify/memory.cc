@@ -1,0 +1,94 @@
+#include "daemon/notify/memory.h"
+
+#include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
+
+#include <charconv>
+
+#include "daemon/log.h"
+
+namespace triaged {
+namespace {
+
+// Names and ids hold no newline: names are YAML keys of one line, ids come from case ids.
+std::string DeliveredKey(const std::string& destination, const std::string& id) { return "d\n" + destination + "\n" + id; }
+std::string ToldKey(const std::string& destination, const std::string& key) { return "t\n" + destination + "\n" + key; }
+std::string AnsweredKey(const std::string& key) { return "a\n" + key; }
+
+// A value begins with the time it was written, in milliseconds, and a space.
+std::string Stamped(Timestamp now, const std::string& value) { return std::to_string(ToUnixMillis(now)) + " " + value; }
+
+}  // namespace
+
+RocksNotifyMemory::RocksNotifyMemory(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
+RocksNotifyMemory::~RocksNotifyMemory() = default;
+
+Result<std::unique_ptr<RocksNotifyMemory>> RocksNotifyMemory::Open(const std::string& path, Duration keep, Timestamp now) {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.write_buffer_size = 4 << 20;
+  options.max_open_files = 64;
+  rocksdb::DB* db = nullptr;
+  if (const auto status = rocksdb::DB::Open(options, path, &db); !status.ok()) {
+    return EnvironmentError("cannot open the notifier's memory in " + path + ": " + status.ToString());
+  }
+  std::unique_ptr<RocksNotifyMemory> memory(new RocksNotifyMemory(std::unique_ptr<rocksdb::DB>(db)));
+  if (Status forgotten = memory->Forget(now - keep); !forgotten) return forgotten.error();
+  return memory;
+}
+
+Status RocksNotifyMemory::Forget(Timestamp before) {
+  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator({}));
+  rocksdb::WriteBatch batch;
+  for (it->SeekToFirst(); it->Valid(); it->Next()) {
+    int64_t at = 0;
+    const rocksdb::Slice value = it->value();
+    std::from_chars(value.data(), value.data() + value.size(), at);
+    if (at < ToUnixMillis(before)) batch.Delete(it->key());
+  }
+  rocksdb::Status status = it->status();
+  if (status.ok()) status = db_->Write({}, &batch);
+  if (!status.ok()) return EnvironmentError("cannot read the notifier's memory: " + status.ToString());
+  return {};
+}
+
+std::string RocksNotifyMemory::Get(const std::string& key) const {
+  std::string value;
+  if (!db_->Get({}, key, &value).ok()) return {};
+  return value.substr(value.find(' ') + 1);
+}
+
+bool RocksNotifyMemory::Delivered(const std::string& destination, const std::string& event_id) const {
+  return !Get(DeliveredKey(destination, event_id)).empty();
+}
+
+std::string RocksNotifyMemory::Told(const std::string& destination, const std::string& dedup_key) const {
+  return Get(ToldKey(destination, dedup_key));
+}
+
+std::string RocksNotifyMemory::Answered(const std::string& dedup_key) const { return Get(AnsweredKey(dedup_key)); }
+
+void RocksNotifyMemory::SetAnswered(const std::string& dedup_key, const std::string& sequence, Timestamp now) {
+  rocksdb::WriteOptions synced;
+  synced.sync = true;
+  const auto status = db_->Put(synced, AnsweredKey(dedup_key), Stamped(now, sequence));
+  if (!status.ok()) LogError("memory not written", {{"why", status.ToString()}});
+  failed_ = failed_ || !status.ok();
+}
+
+void RocksNotifyMemory::SetDelivered(const std::string& destination, const std::vector<NotifyItem>& items, Timestamp now) {
+  rocksdb::WriteBatch batch;
+  for (const NotifyItem& item : items) {
+    batch.Put(DeliveredKey(destination, item.event->id), Stamped(now, "1"));
+    const std::string told = ToldKey(destination, item.event->dedup_key);
+    if (item.action == NotifyAction::kTrigger) batch.Put(told, Stamped(now, RememberAs(*item.event)));
+    if (item.action == NotifyAction::kResolve) batch.Delete(told);
+  }
+  rocksdb::WriteOptions synced;
+  synced.sync = true;
+  const auto status = db_->Write(synced, &batch);
+  if (!status.ok()) LogError("memory not written", {{"why", status.ToString()}});
+  failed_ = failed_ || !status.ok();
+}
+
+}  // namespace triaged

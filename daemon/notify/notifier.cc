@@ -1,0 +1,205 @@
+#include "daemon/notify/notifier.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include "daemon/clock.h"
+#include "daemon/log.h"
+#include "daemon/notify/sender.h"
+
+namespace triaged {
+namespace {
+
+constexpr Duration kCommitInterval{200}, kPublishInterval{500}, kPollBound{5};
+constexpr int kRecordsATurn = 500;
+constexpr Duration kMemoryMargin{24 * 3600'000};  // beyond the age at which events page nobody
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+MetricFamily Family(const char* name, const char* help, MetricType type) {
+  MetricFamily family;
+  family.name = name;
+  family.help = help;
+  family.type = type;
+  return family;
+}
+
+void Add(MetricFamily* family, const std::string& destination, double value) {
+  ClientMetric metric;
+  if (!destination.empty()) metric.label = {{"destination", destination}};
+  (family->type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+  family->metric.push_back(std::move(metric));
+}
+
+}  // namespace
+
+Notifier::Notifier(NotifyConfig config) : config_(std::move(config)) {}
+
+Notifier::~Notifier() {
+  for (auto& [name, lane] : lanes_) {
+    {
+      const std::lock_guard lock(lane.mutex);
+      lane.stop = true;
+    }
+    lane.wake.notify_all();
+    if (lane.thread.joinable()) lane.thread.join();
+  }
+}
+
+void Notifier::Serve(const Destination& destination, Lane* lane) {
+  while (true) {
+    NotifyPayload payload;
+    {
+      std::unique_lock lock(lane->mutex);
+      lane->wake.wait(lock, [&] { return lane->stop || lane->payload; });
+      if (lane->stop) return;
+      payload = std::move(*lane->payload);
+      lane->payload.reset();
+    }
+    SendOutcome outcome = Send(destination, payload, WallTime());
+    const std::lock_guard lock(lane->mutex);
+    lane->outcome = std::move(outcome);
+  }
+}
+
+Status Notifier::Bury(const NotifyDeadLetter& letter) {
+  LogError("not delivered", {{"destination", letter.destination}, {"event", letter.event->id}, {"why", letter.reason}});
+  return source_->DeadLetter(letter.event->case_id, letter.event->raw,
+                             {{"triaged.error.reason", "not_delivered"}, {"triaged.error.stage", "notify"},
+                              {"triaged.error.message", letter.reason}, {"triaged.destination", letter.destination}});
+}
+
+Status Notifier::Take(const KafkaSource::Record& record) {
+  ++records_;
+  auto event = ParseNotifyEvent(record.value);
+  std::shared_ptr<const NotifyEvent> shared;
+  if (event && *event) shared = std::make_shared<const NotifyEvent>(std::move(**event));
+  if (!event) {
+    ++garbage_;
+    LogError("unreadable event", {{"partition", std::to_string(record.partition)},
+                                  {"offset", std::to_string(record.offset)}, {"why", event.error().message}});
+    const Status buried = source_->DeadLetter(
+        record.key, record.value, {{"triaged.error.reason", "unreadable"}, {"triaged.error.stage", "notify"},
+                                   {"triaged.error.message", event.error().message}});
+    if (!buried) return buried;
+  }
+  dispatcher_->Offer(std::move(shared), record.partition, record.offset, WallTime());
+  return {};
+}
+
+Status Notifier::Turn() {
+  const Timestamp now = WallTime();
+  for (auto& [name, lane] : lanes_) {
+    std::optional<SendOutcome> outcome;
+    {
+      const std::lock_guard lock(lane.mutex);
+      outcome = std::exchange(lane.outcome, std::nullopt);
+    }
+    if (outcome) {
+      if (outcome->result != SendResult::kDelivered) {
+        LogWarn("delivery failed", {{"destination", name}, {"why", outcome->what}});
+      }
+      dispatcher_->Completed(name, *outcome, now);
+    }
+  }
+  dispatcher_->Expire(now);
+  if (memory_->failed()) return EnvironmentError("the notifier's memory cannot be written");
+  for (const NotifyDeadLetter& letter : dispatcher_->TakeDeadLetters()) {
+    if (Status buried = Bury(letter); !buried) return buried;
+  }
+  for (auto& [name, lane] : lanes_) {
+    const auto job = dispatcher_->Next(name, now);
+    if (!job) continue;
+    const std::lock_guard lock(lane.mutex);
+    lane.payload = RenderPayload(config_.destinations.at(name), job->items, now);
+    lane.wake.notify_one();
+  }
+  if (const Duration at = MonotonicTime(); at - last_commit_ >= kCommitInterval) {
+    last_commit_ = at;
+    // Not fatal: what is not committed is read again, and the memory knows it.
+    if (Status done = source_->Commit(dispatcher_->Committable()); !done) LogWarn(done.error().message);
+  }
+  return {};
+}
+
+Status Notifier::Run() {
+  InitSender();
+  auto memory = RocksNotifyMemory::Open(config_.storage_path, config_.max_age + kMemoryMargin, WallTime());
+  if (!memory) return memory.error();
+  memory_ = std::move(*memory);
+  dispatcher_ = std::make_unique<Dispatcher>(config_, memory_.get());
+  auto source = KafkaSource::Make(config_, [this](int32_t partition) { dispatcher_->Drop(partition); });
+  if (!source) return source.error();
+  source_ = std::move(*source);
+  for (const auto& [name, destination] : config_.destinations) {
+    Lane& lane = lanes_[name];
+    lane.thread = std::thread([this, &destination, &lane] { Serve(destination, &lane); });
+  }
+  Status status;
+  while (!stopping_ && status) {
+    source_->Pause(dispatcher_->full());
+    for (int i = 0; i < kRecordsATurn && status && !dispatcher_->full(); ++i) {
+      auto record = source_->Poll(i == 0 ? kPollBound : Duration{0});
+      if (!record) return record.error();
+      if (!*record) break;
+      status = Take(**record);
+    }
+    if (dispatcher_->full()) {
+      auto record = source_->Poll(kPollBound);  // paused: only keeps the membership
+      if (!record) return record.error();
+      if (*record) status = Take(**record);
+    }
+    if (status) status = Turn();
+    ready_ = source_->joined();
+    if (const Duration at = MonotonicTime(); at - last_publish_ >= kPublishInterval) {
+      last_publish_ = at;
+      Publish();
+    }
+  }
+  return status;
+}
+
+void Notifier::Publish() {
+  const Timestamp now = WallTime();
+  MetricFamily families[] = {
+      Family("triaged_notify_delivered_total", "Events delivered.", MetricType::Counter),
+      Family("triaged_notify_requests_total", "Requests made.", MetricType::Counter),
+      Family("triaged_notify_retries_total", "Requests that failed and are tried again.", MetricType::Counter),
+      Family("triaged_notify_failed_total", "Events given up: dead letter and fallback.", MetricType::Counter),
+      Family("triaged_notify_withdrawn_total", "Events not sent because their case was answered.", MetricType::Counter),
+      Family("triaged_notify_repeats_avoided_total", "Events read again that were delivered already.", MetricType::Counter),
+      Family("triaged_notify_fallbacks_total", "Events handed to the fallback destination.", MetricType::Counter),
+      Family("triaged_notify_queued_events", "Events that wait or are under way.", MetricType::Gauge),
+      Family("triaged_notify_breaker_open", "1 while the circuit breaker holds requests back.", MetricType::Gauge),
+      Family("triaged_notify_oldest_seconds", "Age of the event that waits longest.", MetricType::Gauge)};
+  for (const auto& [name, destination] : config_.destinations) {
+    const DestinationStats s = dispatcher_->Stats(name, now);
+    const double values[] = {static_cast<double>(s.delivered), static_cast<double>(s.requests),
+                             static_cast<double>(s.retries), static_cast<double>(s.failed),
+                             static_cast<double>(s.withdrawn), static_cast<double>(s.already_delivered),
+                             static_cast<double>(s.fallbacks), static_cast<double>(s.queued),
+                             s.breaker_open ? 1.0 : 0.0, static_cast<double>(s.oldest.count()) / 1000};
+    for (size_t i = 0; i < std::size(values); ++i) Add(&families[i], name, values[i]);
+  }
+  std::vector<MetricFamily> all(std::begin(families), std::end(families));
+  all.push_back(Family("triaged_notify_records_total", "Records read.", MetricType::Counter));
+  Add(&all.back(), {}, static_cast<double>(records_));
+  all.push_back(Family("triaged_notify_unreadable_total", "Records that are no event: dead letters.", MetricType::Counter));
+  Add(&all.back(), {}, static_cast<double>(garbage_));
+  all.push_back(Family("triaged_notify_stale_total", "Events too old to page for.", MetricType::Counter));
+  Add(&all.back(), {}, static_cast<double>(dispatcher_->stale()));
+  all.push_back(Family("triaged_notify_queued_bytes", "Memory that queued events take, about.", MetricType::Gauge));
+  Add(&all.back(), {}, static_cast<double>(dispatcher_->queued_bytes()));
+  std::string text = prometheus::TextSerializer().Serialize(all);
+  const std::lock_guard lock(text_mutex_);
+  text_ = std::move(text);
+}
+
+std::string Notifier::MetricsText() const {
+  const std::lock_guard lock(text_mutex_);
+  return text_;
+}
+
+}  // namespace triaged

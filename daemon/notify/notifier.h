@@ -1,0 +1,62 @@
+// Notifier: the loop between the topic, the dispatcher and one sending thread per destination.
+//
+// Run belongs to one thread, which owns source, memory and dispatcher; senders only see their job. Metrics and readiness
+// are texts that the loop publishes, for the threads of the HTTP server.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "daemon/notify/kafka_source.h"
+#include "daemon/notify/memory.h"
+#include "pipeline/notify/dispatcher.h"
+
+namespace triaged {
+
+class Notifier {
+ public:
+  explicit Notifier(NotifyConfig config);
+  ~Notifier();
+
+  // Until RequestStop, or an error that a restart may heal.
+  Status Run();
+  void RequestStop() { stopping_ = true; }
+  std::string MetricsText() const;
+  bool ready() const { return ready_; }
+
+ private:
+  struct Lane {
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::optional<NotifyPayload> payload;   // to be sent
+    std::optional<SendOutcome> outcome;     // of the last one
+    bool stop = false;
+    std::thread thread;
+  };
+
+  void Serve(const Destination& destination, Lane* lane);
+  Status Take(const KafkaSource::Record& record);
+  Status Turn();
+  Status Bury(const NotifyDeadLetter& letter);
+  void Publish();
+
+  const NotifyConfig config_;
+  std::unique_ptr<RocksNotifyMemory> memory_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::unique_ptr<KafkaSource> source_;
+  std::map<std::string, Lane> lanes_;
+  Duration last_commit_{0}, last_publish_{0};
+  uint64_t records_ = 0, garbage_ = 0;
+  std::atomic<bool> stopping_ = false, ready_ = false;
+  mutable std::mutex text_mutex_;
+  std::string text_;
+};
+
+}  // namespace triaged

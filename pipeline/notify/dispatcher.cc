@@ -1,0 +1,273 @@
+#include "pipeline/notify/dispatcher.h"
+
+#include <algorithm>
+
+#include "pipeline/base/hash.h"
+
+namespace triaged {
+namespace {
+
+constexpr int64_t kMinute = 60'000;
+constexpr int kMaxDoublings = 20;
+
+int64_t Capacity(const Destination& d) { return 1000 * (1 + d.per_minute / 10); }
+int64_t BytesOf(const NotifyEvent& event) { return static_cast<int64_t>(event.raw.size()) + 1024; }
+
+}  // namespace
+
+Dispatcher::Dispatcher(const NotifyConfig& config, NotifyMemory* memory) : config_(config), memory_(memory) {
+  for (const auto& [name, destination] : config_.destinations) {
+    lanes_[name].config = &destination;
+    lanes_[name].tokens = Capacity(destination);
+  }
+}
+
+void Dispatcher::Enqueue(Lane* lane, Waiting waiting) {
+  const NotifyEvent& event = *waiting.item.event;
+  const bool trigger = waiting.item.action == NotifyAction::kTrigger;
+  const bool first = trigger && !lane->keys.contains(event.dedup_key) &&
+                     memory_->Told(lane->config->name, event.dedup_key).empty();
+  if (trigger) ++lane->keys[event.dedup_key];
+  ++offsets_[waiting.partition].open[waiting.offset];
+  queued_bytes_ += BytesOf(event);
+  (first ? lane->first : lane->later).push_back(std::move(waiting));
+}
+
+void Dispatcher::Offer(std::shared_ptr<const NotifyEvent> event, int32_t partition, int64_t offset, Timestamp now) {
+  offsets_[partition].next = offset + 1;
+  if (!event) return;
+  Waiting waiting{{event, event->action, {}}, partition, offset, now, false};
+  if (event->action != NotifyAction::kTrigger) {
+    if (memory_->Answered(event->dedup_key) < event->sequence) {
+      memory_->SetAnswered(event->dedup_key, event->sequence, now);
+    }
+    Withdraw(*event);
+    for (auto& [name, lane] : lanes_) {
+      const bool told = lane.keys.contains(event->dedup_key) || !memory_->Told(name, event->dedup_key).empty();
+      if (told && !memory_->Delivered(name, event->id)) Enqueue(&lane, waiting);
+    }
+    return;
+  }
+  const std::vector<std::string> names = RouteEvent(config_, *event, now);
+  if (!names.empty() && now - event->time > config_.max_age) {
+    ++stale_;
+    return;
+  }
+  for (const std::string& name : names) {
+    Lane& lane = lanes_.at(name);
+    if (memory_->Delivered(name, event->id)) {
+      ++lane.stats.already_delivered;
+    } else if (!MayGo(lane, waiting)) {
+      ++lane.stats.withdrawn;
+    } else {
+      Enqueue(&lane, waiting);
+    }
+  }
+}
+
+// What waits for the case leaves every queue; what is under way is not retried (MayGo).
+void Dispatcher::Withdraw(const NotifyEvent& answer) {
+  for (auto& [name, lane] : lanes_) {
+    if (!lane.keys.contains(answer.dedup_key)) continue;
+    for (auto* queue : {&lane.first, &lane.later}) {
+      for (auto it = queue->begin(); it != queue->end();) {
+        const bool ours = it->item.action == NotifyAction::kTrigger && it->item.event->dedup_key == answer.dedup_key &&
+                          it->item.event->sequence < answer.sequence;
+        if (!ours) {
+          ++it;
+          continue;
+        }
+        const Waiting gone = *it;
+        it = queue->erase(it);
+        ++lane.stats.withdrawn;
+        Settle(&lane, gone);
+      }
+    }
+  }
+}
+
+void Dispatcher::Settle(Lane* lane, const Waiting& waiting) {
+  if (waiting.item.action == NotifyAction::kTrigger) {
+    const auto key = lane->keys.find(waiting.item.event->dedup_key);
+    if (key != lane->keys.end() && --key->second == 0) lane->keys.erase(key);
+  }
+  queued_bytes_ -= BytesOf(*waiting.item.event);
+  const auto offsets = offsets_.find(waiting.partition);
+  if (offsets == offsets_.end()) return;
+  const auto open = offsets->second.open.find(waiting.offset);
+  if (open != offsets->second.open.end() && --open->second == 0) offsets->second.open.erase(open);
+}
+
+// A trigger whose case was answered later pages nobody; an answer goes where something was told.
+bool Dispatcher::MayGo(const Lane& lane, const Waiting& waiting) const {
+  const NotifyEvent& event = *waiting.item.event;
+  if (waiting.item.action == NotifyAction::kTrigger) return memory_->Answered(event.dedup_key) < event.sequence;
+  return !memory_->Told(lane.config->name, event.dedup_key).empty();
+}
+
+void Dispatcher::Refill(Lane* lane, Timestamp now) const {
+  if (now <= lane->filled) return;
+  const int64_t passed = std::min<int64_t>((now - lane->filled).count(), kMinute);
+  const int64_t rate = lane->config->per_minute * 1000;
+  const int64_t gained = lane->filled == Timestamp{} ? 0 : passed * rate / kMinute;
+  if (gained == 0 && lane->filled != Timestamp{}) return;  // too little to count: keep the start
+  lane->tokens = std::min(Capacity(*lane->config), lane->tokens + gained);
+  lane->filled = now;
+}
+
+std::optional<NotifyJob> Dispatcher::Next(const std::string& destination, Timestamp now) {
+  Lane& lane = lanes_.at(destination);
+  Refill(&lane, now);
+  if (!lane.sent.empty() || now < lane.not_before || lane.tokens < 1000) return std::nullopt;
+  const int64_t waiting = static_cast<int64_t>(lane.first.size() + lane.later.size());
+  const int64_t limit = waiting > lane.tokens / 1000 && lane.failures == 0 ? lane.config->bundle : 1;
+  NotifyJob job{destination, {}};
+  for (auto* queue : {&lane.first, &lane.later}) {
+    while (!queue->empty() && static_cast<int64_t>(job.items.size()) < limit) {
+      Waiting& next = queue->front();
+      // One PagerDuty request acknowledges or resolves one incident.
+      const bool single = next.alone || (lane.config->kind == DestinationKind::kPagerDuty &&
+                                         next.item.action != NotifyAction::kTrigger);
+      if (single && !job.items.empty()) break;
+      Waiting taken = std::move(next);
+      queue->pop_front();
+      if (!MayGo(lane, taken)) {
+        lane.stats.withdrawn += taken.item.action == NotifyAction::kTrigger;
+        Settle(&lane, taken);
+        continue;
+      }
+      taken.item.told = memory_->Told(destination, taken.item.event->dedup_key);
+      job.items.push_back(taken.item);
+      lane.sent.push_back(std::move(taken));
+      if (single) break;
+    }
+    if (!job.items.empty() && lane.sent.back().alone) break;
+  }
+  if (job.items.empty()) return std::nullopt;
+  lane.tokens -= 1000;
+  ++lane.stats.requests;
+  return job;
+}
+
+void Dispatcher::Completed(const std::string& destination, const SendOutcome& outcome, Timestamp now) {
+  Lane& lane = lanes_.at(destination);
+  if (outcome.result == SendResult::kRetry) return Retry(&lane, outcome, now);
+  std::vector<Waiting> sent = std::move(lane.sent);
+  lane.sent.clear();
+  lane.failures = 0;
+  lane.stats.breaker_open = false;
+  if (outcome.result == SendResult::kDelivered) {
+    std::vector<NotifyItem> items;
+    for (const Waiting& waiting : sent) items.push_back(waiting.item);
+    memory_->SetDelivered(destination, items, now);
+    lane.stats.delivered += items.size();
+    for (const Waiting& waiting : sent) Settle(&lane, waiting);
+  } else if (sent.size() > 1) {
+    // One bad event must not take the others with it.
+    for (auto it = sent.rbegin(); it != sent.rend(); ++it) {
+      it->alone = true;
+      lane.first.push_front(std::move(*it));
+    }
+  } else {
+    for (Waiting& waiting : sent) GiveUp(&lane, std::move(waiting), outcome.what, now);
+  }
+}
+
+void Dispatcher::Retry(Lane* lane, const SendOutcome& outcome, Timestamp now) {
+  const Destination& d = *lane->config;
+  std::vector<Waiting> sent = std::move(lane->sent);
+  lane->sent.clear();
+  ++lane->stats.retries;
+  ++lane->failures;
+  const int64_t factor = int64_t{1} << std::min<int64_t>(lane->failures - 1, kMaxDoublings);
+  const int64_t ceiling = std::min(d.retry_max.count(), d.retry_min.count() * factor);
+  // Half of it is jitter, so that processes that failed together do not come back together.
+  const uint64_t dice = StableHash64(d.name + std::to_string(ToUnixMillis(now)), static_cast<uint64_t>(lane->failures));
+  const int64_t wait = ceiling / 2 + static_cast<int64_t>(dice % static_cast<uint64_t>(ceiling / 2 + 1));
+  lane->not_before = now + std::max(Duration(wait), outcome.retry_after);
+  lane->stats.breaker_open = lane->failures >= d.breaker_failures;
+  if (lane->stats.breaker_open) lane->not_before = std::max(lane->not_before, now + d.breaker_pause);
+  for (auto it = sent.rbegin(); it != sent.rend(); ++it) {
+    if (now - it->since >= d.deadline) {
+      GiveUp(lane, std::move(*it), "deadline passed: " + outcome.what, now);
+    } else if (!MayGo(*lane, *it)) {
+      lane->stats.withdrawn += it->item.action == NotifyAction::kTrigger;
+      Settle(lane, *it);
+    } else {
+      lane->first.push_front(std::move(*it));
+    }
+  }
+}
+
+void Dispatcher::GiveUp(Lane* lane, Waiting waiting, std::string reason, Timestamp now) {
+  ++lane->stats.failed;
+  dead_.push_back({lane->config->name, std::move(reason), waiting.item.event});
+  const bool trigger = waiting.item.action == NotifyAction::kTrigger;
+  if (trigger && !lane->config->fallback.empty() && MayGo(*lane, waiting)) {
+    Lane& fallback = lanes_.at(lane->config->fallback);
+    if (!memory_->Delivered(fallback.config->name, waiting.item.event->id)) {
+      Waiting again = waiting;
+      again.since = now;
+      again.alone = false;
+      ++lane->stats.fallbacks;
+      Enqueue(&fallback, std::move(again));
+    }
+  }
+  Settle(lane, waiting);
+}
+
+void Dispatcher::Expire(Timestamp now) {
+  for (auto& [name, lane] : lanes_) {
+    for (auto* queue : {&lane.first, &lane.later}) {
+      while (!queue->empty() && now - queue->front().since >= lane.config->deadline) {
+        Waiting late = std::move(queue->front());
+        queue->pop_front();
+        GiveUp(&lane, std::move(late), "deadline passed while it waited", now);
+      }
+    }
+  }
+}
+
+void Dispatcher::Drop(int32_t partition) {
+  for (auto& [name, lane] : lanes_) {
+    for (auto* queue : {&lane.first, &lane.later}) {
+      for (auto it = queue->begin(); it != queue->end();) {
+        if (it->partition != partition) {
+          ++it;
+          continue;
+        }
+        const Waiting gone = std::move(*it);
+        it = queue->erase(it);
+        Settle(&lane, gone);
+      }
+    }
+  }
+  offsets_.erase(partition);
+}
+
+std::map<int32_t, int64_t> Dispatcher::Committable() const {
+  std::map<int32_t, int64_t> out;
+  for (const auto& [partition, offsets] : offsets_) {
+    out[partition] = offsets.open.empty() ? offsets.next : offsets.open.begin()->first;
+  }
+  return out;
+}
+
+std::vector<NotifyDeadLetter> Dispatcher::TakeDeadLetters() { return std::exchange(dead_, {}); }
+
+bool Dispatcher::idle() const {
+  return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& entry) {
+    return entry.second.first.empty() && entry.second.later.empty() && entry.second.sent.empty();
+  });
+}
+
+DestinationStats Dispatcher::Stats(const std::string& destination, Timestamp now) const {
+  const Lane& lane = lanes_.at(destination);
+  DestinationStats stats = lane.stats;
+  stats.queued = lane.first.size() + lane.later.size() + lane.sent.size();
+  const auto age = [&](const auto& queue) { return queue.empty() ? Duration{0} : now - queue.front().since; };
+  stats.oldest = std::max({age(lane.first), age(lane.later), age(lane.sent)});
+  return stats;
+}
+
+}  // namespace triaged

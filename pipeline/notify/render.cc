@@ -1,0 +1,314 @@
+#include "pipeline/notify/render.h"
+
+#include <cctype>
+#include <kainjow/mustache.hpp>
+
+#include "pipeline/base/hash.h"
+#include "pipeline/base/utf8.h"
+#include "pipeline/report/base64.h"
+#include "pipeline/report/json_writer.h"
+
+namespace triaged {
+namespace {
+
+namespace mustache = kainjow::mustache;
+
+constexpr size_t kPagerDutySummary = 1024, kPagerDutyBytes = 512'000;
+constexpr size_t kSlackHeader = 150, kSlackSection = 3000;
+constexpr size_t kSubject = 200;
+constexpr Duration kAlertmanagerActive{24 * 3600'000};
+
+constexpr std::string_view kTitleEn =
+    "{{#drill}}[DRILL] {{/drill}}{{severity}} case {{case_id}}: {{event}} at {{level}}{{#more}} (+{{more}} more){{/more}}";
+constexpr std::string_view kTitleJa =
+    "{{#drill}}[訓練] {{/drill}}ケース {{case_id}}（{{severity}}）: {{level}} {{event}}{{#more}}（他 {{more}} 件）{{/more}}";
+constexpr std::string_view kBodyEn =
+    "{{#cases}}Case {{case_id}} · {{severity}} · {{event}} · level {{level}}, team {{team}}, assignee {{assignee}}\n"
+    "What: {{detections}}\nWhere: {{hosts}}\nWho: {{accounts}}\nWhy: {{reason}} ({{alerts}} alerts)\n"
+    "{{#requested}}Requested: {{requested}}\n{{/requested}}{{/cases}}";
+constexpr std::string_view kBodyJa =
+    "{{#cases}}ケース {{case_id}} · {{severity}} · {{event}} · レベル {{level}}、チーム {{team}}、担当 {{assignee}}\n"
+    "何が: {{detections}}\nどこで: {{hosts}}\n誰が: {{accounts}}\n理由: {{reason}}（アラート {{alerts}} 件）\n"
+    "{{#requested}}依頼: {{requested}}\n{{/requested}}{{/cases}}";
+
+bool Wordy(char ch) { return std::isalnum(static_cast<unsigned char>(ch)) || (ch & 0x80); }
+
+// Control characters would forge lines; a template's own line breaks are not in here.
+std::string Clean(std::string_view text) {
+  std::string out = Defang(SanitiseUtf8(text));
+  for (char& ch : out) {
+    if (static_cast<unsigned char>(ch) < 0x20 || ch == 0x7f) ch = ' ';
+  }
+  return out;
+}
+
+std::string Join(const std::vector<std::string>& values) {
+  std::string out;
+  for (const std::string& value : values) out += (out.empty() ? "" : ", ") + Clean(value);
+  return out.empty() ? "–" : out;
+}
+
+std::string OrDash(const std::string& text) { return text.empty() ? "–" : Clean(text); }
+
+std::string SlackEscape(const std::string& text) {
+  std::string out;
+  for (char ch : text) {
+    if (ch == '&') {
+      out += "&amp;";
+    } else if (ch == '<') {
+      out += "&lt;";
+    } else if (ch == '>') {
+      out += "&gt;";
+    } else {
+      out += ch;
+    }
+  }
+  return out;
+}
+
+mustache::data View(const NotifyEvent& event) {
+  mustache::data view;
+  view.set("case_id", Clean(event.case_id));
+  view.set("event", Clean(event.name));
+  view.set("severity", OrDash(event.severity));
+  view.set("level", OrDash(event.level));
+  view.set("team", OrDash(event.team));
+  view.set("policy", OrDash(event.policy));
+  view.set("assignee", OrDash(event.assignee));
+  view.set("status", OrDash(event.status));
+  view.set("reason", OrDash(event.reason));
+  view.set("actor", OrDash(event.actor));
+  view.set("alerts", std::to_string(event.alerts));
+  view.set("hosts", Join(event.hosts));
+  view.set("accounts", Join(event.accounts));
+  view.set("detections", Join(event.detections));
+  view.set("dedup_key", Clean(event.dedup_key));
+  if (event.drill) view.set("drill", mustache::data(true));
+  if (!event.requested.empty()) view.set("requested", Join(event.requested));
+  return view;
+}
+
+std::string RenderTemplate(const std::string& text, const std::vector<NotifyItem>& items, DestinationKind kind) {
+  mustache::mustache tmpl(text);
+  tmpl.set_custom_escape(
+      [kind](const std::string& value) { return kind == DestinationKind::kSlack ? SlackEscape(value) : value; });
+  mustache::data view = View(*items.front().event);
+  if (items.size() > 1) view.set("more", std::to_string(items.size() - 1));
+  mustache::data cases(mustache::data::type::list);
+  for (const NotifyItem& item : items) cases.push_back(View(*item.event));
+  view.set("cases", cases);
+  return tmpl.render(view);
+}
+
+std::string_view ActionName(NotifyAction action) {
+  switch (action) {
+    case NotifyAction::kTrigger: return "trigger";
+    case NotifyAction::kAcknowledge: return "acknowledge";
+    case NotifyAction::kResolve: return "resolve";
+  }
+  return "";
+}
+
+// PagerDuty knows four; a policy's own names fall to the middle.
+std::string_view PagerDutySeverity(std::string_view severity) {
+  if (severity == "critical") return "critical";
+  if (severity == "high") return "error";
+  if (severity == "low" || severity == "info" || severity == "informational") return "info";
+  return "warning";
+}
+
+std::string PagerDuty(const Destination& d, const std::vector<NotifyItem>& items, bool details) {
+  const NotifyItem& first = items.front();
+  JsonWriter out;
+  out.Object({}, [&] {
+    out.String("routing_key", d.secret);
+    out.String("event_action", ActionName(first.action));
+    out.String("dedup_key", first.event->dedup_key);
+    if (first.action != NotifyAction::kTrigger) return;
+    out.String("client", "triaged");
+    out.Object("payload", [&] {
+      out.String("summary", CutAtCodePoint(RenderTemplate(d.title, items, d.kind), kPagerDutySummary));
+      out.String("source", first.event->hosts.empty() ? "triaged" : Clean(first.event->hosts.front()));
+      out.String("severity", PagerDutySeverity(first.event->severity));
+      out.String("timestamp", FormatTimestamp(first.event->time));
+      out.String("component", "case " + first.event->case_id);
+      out.String("group", first.event->team);
+      out.String("class", first.event->name);
+      if (!details) return;
+      out.Object("custom_details", [&] {
+        out.String("text", RenderTemplate(d.body, items, d.kind));
+        out.Array("cases", [&] {
+          for (const NotifyItem& item : items) out.String({}, item.event->case_id);
+        });
+      });
+    });
+  });
+  return out.Finish();
+}
+
+std::string Slack(const Destination& d, const std::vector<NotifyItem>& items) {
+  const std::string title = RenderTemplate(d.title, items, d.kind);
+  const std::string body = RenderTemplate(d.body, items, d.kind);
+  JsonWriter out;
+  out.Object({}, [&] {
+    out.String("text", title);
+    out.Bool("unfurl_links", false);
+    out.Bool("unfurl_media", false);
+    out.Array("blocks", [&] {
+      out.Object({}, [&] {
+        out.String("type", "header");
+        out.Object("text", [&] {
+          out.String("type", "plain_text");
+          out.String("text", CutAtCodePoint(title, kSlackHeader));
+        });
+      });
+      out.Object({}, [&] {
+        out.String("type", "section");
+        out.Object("text", [&] {
+          out.String("type", "mrkdwn");
+          out.String("text", CutAtCodePoint(body, kSlackSection));
+        });
+      });
+      if (body.size() <= kSlackSection) return;
+      // Every case is named, even where the text of all of them does not fit.
+      std::string names;
+      for (const NotifyItem& item : items) names += (names.empty() ? "" : " ") + item.event->case_id;
+      out.Object({}, [&] {
+        out.String("type", "section");
+        out.Object("text", [&] {
+          out.String("type", "mrkdwn");
+          out.String("text", CutAtCodePoint(SlackEscape(Clean(names)), kSlackSection));
+        });
+      });
+    });
+  });
+  return out.Finish();
+}
+
+void WriteAlert(const NotifyEvent& event, const std::string& told, bool active, const Destination& d, Timestamp now,
+                JsonWriter* out) {
+  const size_t one = told.find('\n'), two = told.find('\n', one + 1);
+  out->Object({}, [&] {
+    out->Object("labels", [&] {
+      out->String("alertname", "TriagedEscalation");
+      out->String("case_id", event.case_id);
+      out->String("dedup_key", event.dedup_key);
+      out->String("policy", event.policy);
+      out->String("drill", event.drill ? "true" : "false");
+      out->String("severity", told.substr(0, one));
+      out->String("level", told.substr(one + 1, two - one - 1));
+      out->String("team", told.substr(two + 1));
+    });
+    out->Object("annotations", [&] {
+      const std::vector<NotifyItem> alone = {{std::make_shared<NotifyEvent>(event), NotifyAction::kTrigger, {}}};
+      out->String("summary", RenderTemplate(d.title, alone, d.kind));
+      out->String("description", RenderTemplate(d.body, alone, d.kind));
+      out->String("event_id", event.id);
+    });
+    if (active) out->String("startsAt", FormatTimestamp(std::min(event.time, now)));
+    out->String("endsAt", FormatTimestamp(active ? now + kAlertmanagerActive : now));
+  });
+}
+
+// Alertmanager tells alerts apart by all labels: when severity, level or team have changed, the alert with the old ones
+// ends in the same request.
+std::string Alertmanager(const Destination& d, const std::vector<NotifyItem>& items, Timestamp now) {
+  JsonWriter out;
+  out.Array({}, [&] {
+    for (const NotifyItem& item : items) {
+      const std::string current = RememberAs(*item.event);
+      const bool active = item.action == NotifyAction::kTrigger;
+      if (!item.told.empty() && (!active || item.told != current)) {
+        WriteAlert(*item.event, item.told, false, d, now, &out);
+      }
+      if (active) WriteAlert(*item.event, current, true, d, now, &out);
+    }
+  });
+  return out.Finish();
+}
+
+NotifyPayload Webhook(const std::vector<NotifyItem>& items) {
+  if (items.size() == 1) return {"application/cloudevents+json; charset=UTF-8", items.front().event->raw};
+  std::string body = "[";
+  for (const NotifyItem& item : items) body += (body.size() > 1 ? "," : "") + item.event->raw;
+  return {"application/cloudevents-batch+json; charset=UTF-8", body + "]"};
+}
+
+// RFC 5322 with a base64 body; the subject in encoded words of at most 75 characters (RFC 2047).
+std::string Mail(const Destination& d, const std::vector<NotifyItem>& items, Timestamp now) {
+  const NotifyEvent& event = *items.front().event;
+  const std::string title = RenderTemplate(d.title, items, d.kind);
+  std::string_view rest = CutAtCodePoint(title, kSubject);
+  std::string subject;
+  while (!rest.empty()) {
+    const std::string_view part = CutAtCodePoint(rest, 42);
+    subject += (subject.empty() ? "" : "\r\n ") + ("=?UTF-8?B?" + Base64(part) + "?=");
+    rest.remove_prefix(part.size());
+  }
+  std::string to;
+  for (const std::string& address : d.to) to += (to.empty() ? "" : ", ") + address;
+  const auto day = std::chrono::floor<std::chrono::days>(now);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(std::chrono::floor<std::chrono::seconds>(now - day));
+  constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  char when[64];
+  std::snprintf(when, sizeof when, "%02u %s %d %02d:%02d:%02d +0000", static_cast<unsigned>(date.day()),
+                kMonths[static_cast<unsigned>(date.month()) - 1], static_cast<int>(date.year()),
+                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()));
+  std::string text = "Date: " + std::string(when) + "\r\nFrom: " + d.from + "\r\nTo: " + to + "\r\nSubject: " + subject +
+                     "\r\nMessage-ID: <" + std::to_string(StableHash64(event.id + d.name)) +
+                     "@triaged>\r\nReferences: <" + std::to_string(StableHash64(event.dedup_key)) +
+                     "@triaged>\r\nAuto-Submitted: auto-generated\r\nX-Triaged-Event: " + Clean(event.id) +
+                     "\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=UTF-8\r\n"
+                     "Content-Transfer-Encoding: base64\r\n\r\n";
+  const std::string body = Base64(RenderTemplate(d.body, items, d.kind));
+  for (size_t at = 0; at < body.size(); at += 76) text += body.substr(at, 76) + "\r\n";
+  return text;
+}
+
+}  // namespace
+
+NotifyPayload RenderPayload(const Destination& d, const std::vector<NotifyItem>& items, Timestamp now) {
+  switch (d.kind) {
+    case DestinationKind::kAlertmanager: return {"application/json", Alertmanager(d, items, now)};
+    case DestinationKind::kSlack: return {"application/json", Slack(d, items)};
+    case DestinationKind::kMail: return {"message/rfc822", Mail(d, items, now)};
+    case DestinationKind::kPagerDuty: {
+      std::string body = PagerDuty(d, items, /*details=*/true);
+      if (body.size() > kPagerDutyBytes) body = PagerDuty(d, items, /*details=*/false);
+      return {"application/json", std::move(body)};
+    }
+    case DestinationKind::kWebhook:
+    case DestinationKind::kCommand: return Webhook(items);
+  }
+  return {};
+}
+
+std::string RememberAs(const NotifyEvent& event) { return event.severity + "\n" + event.level + "\n" + event.team; }
+
+std::string_view DefaultTitle(std::string_view language) { return language == "ja" ? kTitleJa : kTitleEn; }
+std::string_view DefaultBody(std::string_view language) { return language == "ja" ? kBodyJa : kBodyEn; }
+
+std::optional<std::string> TemplateError(const std::string& text) {
+  const mustache::mustache tmpl(text);
+  if (tmpl.is_valid()) return std::nullopt;
+  return tmpl.error_message();
+}
+
+std::string Defang(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text.substr(i).starts_with("http://") || text.substr(i).starts_with("https://")) {
+      out += "hxxp";
+      i += 3;
+    } else if (text[i] == '.' && i > 0 && i + 1 < text.size() && Wordy(text[i - 1]) && Wordy(text[i + 1])) {
+      out += "[.]";
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace triaged

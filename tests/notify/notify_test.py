@@ -1,0 +1,293 @@
+#!/usr/bin/env python3
+"""triaged-notify on a real Kafka: payloads, Alertmanager, failing servers, kill -9, storm. Run under broker.py.
+
+  notify_test.py NOTIFIER [--cycles 20] [--storm 10000] [--seed N]     (TRIAGED_TEST_BOOTSTRAP names the broker)
+"""
+import argparse
+import base64
+import collections
+import datetime
+import email
+import email.header
+import hashlib
+import hmac
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from servers import HttpTarget, SmtpTarget
+
+BOOTSTRAP = os.environ["TRIAGED_TEST_BOOTSTRAP"]
+EVIL = 'Ev"il <script>&\n http://evil.example.com/x \u202e'
+KEY = "hmac-key-of-the-test"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, seconds, what):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.02)
+
+
+def event(case, number, name="escalated", **data):
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    sequence = f"{number:020d}"
+    level = data.pop("level", "L2")
+    return {"specversion": "1.0", "id": f"{case}/{sequence}", "source": "/triaged/test", "subject": case,
+            "type": f"io.triaged.case.{name}.v1", "time": now, "sequence": sequence,
+            "data": {"case_id": case, "event": name, "policy": "soc", "dedup_key": f"test:{case}:1", "severity": "high",
+                     "level": {"from": {"name": "L1"}, "to": {"name": level}}, "team": "l2", "assignee": "emi",
+                     "status": "escalated", "drill": False, "reason": "because", "channels": ["page"],
+                     "counts": {"alerts": 3}, "requested": [],
+                     "five_ws": {"who": {"accounts": [{"value": "erin"}]}, "where": {"hosts": [{"value": "db7"}]},
+                                 "what": {"detections": [{"value": EVIL}]}}} | data}
+
+
+class Topic:
+    def __init__(self, name):
+        self.name = name
+
+    def send(self, events):
+        lines = "".join(f"{e['subject']}\x01{json.dumps(e)}\n" if isinstance(e, dict) else f"x\x01{e}\n" for e in events)
+        subprocess.run(["kcat", "-P", "-b", BOOTSTRAP, "-t", self.name, "-K", "\x01"], input=lines.encode(), check=True)
+
+
+class Notifier:
+    running = []
+
+    def __init__(self, binary, folder, topic, config):
+        self.binary, self.folder, self.port = binary, folder, free_port()
+        folder.mkdir(parents=True)
+        for name, text in {"hmac": KEY, "routing": "R" * 32}.items():
+            (folder / name).write_text(text + "\n")
+        (folder / "notify.yaml").write_text(f"""
+kafka: {{bootstrap_servers: "{BOOTSTRAP}", group: "{topic.name}", topic: "{topic.name}", dead_letter_topic: "{topic.name}.dead",
+         properties: {{session.timeout.ms: "6000", allow.auto.create.topics: "true", topic.metadata.refresh.interval.ms: "500"}}}}
+storage_path: memory
+listen_address: 127.0.0.1:{self.port}
+{config}
+""")
+        self.process, self.log = None, open(folder / "log", "ab")
+
+    def start(self):
+        self.process = subprocess.Popen([self.binary, "--config.file", self.folder / "notify.yaml"], stderr=self.log)
+        Notifier.running.append(self.process)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.terminate()
+        assert self.process.wait(20) == 0, (self.folder / "log").read_text()[-2000:]
+
+    def metrics(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            return answer.read().decode()
+
+    def metric(self, name):
+        try:
+            return sum(float(line.split()[-1]) for line in self.metrics().splitlines() if line.startswith(name))
+        except OSError:
+            return -1
+
+
+def payloads(binary, folder):
+    """Every kind of destination once; acknowledgement, resolution, drill, garbage, signature."""
+    topic = Topic(f"esc-payload-{random.getrandbits(32)}")
+    web, pager, slack, smtp, out = HttpTarget(), HttpTarget(), HttpTarget(), SmtpTarget(), folder / "command.out"
+    am_port = free_port()
+    am_config = folder / "am.yml"
+    am_config.write_text("route: {receiver: none}\nreceivers: [{name: none}]\n")
+    alertmanager = subprocess.Popen(
+        ["prometheus-alertmanager", f"--config.file={am_config}", f"--storage.path={folder}/am",
+         f"--web.listen-address=127.0.0.1:{am_port}", "--cluster.listen-address="],
+        stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    url = lambda target, path: f"http://127.0.0.1:{target if isinstance(target, int) else target.port}{path}"
+    notifier = Notifier(binary, folder / "payloads", topic, f"""
+destinations:
+  web: {{kind: webhook, url: "{url(web, '/hook')}", secret_file: hmac, allow_private: true}}
+  am: {{kind: alertmanager, url: "{url(am_port, '/api/v2/alerts')}", allow_private: true, retry_min: 50ms, retry_max: 200ms}}
+  pager: {{kind: pagerduty, url: "{url(pager, '/v2/enqueue')}", routing_key_file: routing, allow_private: true}}
+  slack: {{kind: slack, url: "{url(slack, '/s')}", language: ja, allow_private: true}}
+  mail: {{kind: mail, url: "smtp://127.0.0.1:{smtp.port}", from: "t@example.org", to: ["a@example.org", "b@example.org"], allow_private: true}}
+  run: {{kind: command, command: [sh, -c, "cat >> {out}; echo >> {out}"]}}
+  inner: {{kind: webhook, url: "{url(web, '/never')}", fallback: run}}
+routes:
+  - {{drill: true, to: [run]}}
+  - {{severity: [low], to: [inner]}}
+  - {{to: [web, am, pager, slack, mail, run]}}
+""")
+    alerts = lambda: json.load(urllib.request.urlopen(url(am_port, "/api/v2/alerts"), timeout=5))
+    try:
+        topic.send([event("0-1", 1, severity="critical"), "garbage", event("0-2", 1, drill=True),
+                    event("0-3", 1, severity="low"), event("0-4", 1, "opened")])
+        notifier.start()
+        wait_for(lambda: len(web.requests) and len(pager.requests) and len(slack.requests) and len(smtp.mails), 30, "the first page")
+        wait_for(lambda: alerts(), 30, "Alertmanager")
+        request = web.requests[0]
+        sent = json.loads(request["body"])
+        assert request["headers"]["Content-Type"] == "application/cloudevents+json; charset=UTF-8"
+        assert sent["id"].startswith("0-1/") and sent["data"]["dedup_key"] == "test:0-1:1"
+        when, mac = (part.split("=", 1)[1] for part in request["headers"]["X-Triaged-Signature"].split(","))
+        assert mac == hmac.new(KEY.encode(), when.encode() + b"." + request["body"], hashlib.sha256).hexdigest()
+        page = json.loads(pager.requests[0]["body"])
+        assert page["routing_key"] == "R" * 32 and page["event_action"] == "trigger" and page["dedup_key"] == "test:0-1:1"
+        assert page["payload"]["severity"] == "critical" and page["payload"]["source"] == "db7"
+        assert page["payload"]["summary"] == "critical case 0-1: escalated at L2" and page["client"] == "triaged"
+        assert "hxxp://evil[.]example[.]com" in page["payload"]["custom_details"]["text"]
+        said = json.loads(slack.requests[0]["body"])
+        assert "&lt;script&gt;&amp;" in said["blocks"][1]["text"]["text"] and "<script" not in slack.requests[0]["body"].decode()
+        assert "ケース 0-1" in said["text"] and len(said["blocks"][0]["text"]["text"]) <= 150
+        mail = email.message_from_bytes(smtp.mails[0]["data"])
+        assert len(smtp.mails[0]["to"]) == 2 and mail["From"] == "t@example.org"
+        assert str(email.header.make_header(email.header.decode_header(mail["Subject"]))) == "critical case 0-1: escalated at L2"
+        assert "hxxp://evil[.]example" in mail.get_payload(decode=True).decode()
+        alert = alerts()[0]
+        assert alert["labels"]["case_id"] == "0-1" and alert["labels"]["severity"] == "critical", alert
+        wait_for(lambda: out.exists() and all(f'"{case}' in out.read_text() for case in ("0-1", "0-2", "0-3")), 20, "drill and fallback")
+        assert not any(r["path"] == "/never" for r in web.requests), "a private address was called"
+        assert notifier.metric("triaged_notify_unreadable_total") == 1
+        topic.send([event("0-1", 2, "acknowledged")])
+        wait_for(lambda: not [a for a in alerts() if a["status"]["state"] == "active"], 30, "the alert to end")
+        wait_for(lambda: len(pager.requests) == 2, 10, "PagerDuty's acknowledgement")
+        assert json.loads(pager.requests[1]["body"]) == {"routing_key": "R" * 32, "event_action": "acknowledge", "dedup_key": "test:0-1:1"}
+        topic.send([event("0-1", 3, "resolved")])
+        wait_for(lambda: len(pager.requests) == 3, 10, "PagerDuty's resolution")
+        assert json.loads(pager.requests[2]["body"])["event_action"] == "resolve"
+        checked = subprocess.run(["promtool", "check", "metrics"], input=notifier.metrics().encode(), capture_output=True, check=False)
+        assert checked.returncode == 0, checked
+        dead = subprocess.run(["kcat", "-C", "-e", "-q", "-b", BOOTSTRAP, "-t", topic.name + ".dead"], capture_output=True, check=True)
+        assert b"garbage" in dead.stdout and b'"0-3"' in dead.stdout
+        notifier.stop()
+    finally:
+        alertmanager.kill()
+        notifier.kill()
+    print("payloads: ok")
+
+
+def kills(binary, folder, cycles, rng):
+    """kill -9 under load, with failing destinations."""
+    topic = Topic(f"esc-kill-{random.getrandbits(32)}")
+    def behave(_):
+        dice = rng.random()
+        if dice < 0.2:
+            return (503, {})
+        return "garbage" if dice < 0.25 else (200, {}) if dice < 0.98 else "hang"
+    targets = {"one": HttpTarget(behave), "two": HttpTarget(behave)}
+    lines = "\n".join(f'  {name}: {{kind: webhook, url: "http://127.0.0.1:{t.port}/", allow_private: true, retry_min: 10ms, '
+                      f'retry_max: 50ms, timeout: 500ms, per_minute: 100000, bundle: 1, breaker_failures: 10, breaker_pause: 50ms}}'
+                      for name, t in targets.items())
+    notifier = Notifier(binary, folder / "kills", topic, f"destinations:\n{lines}\nroutes: [{{to: [one, two]}}]")
+    must, acked, number = set(), {}, 0
+    for cycle in range(cycles):
+        batch = []
+        for _ in range(20):
+            number += 1
+            batch.append(event(f"0-{number}", 1))
+            must.add(batch[-1]["id"])
+        old = [f"0-{n}" for n in rng.sample(range(1, number + 1), 2)]
+        for case in old:
+            if case not in acked and cycle:
+                acked[case] = True
+                batch.append(event(case, 2, "acknowledged"))
+        topic.send(batch)
+        notifier.start()
+        time.sleep(rng.uniform(0.05, 0.6) + (0.3 if cycle % 3 == 0 else 0))
+        notifier.kill()
+    notifier.start()
+    needed = {i for i in must if i.split("/")[0] not in acked}
+    ids = lambda t: {r["id"] for r in t.taken()}
+    wait_for(lambda: all(needed <= ids(t) for t in targets.values()), 60 + cycles, "every escalation")
+    for name, target in targets.items():
+        counts = collections.Counter(r["id"] for r in target.taken())
+        repeats = sum(count - 1 for count in counts.values())
+        seen_ack = set()
+        for r in target.taken():
+            if r["type"].endswith("acknowledged.v1"):
+                seen_ack.add(r["subject"])
+            else:
+                assert r["subject"] not in seen_ack, f"{name}: {r['id']} after its acknowledgement"
+        assert repeats <= cycles, f"{name}: {repeats} repeats in {cycles} kills"
+        print(f"kills: {name}: {cycles} kills, {len(needed)} needed, {len(counts)} delivered, {repeats} repeats, "
+              f"{len(target.requests)} requests")
+    notifier.kill()
+
+
+def storm(binary, folder, count):
+    """Many escalations at once: every case is named within the rate, first events first, memory bounded."""
+    topic = Topic(f"esc-storm-{random.getrandbits(32)}")
+    web, slack = HttpTarget(), HttpTarget()
+    notifier = Notifier(binary, folder / "storm", topic, f"""
+destinations:
+  web: {{kind: webhook, url: "http://127.0.0.1:{web.port}/", allow_private: true, per_minute: 600, bundle: 100}}
+  slack: {{kind: slack, url: "http://127.0.0.1:{slack.port}/", allow_private: true, per_minute: 600, bundle: 100}}
+routes: [{{to: [web, slack]}}]
+""")
+    cases = [f"0-{n}" for n in range(1, count // 2 + 1)]
+    topic.send([event(c, 1) for c in cases] + [event(c, 2, "renotified") for c in cases])
+    notifier.start()
+    begin, peak = time.monotonic(), 0
+    named = lambda: {e["subject"] for b in web.taken() for e in (b if isinstance(b, list) else [b])}
+    while len(named()) < len(cases) or notifier.metric("triaged_notify_queued_events") != 0:
+        status = pathlib.Path(f"/proc/{notifier.process.pid}/status").read_text()
+        peak = max(peak, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")))
+        assert time.monotonic() - begin < 90, f"{len(named())} of {len(cases)} named"
+        time.sleep(0.5)
+    seconds = time.monotonic() - begin
+    order = [e for b in web.taken() for e in (b if isinstance(b, list) else [b])]
+    firsts = [i for i, e in enumerate(order) if e["data"]["event"] == "escalated"]
+    text = "".join(r["body"].decode() for r in slack.requests)
+    missing = set(cases) - set(re.findall(r"0-\d+", text))
+    assert not missing, f"Slack does not name {len(missing)} cases"
+    for target in (web, slack):
+        assert len(target.requests) <= 61 + 10 * seconds + 1, "rate limit"
+    assert peak < 200_000, f"{peak} kB"
+    late = sum(1 for rank, i in enumerate(firsts) if i != rank)
+    print(f"storm: {count} events of {len(cases)} cases in {seconds:.1f} s, {len(web.requests)}+{len(slack.requests)} requests, "
+          f"peak {peak // 1024} MiB, first events that came after a later one: {late}")
+    assert late <= 1000
+    notifier.kill()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("notifier")
+    parser.add_argument("--cycles", type=int, default=20)
+    parser.add_argument("--storm", type=int, default=10000)
+    parser.add_argument("--seed", type=int, default=random.getrandbits(32))
+    options = parser.parse_args()
+    print("seed", options.seed)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="triaged-notify-"))
+    try:
+        payloads(options.notifier, folder)
+        kills(options.notifier, folder, options.cycles, random.Random(options.seed))
+        storm(options.notifier, folder, options.storm)
+    except BaseException:
+        for process in Notifier.running:
+            process.kill()
+        for log in folder.glob("*/log"):
+            print(f"--- {log}\n" + log.read_text(errors="replace")[-1500:])
+        raise
+    shutil.rmtree(folder)
+
+
+main()
