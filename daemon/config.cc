@@ -200,7 +200,7 @@ std::vector<SourceFile> ReadSources(const std::vector<std::string>& paths, Diagn
       continue;
     }
     std::vector<std::string> found;
-    for (const auto& entry : fs::directory_iterator(path, error)) {
+    for (const auto& entry : fs::recursive_directory_iterator(path, error)) {
       const auto extension = entry.path().extension();
       if (extension == ".yaml" || extension == ".yml") found.push_back(entry.path().string());
     }

@@ -26,6 +26,14 @@ struct NormalizeOptions {
 };
 int Normalize(const std::string& config_path, const NormalizeOptions& options);
 
+struct RuleEvalOptions {
+  std::vector<std::string> rules;  // files or directories
+  std::string events;              // NDJSON file; empty or "-": stdin
+  bool raw = false;                // fields address the event's own JSON; no configuration is read
+};
+// One JSON line per event: {"line": n, "rules": [ids]}, ids in the order of the rule set.
+int EvalRules(const std::string& config_path, const RuleEvalOptions& options);
+
 struct ReplayOptions {
   std::string until;                // RFC 3339, or empty
   bool cases = false;

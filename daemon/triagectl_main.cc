@@ -189,6 +189,14 @@ int Main(int argc, char** argv) {
   normalize->add_flag("--explain", normalize_options.explain, "print which table, and which path gave each value");
   normalize->add_option("files", normalize_options.inputs, "NDJSON files (default: standard input)");
 
+  RuleEvalOptions eval_options;
+  CLI::App* rules = app.add_subcommand("rules", "try rules on events");
+  rules->require_subcommand(1);
+  CLI::App* eval = rules->add_subcommand("eval", "print which rules match each event, one JSON line per event");
+  eval->add_option("--rules", eval_options.rules, "rule files or directories")->required();
+  eval->add_flag("--raw", eval_options.raw, "fields address the event's own JSON, not the normalised alert");
+  eval->add_option("events", eval_options.events, "NDJSON file (default: standard input)");
+
   ReplayOptions replay_options;
   CLI::App* replay = app.add_subcommand("replay", "run the real pipeline in virtual time: NDJSON in, events out");
   replay->add_option("--until", replay_options.until, "let deadlines fire up to this RFC 3339 time");
@@ -223,6 +231,7 @@ int Main(int argc, char** argv) {
   if (const auto exit_code = policy_verbs.Run(config_path)) return *exit_code;
   if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
   if (*normalize) return Normalize(config_path, normalize_options);
+  if (*eval) return EvalRules(config_path, eval_options);
   if (*replay) return RunReplay(config_path, replay_options);
   if (*test) return RunTests(config_path, paths, junit);
   if (*topics) return *create ? CreateTopics(config_path) : CheckTopics(config_path);

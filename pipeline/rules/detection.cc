@@ -182,7 +182,7 @@ std::optional<SelectionAst> ReadSelection(const YamlNode& node, SourceNotes* not
   return keyword;
 }
 
-std::optional<DetectionAst> ReadDetection(const YamlNode& node, SourceNotes* notes) {
+std::optional<DetectionAst> ReadDetection(const YamlNode& node, SourceNotes* notes, std::string_view besides) {
   if (!node.IsMap()) {
     notes->Error(PlaceOf(node), "'detection' must be a map of selections and a condition");
     return std::nullopt;
@@ -190,7 +190,8 @@ std::optional<DetectionAst> ReadDetection(const YamlNode& node, SourceNotes* not
   const int errors_before = notes->errors();
   DetectionAst detection;
   for (const YamlNode::Entry& entry : node.map()) {
-    if (entry.key == "condition" || RefuseDeprecatedKey(entry, notes)) continue;
+    if (entry.key == "condition" || (!besides.empty() && entry.key == besides)) continue;
+    if (RefuseDeprecatedKey(entry, notes)) continue;
     NamedSelection selection{entry.key, {}, PlaceOf(entry)};
     if (entry.value.IsNull()) {
       notes->Error(PlaceOf(entry), "selection '" + entry.key + "' is empty", "give it a field and a value");

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pipeline/rules/source.h"
@@ -81,7 +82,8 @@ struct DetectionAst {
 // A selection's body: a map, a list, or a single keyword. nullopt after errors.
 std::optional<SelectionAst> ReadSelection(const YamlNode& node, SourceNotes* notes);
 
-// A whole `detection` map: selections and `condition`. nullopt after errors.
-std::optional<DetectionAst> ReadDetection(const YamlNode& node, SourceNotes* notes);
+// A whole `detection` map: selections and `condition`; the key `besides`, if any, is not one of them. nullopt after
+// errors.
+std::optional<DetectionAst> ReadDetection(const YamlNode& node, SourceNotes* notes, std::string_view besides = {});
 
 }  // namespace triaged::rules

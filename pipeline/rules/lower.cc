@@ -71,7 +71,7 @@ std::optional<Expr> Lowering::Item(const ItemAst& item) {
   base.cased = meaning->cased;
   base.comparison = meaning->comparison;
   base.part = meaning->part;
-  base.field = item.field.empty() ? kKeywords : ResolveField(item.field, item.place);
+  base.field = item.field.empty() ? keywords_ : ResolveField(item.field, item.place);
   if (base.field == kNoField && !item.field.empty()) return std::nullopt;
   if (meaning->expand) {
     notes_->Warning(item.place, "'expand' has no placeholder list here, so this item never matches",

@@ -19,8 +19,9 @@ inline constexpr int kMaxRegexBytes = 1 << 20;  // RE2's memory for one program
 class Lowering {
  public:
   // Field names are resolved (and, in the alert taxonomy, added) in `catalog`. All must outlive the object.
-  Lowering(FieldCatalog* catalog, PredicateTable* predicates, SourceNotes* notes)
-      : catalog_(catalog), predicates_(predicates), notes_(notes) {}
+  // `keywords` is the field that keywords address.
+  Lowering(FieldCatalog* catalog, PredicateTable* predicates, SourceNotes* notes, FieldId keywords = kKeywords)
+      : catalog_(catalog), predicates_(predicates), notes_(notes), keywords_(keywords) {}
 
   // nullopt after errors; every item is looked at.
   std::optional<Expr> Detection(const DetectionAst& detection);
@@ -34,6 +35,7 @@ class Lowering {
   FieldCatalog* catalog_;
   PredicateTable* predicates_;
   SourceNotes* notes_;
+  FieldId keywords_;
 };
 
 }  // namespace triaged::rules

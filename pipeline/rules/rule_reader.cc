@@ -36,11 +36,6 @@ bool RefuseOtherDocument(const YamlNode& document, SourceNotes* notes) {
                    "count over a case instead: criteria of a policy read case.alert_count and case.distinct.*");
       return true;
     }
-    if (entry.key == "filter") {
-      notes->Error(PlaceOf(entry), "filter documents are not supported",
-                   "put the filter into the rule: a selection, and 'and not' in its condition");
-      return true;
-    }
     if (entry.key == "action") {
       notes->Error(PlaceOf(entry),
                    "rule collections with 'action: " + entry.value.scalar() + "' were removed in Sigma 2",
@@ -109,13 +104,19 @@ void CheckKeys(const YamlNode& document, SourceNotes* notes) {
     if (std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
     notes->Warning(PlaceOf(entry), "'" + entry.key + "' is no key of Sigma; it is ignored", Suggest(entry.key, known));
   }
-  const YamlNode* logsource = document.Find("logsource");
-  if (logsource != nullptr && !logsource->IsMap()) {
-    notes->Error(PlaceOf(*logsource), "'logsource' must be a map");
-  }
 }
 
 }  // namespace
+
+Logsource ReadLogsource(const YamlNode& document, SourceNotes* notes) {
+  const YamlNode* node = document.Find("logsource");
+  if (node == nullptr || node->IsNull()) return {};
+  if (!node->IsMap()) {
+    notes->Error(PlaceOf(*node), "'logsource' must be a map");
+    return {};
+  }
+  return {Text(*node, "product", notes), Text(*node, "category", notes), Text(*node, "service", notes)};
+}
 
 std::optional<RuleAst> ReadRule(const YamlNode& document, SourceNotes* notes) {
   if (!document.IsMap()) {
@@ -125,6 +126,8 @@ std::optional<RuleAst> ReadRule(const YamlNode& document, SourceNotes* notes) {
   if (RefuseOtherDocument(document, notes)) return std::nullopt;
   RuleAst ast;
   ReadIdentity(document, &ast.rule, notes);
+  ast.name = Text(document, "name", notes);
+  ast.logsource = ReadLogsource(document, notes);
   ReadTags(document, &ast.rule, notes);
   CheckKeys(document, notes);
   if (const YamlNode* triage = document.Find("triage"); triage != nullptr) ast.rule.triage = ReadTriage(*triage, notes);

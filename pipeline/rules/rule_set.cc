@@ -13,7 +13,9 @@
 #include "pipeline/base/check.h"
 #include "pipeline/rules/expression.h"
 #include "pipeline/rules/field_matcher.h"
+#include "pipeline/rules/filter.h"
 #include "pipeline/rules/lower.h"
+#include "pipeline/rules/raw_event.h"
 #include "pipeline/rules/rule_reader.h"
 #include "pipeline/rules/rules.h"
 #include "pipeline/rules/triggers.h"
@@ -238,7 +240,10 @@ class CompiledRuleSet final : public RuleSet {
 // Reads and lowers all files; the rules and expressions run in parallel.
 class SetCompiler {
  public:
-  SetCompiler(FieldCatalog* catalog, Diagnostics* diagnostics) : catalog_(catalog), diagnostics_(diagnostics) {}
+  SetCompiler(FieldCatalog* catalog, Diagnostics* diagnostics, const RuleOptions& options)
+      : catalog_(catalog),
+        diagnostics_(diagnostics),
+        keywords_(options.raw ? catalog->Resolve(kEveryValue) : kKeywords) {}
 
   void File(const SourceFile& file) {
     Diagnostics parsing;
@@ -246,17 +251,37 @@ class SetCompiler {
     diagnostics_->Append(parsing);
     if (!yaml) return;
     SourceNotes notes(*yaml->source, diagnostics_);
-    for (const YamlNode& document : yaml->documents) {
-      if (!document.IsNull()) Document(document, &notes);
+    const auto& documents = yaml->documents;
+    const auto has_action = [](const YamlNode& document) { return document.Find("action") != nullptr; };
+    // The parts of a collection are no rules; what is wrong is said once, of the `action`.
+    const bool collection = std::any_of(documents.begin(), documents.end(), has_action);
+    for (const YamlNode& document : documents) {
+      if (!document.IsNull() && (!collection || has_action(document))) Document(document, &notes);
     }
   }
 
   std::shared_ptr<const RuleSet> Finish() {
+    ApplyFilters(filters_, names_, &expressions_, diagnostics_);
     return std::make_shared<CompiledRuleSet>(std::move(rules_), expressions_, predicates_.Take(), *catalog_);
   }
 
  private:
+  void FilterDocument(const YamlNode& document, SourceNotes* notes) {
+    std::optional<FilterAst> ast = ReadFilter(document, notes);
+    if (!ast) return;
+    std::optional<Expr> condition = Lowering(catalog_, &predicates_, notes, keywords_).Detection(ast->detection);
+    if (!condition) return;
+    Filter& filter = filters_.emplace_back();
+    filter.logsource = std::move(ast->logsource);
+    filter.condition = std::move(*condition);
+    for (FilterAst::Reference& reference : ast->rules) {
+      filter.rules.push_back({std::move(reference.rule), notes->Where(reference.place),
+                              SourceLine(notes->file(), reference.place.line)});
+    }
+  }
+
   void Document(const YamlNode& document, SourceNotes* notes) {
+    if (IsFilter(document)) return FilterDocument(document, notes);
     std::optional<RuleAst> ast = ReadRule(document, notes);
     if (!ast) return;
     if (!ast->rule.id.empty()) {
@@ -267,17 +292,21 @@ class SetCompiler {
                      "first used at " + first.file + ":" + std::to_string(first.line));
       }
     }
-    std::optional<Expr> expr = Lowering(catalog_, &predicates_, notes).Detection(ast->detection);
+    std::optional<Expr> expr = Lowering(catalog_, &predicates_, notes, keywords_).Detection(ast->detection);
     if (!expr) return;
+    names_.push_back({ast->rule.id, std::move(ast->name), ast->rule.title, std::move(ast->logsource)});
     rules_.push_back(std::move(ast->rule));
     expressions_.push_back(std::move(*expr));
   }
 
   FieldCatalog* catalog_;
   Diagnostics* diagnostics_;
+  FieldId keywords_;
   PredicateTable predicates_;
   std::vector<Rule> rules_;
+  std::vector<RuleNames> names_;
   std::vector<Expr> expressions_;
+  std::vector<Filter> filters_;
   std::map<std::string, SourceLocation> ids_;
 };
 
@@ -285,13 +314,14 @@ class SetCompiler {
 }  // namespace rules
 
 std::shared_ptr<const RuleSet> RuleSet::Compile(const std::vector<SourceFile>& files, FieldCatalog* catalog,
-                                                Diagnostics* diagnostics) {
+                                                Diagnostics* diagnostics, const RuleOptions& options) {
   Diagnostics found;
-  rules::SetCompiler compiler(catalog, &found);
+  rules::SetCompiler compiler(catalog, &found, options);
   for (const SourceFile& file : files) compiler.File(file);
+  std::shared_ptr<const RuleSet> set;
+  if (!found.HasErrors()) set = compiler.Finish();
   diagnostics->Append(found);
-  if (found.HasErrors()) return nullptr;
-  return compiler.Finish();
+  return set;
 }
 
 }  // namespace triaged

@@ -48,12 +48,18 @@ struct Rule {
 
 class RuleScratch;
 
+// What the names in rules mean.
+struct RuleOptions {
+  // For raw events (raw_event.h): keywords address every value of the event, not only the normalised ones.
+  bool raw = false;
+};
+
 class RuleSet {
  public:
   // Compiles every document of every file. All problems are reported at once; nullptr when there was an error.
   // Raw field names are added to `catalog` (alert taxonomy).
   static std::shared_ptr<const RuleSet> Compile(const std::vector<SourceFile>& files, FieldCatalog* catalog,
-                                                Diagnostics* diagnostics);
+                                                Diagnostics* diagnostics, const RuleOptions& options = {});
   virtual ~RuleSet() = default;
 
   virtual const std::vector<Rule>& rules() const = 0;

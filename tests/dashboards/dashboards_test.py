@@ -190,7 +190,8 @@ def check_rules(demo, failures):
         quiet.append(rule["name"])
         plain = re.sub(r"\[\w+\]", "", rule["query"])
         for selector in set(re.findall(r"(?:job\w*:)?triaged_[\w:]+(?:\{[^}]*\})?", plain)):
-            if not demo.query(selector):
+            # The notifier does not run in the quick start; tests/notify checks its metrics.
+            if not selector.startswith("triaged_notify_") and not demo.query(selector):
                 failures.append(f"rule {rule['name']}: no series {selector}")
     return count, quiet
 

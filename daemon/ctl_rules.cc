@@ -1,0 +1,107 @@
+// triagectl rules: rules tried on events, without the rest of the pipeline.
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "daemon/config.h"
+#include "daemon/ctl.h"
+#include "pipeline/normalise/normaliser.h"
+#include "pipeline/rules/raw_event.h"
+#include "pipeline/rules/rules.h"
+
+namespace triaged {
+namespace {
+
+// Where fields come from: the normaliser with the configured format tables, or the event's own JSON.
+class EventSource {
+ public:
+  // After the rules are compiled into `catalog`. nullopt when the format tables do not load.
+  static std::optional<EventSource> Open(const std::string& config_path, bool raw, const FieldCatalog& catalog) {
+    EventSource source;
+    if (raw) {
+      source.raw_ = std::make_unique<RawEventReader>(catalog);
+      return source;
+    }
+    Diagnostics diagnostics;
+    const auto config = LoadConfig(config_path, &diagnostics);
+    std::shared_ptr<const FormatTables> tables;
+    if (config) tables = FormatTables::Compile(ReadSources(config->formats, &diagnostics), catalog, &diagnostics);
+    std::fputs(diagnostics.Render().c_str(), stderr);
+    if (!tables) return std::nullopt;
+    source.normaliser_ = std::make_unique<Normaliser>(tables, NormaliseLimits{});
+    return source;
+  }
+
+  // nullptr and `why` when the line is no event.
+  const FieldTable* Read(const std::string& line, std::string* why) {
+    if (raw_) {
+      const Status status = raw_->Read(line);
+      if (!status) *why = status.error().message;
+      return status ? &raw_->fields() : nullptr;
+    }
+    if (const auto failure = normaliser_->Normalise(line, "", Timestamp{})) {
+      *why = failure->message;
+      return nullptr;
+    }
+    return &normaliser_->alert().fields;
+  }
+
+ private:
+  std::unique_ptr<RawEventReader> raw_;
+  std::unique_ptr<Normaliser> normaliser_;
+};
+
+std::shared_ptr<const RuleSet> CompileRules(const RuleEvalOptions& options, FieldCatalog* catalog) {
+  Diagnostics diagnostics;
+  RuleOptions rule_options;
+  rule_options.raw = options.raw;
+  const std::vector<SourceFile> files = ReadSources(options.rules, &diagnostics);
+  auto rules = diagnostics.HasErrors() ? nullptr : RuleSet::Compile(files, catalog, &diagnostics, rule_options);
+  std::fputs(diagnostics.Render().c_str(), stderr);
+  return rules;
+}
+
+int EvalStream(const RuleSet& rules, EventSource* source, std::istream& in) {
+  const auto scratch = rules.NewScratch();
+  std::vector<uint32_t> matched;
+  std::string line;
+  std::string why;
+  bool all_read = true;
+  for (uint64_t number = 1; std::getline(in, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const FieldTable* fields = source->Read(line, &why);
+    if (fields == nullptr) {
+      std::fprintf(stderr, "triagectl: line %llu is no event: %s\n", static_cast<unsigned long long>(number), why.c_str());
+      all_read = false;
+      continue;
+    }
+    matched.clear();
+    rules.Evaluate(*fields, scratch.get(), &matched);
+    nlohmann::ordered_json result = {{"line", number}, {"rules", nlohmann::ordered_json::array()}};
+    for (uint32_t rule : matched) result["rules"].push_back(rules.rules()[rule].id);
+    std::cout << result.dump() << '\n';
+  }
+  std::cout.flush();
+  return all_read ? kExitOk : kExitFailed;
+}
+
+}  // namespace
+
+int EvalRules(const std::string& config_path, const RuleEvalOptions& options) {
+  FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
+  const auto rules = CompileRules(options, &catalog);
+  if (!rules) return kExitFailed;
+  auto source = EventSource::Open(config_path, options.raw, catalog);
+  if (!source) return kExitFailed;
+  if (options.events.empty() || options.events == "-") return EvalStream(*rules, &*source, std::cin);
+  std::ifstream in(options.events, std::ios::binary);
+  if (!in) {
+    std::fprintf(stderr, "triagectl: cannot read %s: no such file, or no permission\n", options.events.c_str());
+    return kExitFailed;
+  }
+  return EvalStream(*rules, &*source, in);
+}
+
+}  // namespace triaged
