@@ -13,7 +13,7 @@
 #include "pipeline/base/diagnostics.h"
 #include "pipeline/base/yaml.h"
 #include "pipeline/notify/event.h"
-#include "pipeline/policy/zone.h"
+#include "pipeline/base/zone.h"
 
 namespace triaged {
 
