@@ -29,6 +29,7 @@ int Normalize(const std::string& config_path, const NormalizeOptions& options);
 struct RuleEvalOptions {
   std::vector<std::string> rules;  // files or directories
   std::string events;              // NDJSON file; empty or "-": stdin
+  std::string mapping;             // mapping table, or empty
   bool raw = false;                // fields address the event's own JSON; no configuration is read
 };
 // One JSON line per event: {"line": n, "rules": [ids]}, ids in the order of the rule set.

@@ -57,6 +57,10 @@ std::shared_ptr<const RuleSet> CompileRules(const RuleEvalOptions& options, Fiel
   Diagnostics diagnostics;
   RuleOptions rule_options;
   rule_options.raw = options.raw;
+  if (!options.mapping.empty()) {
+    const std::vector<SourceFile> files = ReadSources({options.mapping}, &diagnostics);
+    if (!files.empty()) rule_options.mapping = RuleMapping::Read(files.front(), &diagnostics);
+  }
   const std::vector<SourceFile> files = ReadSources(options.rules, &diagnostics);
   auto rules = diagnostics.HasErrors() ? nullptr : RuleSet::Compile(files, catalog, &diagnostics, rule_options);
   std::fputs(diagnostics.Render().c_str(), stderr);

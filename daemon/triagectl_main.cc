@@ -195,6 +195,7 @@ int Main(int argc, char** argv) {
   CLI::App* eval = rules->add_subcommand("eval", "print which rules match each event, one JSON line per event");
   eval->add_option("--rules", eval_options.rules, "rule files or directories")->required();
   eval->add_flag("--raw", eval_options.raw, "fields address the event's own JSON, not the normalised alert");
+  eval->add_option("--mapping", eval_options.mapping, "mapping table: names and logsources of another taxonomy");
   eval->add_option("events", eval_options.events, "NDJSON file (default: standard input)");
 
   ReplayOptions replay_options;

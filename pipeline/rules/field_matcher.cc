@@ -11,7 +11,7 @@ using Grams = std::vector<std::pair<uint32_t, uint32_t>>;
 
 constexpr size_t kLongPattern = 7;  // from here on patterns are looked for at every 4th byte or less often
 constexpr size_t kMaxStep = 8;
-constexpr int kMinIndexBits = 12;  // 512 bytes of bitmap
+constexpr int kMinIndexBits = 7;   // two words of bitmap: a set per logsource has many small fields
 constexpr int kMaxIndexBits = 18;  // 32 KiB: still inside a first-level cache
 
 // How often a byte is met in log texts, roughly: letters that are frequent in words cost most.

@@ -43,7 +43,13 @@ Expr AnyOf(std::vector<Predicate> values, PredicateTable* predicates) {
 
 }  // namespace
 
-FieldId Lowering::ResolveField(const std::string& name, Place place) {
+FieldId Lowering::ResolveField(const std::string& written, Place place) {
+  const std::string* mapped = nullptr;
+  if (names_.mapping != nullptr) {
+    const auto it = names_.mapping->fields.find(written);
+    if (it != names_.mapping->fields.end()) mapped = &it->second;
+  }
+  const std::string& name = mapped != nullptr ? *mapped : written;
   const FieldId known = catalog_->Find(name);
   if (known != kNoField) return known;
   const std::vector<std::string_view> names = catalog_->NormalisedNames();
@@ -71,7 +77,7 @@ std::optional<Expr> Lowering::Item(const ItemAst& item) {
   base.cased = meaning->cased;
   base.comparison = meaning->comparison;
   base.part = meaning->part;
-  base.field = item.field.empty() ? keywords_ : ResolveField(item.field, item.place);
+  base.field = item.field.empty() ? names_.keywords : ResolveField(item.field, item.place);
   if (base.field == kNoField && !item.field.empty()) return std::nullopt;
   if (meaning->expand) {
     notes_->Warning(item.place, "'expand' has no placeholder list here, so this item never matches",

@@ -6,6 +6,7 @@
 #include "pipeline/model/fields.h"
 #include "pipeline/rules/detection.h"
 #include "pipeline/rules/expression.h"
+#include "pipeline/rules/mapping.h"
 #include "pipeline/rules/predicate.h"
 #include "pipeline/rules/source.h"
 
@@ -16,12 +17,17 @@ inline constexpr size_t kMaxValuesPerItem = 20'000;  // after windash and base64
 inline constexpr size_t kMaxValueBytes = 8192;
 inline constexpr int kMaxRegexBytes = 1 << 20;  // RE2's memory for one program
 
+// What names mean: the field of keywords, and the names of another taxonomy, if any.
+struct NamesHere {
+  FieldId keywords = kKeywords;
+  const RuleMapping* mapping = nullptr;
+};
+
 class Lowering {
  public:
   // Field names are resolved (and, in the alert taxonomy, added) in `catalog`. All must outlive the object.
-  // `keywords` is the field that keywords address.
-  Lowering(FieldCatalog* catalog, PredicateTable* predicates, SourceNotes* notes, FieldId keywords = kKeywords)
-      : catalog_(catalog), predicates_(predicates), notes_(notes), keywords_(keywords) {}
+  Lowering(FieldCatalog* catalog, PredicateTable* predicates, SourceNotes* notes, NamesHere names = {})
+      : catalog_(catalog), predicates_(predicates), notes_(notes), names_(names) {}
 
   // nullopt after errors; every item is looked at.
   std::optional<Expr> Detection(const DetectionAst& detection);
@@ -30,12 +36,12 @@ class Lowering {
  private:
   std::optional<Expr> Item(const ItemAst& item);
   Expr Condition(const ConditionAst& condition, const std::vector<Expr>& selections) const;
-  FieldId ResolveField(const std::string& name, Place place);
+  FieldId ResolveField(const std::string& written, Place place);
 
   FieldCatalog* catalog_;
   PredicateTable* predicates_;
   SourceNotes* notes_;
-  FieldId keywords_;
+  NamesHere names_;
 };
 
 }  // namespace triaged::rules

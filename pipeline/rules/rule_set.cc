@@ -1,241 +1,20 @@
-// RuleSet: compilation of rule files, and evaluation.
-//
-// Evaluate: (1) each present field that any rule asks about is scanned by its FieldMatcher, which marks the text
-// predicates that hold; (2) a marked predicate, or a field's presence, puts the rules waiting for it on the list of
-// candidates; (3) each candidate's expression is evaluated, other predicates being asked when needed and remembered.
-// Marks are epoch numbers, so that beginning anew costs one increment.
+// RuleSet::Compile: from rule files to a compiled set.
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <string>
 #include <utility>
 
-#include "pipeline/base/check.h"
 #include "pipeline/rules/expression.h"
-#include "pipeline/rules/field_matcher.h"
 #include "pipeline/rules/filter.h"
 #include "pipeline/rules/lower.h"
 #include "pipeline/rules/raw_event.h"
+#include "pipeline/rules/routing.h"
 #include "pipeline/rules/rule_reader.h"
 #include "pipeline/rules/rules.h"
-#include "pipeline/rules/triggers.h"
 
 namespace triaged {
 namespace rules {
 namespace {
-
-// Lists of numbers, one after the other.
-class Lists {
- public:
-  void Build(const std::vector<std::vector<uint32_t>>& lists) {
-    begin_.assign(1, 0);
-    items_.clear();
-    for (const auto& list : lists) {
-      items_.insert(items_.end(), list.begin(), list.end());
-      begin_.push_back(static_cast<uint32_t>(items_.size()));
-    }
-  }
-  std::span<const uint32_t> operator[](size_t i) const {
-    return {items_.data() + begin_[i], begin_[i + 1] - begin_[i]};
-  }
-
- private:
-  std::vector<uint32_t> begin_;
-  std::vector<uint32_t> items_;
-};
-
-// What is known of one predicate for the current alert.
-struct Mark {
-  uint32_t epoch = 0;
-  bool holds = false;
-};
-
-struct Scratch final : RuleScratch {
-  uint32_t epoch = 0;
-  std::vector<Mark> predicates;
-  std::vector<uint32_t> seen_rules;  // epoch in which the rule became a candidate
-  std::vector<uint32_t> candidates;
-  uint64_t scan = 0;                 // number of the value being scanned
-  std::vector<uint64_t> glob_scans;  // the last value each glob was tried on
-
-  void Begin() {
-    candidates.clear();
-    if (++epoch != 0) return;
-    // The numbers have come round: forget every mark, once in four thousand million alerts.
-    std::fill(predicates.begin(), predicates.end(), Mark{});
-    std::fill(seen_rules.begin(), seen_rules.end(), 0u);
-    epoch = 1;
-  }
-};
-
-struct FieldPlan {
-  FieldId field = kNoField;
-  FieldMatcher matcher;
-  uint32_t first_glob = 0;  // of this matcher, among all
-  bool has_patterns = false;
-  std::vector<uint32_t> present_rules;  // rules that wait for the field's presence
-};
-
-class CompiledRuleSet final : public RuleSet {
- public:
-  CompiledRuleSet(std::vector<Rule> rules, const std::vector<Expr>& expressions, std::vector<Predicate> predicates,
-                  const FieldCatalog& catalog)
-      : rules_(std::move(rules)), predicates_(std::move(predicates)), normalised_size_(catalog.normalised_size()) {
-    for (const Expr& expr : expressions) starts_.push_back(program_.Append(expr));
-    PlanTriggers(expressions, catalog.size());
-    PlanFields(catalog.size());
-  }
-
-  const std::vector<Rule>& rules() const override { return rules_; }
-
-  std::unique_ptr<RuleScratch> NewScratch() const override {
-    auto scratch = std::make_unique<Scratch>();
-    scratch->predicates.resize(predicates_.size());
-    scratch->seen_rules.resize(rules_.size(), 0);
-    scratch->candidates.reserve(rules_.size());
-    scratch->glob_scans.resize(globs_, 0);
-    return scratch;
-  }
-
-  void Evaluate(const FieldTable& event, RuleScratch* scratch, std::vector<uint32_t>* matched) const override {
-    Scratch& state = static_cast<Scratch&>(*scratch);
-    TRIAGED_CHECK(state.predicates.size() == predicates_.size());
-    state.Begin();
-    FindCandidates(event, &state);
-    AddCandidates(always_, &state);
-
-    auto holds = [&](PredicateId id) {
-      Mark& mark = state.predicates[id];
-      if (mark.epoch == state.epoch) return mark.holds;
-      // An indexed predicate that was not marked does not hold.
-      const Predicate& predicate = predicates_[id];
-      mark.epoch = state.epoch;
-      mark.holds = !IsIndexed(predicate) && Holds(predicate, event, normalised_size_);
-      return mark.holds;
-    };
-    const size_t before = matched->size();
-    for (uint32_t rule : state.candidates) {
-      if (program_.Evaluate(starts_[rule], holds)) matched->push_back(rule);
-    }
-    std::sort(matched->begin() + static_cast<std::ptrdiff_t>(before), matched->end());
-  }
-
- private:
-  static constexpr uint16_t kNoPlan = std::numeric_limits<uint16_t>::max();
-
-  // Scans the fields that are both present and asked about, going through the shorter of the two lists.
-  void FindCandidates(const FieldTable& event, Scratch* state) const {
-    const std::span<const FieldId> present = event.present();
-    if (keywords_.has_patterns) {
-      for (FieldId field : present) {
-        if (field < normalised_size_) ScanValues(keywords_, event.Get(field), state);
-      }
-    }
-    if (plans_.size() <= present.size()) {
-      for (const FieldPlan& plan : plans_) {
-        const std::span<const Value> values = event.Get(plan.field);
-        if (!values.empty()) ScanField(plan, values, state);
-      }
-      return;
-    }
-    const std::span<const uint16_t> plan_of_field(plan_of_field_);
-    for (FieldId field : present) {
-      if (field >= plan_of_field.size() || plan_of_field[field] == kNoPlan) continue;
-      ScanField(plans_[plan_of_field[field]], event.Get(field), state);
-    }
-  }
-
-  void ScanField(const FieldPlan& plan, std::span<const Value> values, Scratch* state) const {
-    AddCandidates(plan.present_rules, state);
-    if (plan.has_patterns) ScanValues(plan, values, state);
-  }
-
-  void AddCandidates(std::span<const uint32_t> rules, Scratch* state) const {
-    for (uint32_t rule : rules) {
-      if (state->seen_rules[rule] == state->epoch) continue;
-      state->seen_rules[rule] = state->epoch;
-      state->candidates.push_back(rule);
-    }
-  }
-
-  void ScanValues(const FieldPlan& plan, std::span<const Value> values, Scratch* state) const {
-    for (const Value& value : values) {
-      if (value.kind == ValueKind::kNull) continue;
-      ++state->scan;
-      auto hit = [&](PredicateId id) {
-        Mark& mark = state->predicates[id];
-        if (mark.epoch == state->epoch) return;
-        mark = {state->epoch, true};
-        AddCandidates(waiting_[id], state);
-      };
-      auto first_try = [&](uint32_t glob) {
-        uint64_t& last = state->glob_scans[plan.first_glob + glob];
-        return std::exchange(last, state->scan) != state->scan;
-      };
-      plan.matcher.Scan(value.text, hit, first_try);
-    }
-  }
-
-  void PlanTriggers(const std::vector<Expr>& expressions, size_t fields) {
-    const std::vector<uint32_t> uses = CountUses(expressions, predicates_.size());
-    std::vector<std::vector<uint32_t>> waiting(predicates_.size());
-    std::map<FieldId, std::vector<uint32_t>> waiting_for_field;
-    for (uint32_t rule = 0; rule < expressions.size(); ++rule) {
-      const std::optional<std::vector<Trigger>> cover = CoverOf(expressions[rule], predicates_, uses);
-      if (!cover) {
-        always_.push_back(rule);
-        continue;
-      }
-      for (const Trigger& trigger : *cover) {
-        auto& list = trigger.kind == Trigger::Kind::kPredicate ? waiting[trigger.id]
-                                                               : waiting_for_field[static_cast<FieldId>(trigger.id)];
-        if (list.empty() || list.back() != rule) list.push_back(rule);
-      }
-    }
-    waiting_.Build(waiting);
-    plan_of_field_.assign(fields, kNoPlan);
-    for (auto& [field, list] : waiting_for_field) PlanOf(field).present_rules = std::move(list);
-  }
-
-  void PlanFields(size_t fields) {
-    TRIAGED_CHECK(fields < kNoPlan);
-    for (PredicateId id = 0; id < predicates_.size(); ++id) {
-      const Predicate& predicate = predicates_[id];
-      if (!IsIndexed(predicate)) continue;
-      FieldPlan& plan = predicate.field == kKeywords ? keywords_ : PlanOf(predicate.field);
-      plan.matcher.Add(id, predicate.patterns);
-      plan.has_patterns = true;
-    }
-    for (FieldPlan& plan : plans_) Build(&plan);
-    Build(&keywords_);
-  }
-
-  void Build(FieldPlan* plan) {
-    plan->matcher.Build();
-    plan->first_glob = globs_;
-    globs_ += plan->matcher.globs();
-  }
-
-  FieldPlan& PlanOf(FieldId field) {
-    if (plan_of_field_[field] == kNoPlan) {
-      plan_of_field_[field] = static_cast<uint16_t>(plans_.size());
-      plans_.emplace_back().field = field;
-    }
-    return plans_[plan_of_field_[field]];
-  }
-
-  std::vector<Rule> rules_;
-  std::vector<Predicate> predicates_;
-  size_t normalised_size_;
-  Program program_;
-  std::vector<uint32_t> starts_;         // of each rule's expression in program_
-  Lists waiting_;                        // predicate → rules it triggers
-  std::vector<uint16_t> plan_of_field_;  // field → index into plans_, or kNoPlan
-  std::vector<FieldPlan> plans_;
-  FieldPlan keywords_;
-  uint32_t globs_ = 0;            // of all plans
-  std::vector<uint32_t> always_;  // rules without a cover
-};
 
 // Reads and lowers all files; the rules and expressions run in parallel.
 class SetCompiler {
@@ -243,7 +22,7 @@ class SetCompiler {
   SetCompiler(FieldCatalog* catalog, Diagnostics* diagnostics, const RuleOptions& options)
       : catalog_(catalog),
         diagnostics_(diagnostics),
-        keywords_(options.raw ? catalog->Resolve(kEveryValue) : kKeywords) {}
+        names_here_{options.raw ? catalog->Resolve(kEveryValue) : kKeywords, options.mapping.get()} {}
 
   void File(const SourceFile& file) {
     Diagnostics parsing;
@@ -260,16 +39,77 @@ class SetCompiler {
     }
   }
 
+  // nullptr after errors, of which those of a mapping's logsources are found only now.
   std::shared_ptr<const RuleSet> Finish() {
+    if (diagnostics_->HasErrors()) return nullptr;
     ApplyFilters(filters_, names_, &expressions_, diagnostics_);
-    return std::make_shared<CompiledRuleSet>(std::move(rules_), expressions_, predicates_.Take(), *catalog_);
+    LoweredRules lowered{std::move(rules_), std::move(expressions_), {}};
+    if (names_here_.mapping == nullptr || names_here_.mapping->logsources.empty()) {
+      lowered.predicates = predicates_.Take();
+      return MakeCompiledSet(std::move(lowered), *catalog_);
+    }
+    std::optional<Routes> routes = PlanRoutes();
+    if (!routes) return nullptr;
+    lowered.predicates = predicates_.Take();
+    return MakeRoutedSet(std::move(lowered), routes->of_rule, std::move(routes->expressions), *catalog_);
   }
 
  private:
+  struct Routes {
+    std::vector<uint32_t> of_rule;
+    std::vector<Expr> expressions;
+  };
+
+  // The entries of the mapping that count for rules of `logsource`: those that cover it with the most parts.
+  std::vector<size_t> Entries(const Logsource& logsource) const {
+    std::vector<size_t> entries;
+    size_t most = 0;
+    for (size_t i = 0; i < names_here_.mapping->logsources.size(); ++i) {
+      const RuleMapping::Logsource& entry = names_here_.mapping->logsources[i];
+      const Logsource covering{entry.product, entry.category, entry.service};
+      if (!covering.Covers(logsource)) continue;
+      const size_t parts = !entry.product.empty() + !entry.category.empty() + !entry.service.empty();
+      if (parts > most) entries.clear();
+      most = std::max(most, parts);
+      if (parts == most) entries.push_back(i);
+    }
+    return entries;
+  }
+
+  std::optional<Routes> PlanRoutes() {
+    SourceNotes notes(*names_here_.mapping->yaml.source, diagnostics_);
+    std::vector<Expr> when;
+    for (const RuleMapping::Logsource& entry : names_here_.mapping->logsources) {
+      const bool whole = entry.when->IsMap() && entry.when->Find("condition") != nullptr;
+      Lowering lowering(catalog_, &predicates_, &notes, names_here_);
+      std::optional<Expr> expr;
+      if (whole) {
+        if (const auto detection = ReadDetection(*entry.when, &notes)) expr = lowering.Detection(*detection);
+      } else if (const auto selection = ReadSelection(*entry.when, &notes)) {
+        expr = lowering.Selection(*selection);
+      }
+      when.push_back(expr ? std::move(*expr) : Expr{});
+    }
+    if (notes.errors() > 0) return std::nullopt;
+    Routes routes;
+    std::map<std::vector<size_t>, uint32_t> known;
+    for (const RuleNames& rule : names_) {
+      const std::vector<size_t> entries = Entries(rule.logsource);
+      const auto [it, added] = known.emplace(entries, static_cast<uint32_t>(known.size()));
+      routes.of_rule.push_back(it->second);
+      if (!added) continue;
+      std::vector<Expr> any;
+      for (size_t entry : entries) any.push_back(when[entry]);
+      if (entries.empty()) any.push_back(Expr{names_here_.mapping->try_unmapped ? Op::kTrue : Op::kFalse, 0, {}});
+      routes.expressions.push_back(OrExpr(std::move(any)));
+    }
+    return routes;
+  }
+
   void FilterDocument(const YamlNode& document, SourceNotes* notes) {
     std::optional<FilterAst> ast = ReadFilter(document, notes);
     if (!ast) return;
-    std::optional<Expr> condition = Lowering(catalog_, &predicates_, notes, keywords_).Detection(ast->detection);
+    std::optional<Expr> condition = Lowering(catalog_, &predicates_, notes, names_here_).Detection(ast->detection);
     if (!condition) return;
     Filter& filter = filters_.emplace_back();
     filter.logsource = std::move(ast->logsource);
@@ -292,7 +132,7 @@ class SetCompiler {
                      "first used at " + first.file + ":" + std::to_string(first.line));
       }
     }
-    std::optional<Expr> expr = Lowering(catalog_, &predicates_, notes, keywords_).Detection(ast->detection);
+    std::optional<Expr> expr = Lowering(catalog_, &predicates_, notes, names_here_).Detection(ast->detection);
     if (!expr) return;
     names_.push_back({ast->rule.id, std::move(ast->name), ast->rule.title, std::move(ast->logsource)});
     rules_.push_back(std::move(ast->rule));
@@ -301,7 +141,7 @@ class SetCompiler {
 
   FieldCatalog* catalog_;
   Diagnostics* diagnostics_;
-  FieldId keywords_;
+  NamesHere names_here_;
   PredicateTable predicates_;
   std::vector<Rule> rules_;
   std::vector<RuleNames> names_;
@@ -318,8 +158,7 @@ std::shared_ptr<const RuleSet> RuleSet::Compile(const std::vector<SourceFile>& f
   Diagnostics found;
   rules::SetCompiler compiler(catalog, &found, options);
   for (const SourceFile& file : files) compiler.File(file);
-  std::shared_ptr<const RuleSet> set;
-  if (!found.HasErrors()) set = compiler.Finish();
+  auto set = compiler.Finish();
   diagnostics->Append(found);
   return set;
 }

@@ -20,6 +20,7 @@
 #include "pipeline/base/yaml.h"
 #include "pipeline/model/case.h"
 #include "pipeline/model/fields.h"
+#include "pipeline/rules/mapping.h"
 
 namespace triaged {
 
@@ -52,6 +53,7 @@ class RuleScratch;
 struct RuleOptions {
   // For raw events (raw_event.h): keywords address every value of the event, not only the normalised ones.
   bool raw = false;
+  std::shared_ptr<const RuleMapping> mapping;  // names and logsources of another taxonomy, or null
 };
 
 class RuleSet {

@@ -17,6 +17,7 @@ import tarfile
 import tempfile
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / ".." / "shared" / "sigma"
+MAPPING = pathlib.Path(__file__).resolve().parents[2] / "configs" / "mappings" / "windows-events.yaml"
 FOLDERS = ("rules", "rules-threat-hunting", "rules-emerging-threats", "rules-dfir", "rules-compliance",
            "rules-placeholder")
 ACTIVE_RULES = 3780
@@ -43,10 +44,10 @@ DIFFERENCES = {
 }
 
 
-def run(triagectl, rules, events):
+def run(triagectl, rules, events, *more):
     """Matches per event line, and what was said on stderr; None for the matches when the rules do not load."""
     lines = "".join(json.dumps(event) + "\n" for event in events)
-    done = subprocess.run([triagectl, "rules", "eval", "--raw", "--rules", *map(str, rules)], input=lines,
+    done = subprocess.run([triagectl, "rules", "eval", "--raw", "--rules", *map(str, rules), *more], input=lines,
                           capture_output=True, text=True)
     if done.returncode != 0:
         return None, done.stderr
@@ -67,11 +68,11 @@ def flatten(document):
     return event
 
 
-def check_regression(triagectl, rules):
+def check_regression(triagectl, rules, *more):
     failures = []
     cases = [json.loads(line) for line in (SHARED / "regression" / "cases.ndjson").open()]
     events = [flatten(event) for case in cases for event in case["events"]]
-    matches, errors = run(triagectl, rules, events)
+    matches, errors = run(triagectl, rules, events, *more)
     if matches is None:
         return ["the SigmaHQ rules do not load:\n" + errors[:4000]]
     at = 0
@@ -83,7 +84,7 @@ def check_regression(triagectl, rules):
             failures.append(f"{case['path']}: {found} matches, wanted {wanted}")
     if len(cases) != REGRESSION_CASES:
         failures.append(f"{len(cases)} regression cases, not {REGRESSION_CASES}")
-    print(f"regression: {len(cases) - len(failures)} of {len(cases)} cases match")
+    print(f"regression {' '.join(more[:1])}: {len(cases) - len(failures)} of {len(cases)} cases match")
     return failures
 
 
@@ -157,6 +158,7 @@ def main():
         active = sum(1 for folder in folders for _ in folder.rglob("*.yml"))
         failures = [] if active == ACTIVE_RULES else [f"{active} active rules, not {ACTIVE_RULES}"]
         failures += check_regression(triagectl, folders)
+        failures += check_regression(triagectl, folders, "--mapping", str(MAPPING))
         failures += check_vectors(triagectl, root)
         failures += check_deprecated(triagectl, [root / "deprecated", root / "unsupported"])
     for failure in failures:
