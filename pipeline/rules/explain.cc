@@ -85,8 +85,10 @@ class Explainer final : public RuleExplainer {
     const std::optional<Expr> expr = lowering->Selection(selection);
     if (!expr) return;
     size_t field = kNoValues;
-    if (selection.kind == SelectionAst::Kind::kItem && expr->op == Op::kPredicate) {
-      field = predicates_.all()[expr->value].field;
+    if (selection.kind == SelectionAst::Kind::kItem) {
+      const Expr* first = &*expr;  // every predicate of an item is about its field
+      while (!first->children.empty()) first = &first->children.front();
+      if (first->op == Op::kPredicate) field = predicates_.all()[first->value].field;
     }
     if (field == kKeywords) field = kNoValues;
     parts_.push_back({depth, text, program_.Append(*expr), field});

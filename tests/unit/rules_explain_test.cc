@@ -9,7 +9,7 @@ using rules_test::Event;
 
 constexpr const char* kRules =
     "title: Shell\nid: r1\ndetection:\n  sel:\n    - Image|endswith: '\\cmd.exe'\n      User: ann\n    - Image: sh\n"
-    "  other:\n    Port|gt: 5\n  condition: sel and not other\n---\n"
+    "  other:\n    Port|gt: 5\n    Line|contains|all: [a, b]\n  condition: sel and not other\n---\n"
     "title: F\nfilter:\n  rules: [r1]\n  safe: {Host: lab}\n  condition: not safe\n";
 
 TEST_CASE("rules: explain shows every part with its values and agrees with the engine") {
@@ -38,7 +38,8 @@ TEST_CASE("rules: explain shows every part with its values and agrees with the e
         "      [ ] Image: sh   <- 'C:\\cmd.exe'\n"
         "  [ ] other:\n"
         "    [ ] Port|gt: 5   <- absent\n"
-        "  [ ] filter of r.yaml:12\n");
+        "    [ ] Line|contains|all: [a, b]   <- absent\n"
+        "  [ ] filter of r.yaml:13\n");
 }
 
 TEST_CASE("rules: explaining a rule that is not there is an error") {
