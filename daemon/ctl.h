@@ -34,6 +34,8 @@ struct RuleEvalOptions {
 };
 // One JSON line per event: {"line": n, "rules": [ids]}, ids in the order of the rule set.
 int EvalRules(const std::string& config_path, const RuleEvalOptions& options);
+// Why the rule `id` matches each event, or does not: a line per part, with the values it was asked of.
+int ExplainRule(const std::string& config_path, const std::string& id, const RuleEvalOptions& options);
 
 struct ReplayOptions {
   std::string until;                // RFC 3339, or empty

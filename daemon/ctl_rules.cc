@@ -8,6 +8,7 @@
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "pipeline/normalise/normaliser.h"
+#include "pipeline/rules/explain.h"
 #include "pipeline/rules/raw_event.h"
 #include "pipeline/rules/rules.h"
 
@@ -53,59 +54,90 @@ class EventSource {
   std::unique_ptr<Normaliser> normaliser_;
 };
 
-std::shared_ptr<const RuleSet> CompileRules(const RuleEvalOptions& options, FieldCatalog* catalog) {
-  Diagnostics diagnostics;
-  RuleOptions rule_options;
-  rule_options.raw = options.raw;
+struct RuleInputs {
+  std::vector<SourceFile> files;
+  RuleOptions options;
+};
+
+RuleInputs ReadInputs(const RuleEvalOptions& options, Diagnostics* diagnostics) {
+  RuleInputs inputs;
+  inputs.options.raw = options.raw;
   if (!options.mapping.empty()) {
-    const std::vector<SourceFile> files = ReadSources({options.mapping}, &diagnostics);
-    if (!files.empty()) rule_options.mapping = RuleMapping::Read(files.front(), &diagnostics);
+    const std::vector<SourceFile> files = ReadSources({options.mapping}, diagnostics);
+    if (!files.empty()) inputs.options.mapping = RuleMapping::Read(files.front(), diagnostics);
   }
-  const std::vector<SourceFile> files = ReadSources(options.rules, &diagnostics);
-  auto rules = diagnostics.HasErrors() ? nullptr : RuleSet::Compile(files, catalog, &diagnostics, rule_options);
-  std::fputs(diagnostics.Render().c_str(), stderr);
-  return rules;
+  inputs.files = ReadSources(options.rules, diagnostics);
+  return inputs;
 }
 
-int EvalStream(const RuleSet& rules, EventSource* source, std::istream& in) {
-  const auto scratch = rules.NewScratch();
-  std::vector<uint32_t> matched;
+// Calls `take(number, fields)` for each event; false when one was none.
+template <typename Take>
+bool ForEachEvent(EventSource* source, std::istream& in, Take take) {
   std::string line;
   std::string why;
   bool all_read = true;
   for (uint64_t number = 1; std::getline(in, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const FieldTable* fields = source->Read(line, &why);
-    if (fields == nullptr) {
-      std::fprintf(stderr, "triagectl: line %llu is no event: %s\n", static_cast<unsigned long long>(number), why.c_str());
-      all_read = false;
+    if (const FieldTable* fields = source->Read(line, &why)) {
+      take(number, *fields);
       continue;
     }
-    matched.clear();
-    rules.Evaluate(*fields, scratch.get(), &matched);
-    nlohmann::ordered_json result = {{"line", number}, {"rules", nlohmann::ordered_json::array()}};
-    for (uint32_t rule : matched) result["rules"].push_back(rules.rules()[rule].id);
-    std::cout << result.dump() << '\n';
+    std::fprintf(stderr, "triagectl: line %llu is no event: %s\n", static_cast<unsigned long long>(number), why.c_str());
+    all_read = false;
   }
   std::cout.flush();
-  return all_read ? kExitOk : kExitFailed;
+  return all_read;
+}
+
+template <typename Take>
+int RunEvents(const std::string& config_path, const RuleEvalOptions& options, const FieldCatalog& catalog, Take take) {
+  auto source = EventSource::Open(config_path, options.raw, catalog);
+  if (!source) return kExitFailed;
+  if (options.events.empty() || options.events == "-") {
+    return ForEachEvent(&*source, std::cin, take) ? kExitOk : kExitFailed;
+  }
+  std::ifstream in(options.events, std::ios::binary);
+  if (!in) {
+    std::fprintf(stderr, "triagectl: cannot read %s: no such file, or no permission\n", options.events.c_str());
+    return kExitFailed;
+  }
+  return ForEachEvent(&*source, in, take) ? kExitOk : kExitFailed;
 }
 
 }  // namespace
 
 int EvalRules(const std::string& config_path, const RuleEvalOptions& options) {
   FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
-  const auto rules = CompileRules(options, &catalog);
+  Diagnostics diagnostics;
+  const RuleInputs inputs = ReadInputs(options, &diagnostics);
+  std::shared_ptr<const RuleSet> rules;
+  if (!diagnostics.HasErrors()) rules = RuleSet::Compile(inputs.files, &catalog, &diagnostics, inputs.options);
+  std::fputs(diagnostics.Render().c_str(), stderr);
   if (!rules) return kExitFailed;
-  auto source = EventSource::Open(config_path, options.raw, catalog);
-  if (!source) return kExitFailed;
-  if (options.events.empty() || options.events == "-") return EvalStream(*rules, &*source, std::cin);
-  std::ifstream in(options.events, std::ios::binary);
-  if (!in) {
-    std::fprintf(stderr, "triagectl: cannot read %s: no such file, or no permission\n", options.events.c_str());
-    return kExitFailed;
+  const auto scratch = rules->NewScratch();
+  std::vector<uint32_t> matched;
+  return RunEvents(config_path, options, catalog, [&](uint64_t number, const FieldTable& fields) {
+    matched.clear();
+    rules->Evaluate(fields, scratch.get(), &matched);
+    nlohmann::ordered_json result = {{"line", number}, {"rules", nlohmann::ordered_json::array()}};
+    for (uint32_t rule : matched) result["rules"].push_back(rules->rules()[rule].id);
+    std::cout << result.dump() << '\n';
+  });
+}
+
+int ExplainRule(const std::string& config_path, const std::string& id, const RuleEvalOptions& options) {
+  FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
+  Diagnostics diagnostics;
+  const RuleInputs inputs = ReadInputs(options, &diagnostics);
+  std::unique_ptr<const RuleExplainer> explainer;
+  if (!diagnostics.HasErrors()) {
+    explainer = RuleExplainer::Compile(inputs.files, id, &catalog, &diagnostics, inputs.options);
   }
-  return EvalStream(*rules, &*source, in);
+  std::fputs(diagnostics.Render().c_str(), stderr);
+  if (!explainer) return kExitFailed;
+  return RunEvents(config_path, options, catalog, [&](uint64_t number, const FieldTable& fields) {
+    std::cout << "line " << number << ": " << explainer->Explain(fields);
+  });
 }
 
 }  // namespace triaged

@@ -193,10 +193,15 @@ int Main(int argc, char** argv) {
   CLI::App* rules = app.add_subcommand("rules", "try rules on events");
   rules->require_subcommand(1);
   CLI::App* eval = rules->add_subcommand("eval", "print which rules match each event, one JSON line per event");
-  eval->add_option("--rules", eval_options.rules, "rule files or directories")->required();
-  eval->add_flag("--raw", eval_options.raw, "fields address the event's own JSON, not the normalised alert");
-  eval->add_option("--mapping", eval_options.mapping, "mapping table: names and logsources of another taxonomy");
-  eval->add_option("events", eval_options.events, "NDJSON file (default: standard input)");
+  CLI::App* explain = rules->add_subcommand("explain", "print why a rule matches each event, or does not");
+  std::string explained_rule;
+  explain->add_option("--rule", explained_rule, "id of the rule")->required();
+  for (CLI::App* sub : {eval, explain}) {
+    sub->add_option("--rules", eval_options.rules, "rule files or directories")->required();
+    sub->add_flag("--raw", eval_options.raw, "fields address the event's own JSON, not the normalised alert");
+    sub->add_option("--mapping", eval_options.mapping, "mapping table: names and logsources of another taxonomy");
+    sub->add_option("events", eval_options.events, "NDJSON file (default: standard input)");
+  }
 
   ReplayOptions replay_options;
   CLI::App* replay = app.add_subcommand("replay", "run the real pipeline in virtual time: NDJSON in, events out");
@@ -233,6 +238,7 @@ int Main(int argc, char** argv) {
   if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
   if (*normalize) return Normalize(config_path, normalize_options);
   if (*eval) return EvalRules(config_path, eval_options);
+  if (*explain) return ExplainRule(config_path, explained_rule, eval_options);
   if (*replay) return RunReplay(config_path, replay_options);
   if (*test) return RunTests(config_path, paths, junit);
   if (*topics) return *create ? CreateTopics(config_path) : CheckTopics(config_path);

@@ -136,13 +136,13 @@ void Apply(Modifier modifier, ItemMeaning* meaning, KindSetter* set) {
 bool IsBase64(Modifier modifier) { return modifier == Modifier::kBase64 || modifier == Modifier::kBase64Offset; }
 
 // One transformation of every variant so far. false after an error.
-bool Transform(Modifier modifier, const YamlNode& value, std::vector<SigmaText>* variants, SourceNotes* notes) {
+bool Transform(Modifier modifier, const ItemValue& value, std::vector<SigmaText>* variants, SourceNotes* notes) {
   std::vector<SigmaText> changed;
   for (const SigmaText& text : *variants) {
     if (modifier == Modifier::kWindash) {
       std::vector<SigmaText> spelled = WindashVariants(text);
       if (spelled.empty()) {
-        notes->Error(PlaceOf(value), "'windash' on more than " + std::to_string(kMaxWindashPlaces) + " dashes",
+        notes->Error(value.place, "'windash' on more than " + std::to_string(kMaxWindashPlaces) + " dashes",
                      "split the value, or write a regular expression");
         return false;
       }
@@ -150,7 +150,7 @@ bool Transform(Modifier modifier, const YamlNode& value, std::vector<SigmaText>*
       continue;
     }
     if (HasWildcards(text)) {
-      notes->Error(PlaceOf(value), "a value with wildcards cannot be encoded", "escape them: '\\*', '\\?'");
+      notes->Error(value.place, "a value with wildcards cannot be encoded", "escape them: '\\*', '\\?'");
       return false;
     }
     const std::string bytes = PlainBytes(text);
@@ -164,7 +164,7 @@ bool Transform(Modifier modifier, const YamlNode& value, std::vector<SigmaText>*
                                                            : Utf16::kLittleEndian;
       const std::optional<std::string> wide = ToUtf16(bytes, order);
       if (!wide) {
-        notes->Error(PlaceOf(value), "the value is no UTF-8 text, so it has no UTF-16 form");
+        notes->Error(value.place, "the value is no UTF-8 text, so it has no UTF-16 form");
         return false;
       }
       changed.push_back(PlainText(*wide));
@@ -174,8 +174,8 @@ bool Transform(Modifier modifier, const YamlNode& value, std::vector<SigmaText>*
   return true;
 }
 
-bool AddText(const ItemMeaning& meaning, const YamlNode& value, Predicate* predicate, SourceNotes* notes) {
-  std::vector<SigmaText> variants = {ParseSigmaText(value.scalar())};
+bool AddText(const ItemMeaning& meaning, const ItemValue& value, Predicate* predicate, SourceNotes* notes) {
+  std::vector<SigmaText> variants = {ParseSigmaText(value.text)};
   bool cased = meaning.cased;
   for (Modifier transform : meaning.transforms) {
     cased = cased || IsBase64(transform);
@@ -188,14 +188,14 @@ bool AddText(const ItemMeaning& meaning, const YamlNode& value, Predicate* predi
   return true;
 }
 
-bool AddRegex(const ItemMeaning& meaning, const YamlNode& value, Predicate* predicate, SourceNotes* notes) {
+bool AddRegex(const ItemMeaning& meaning, const ItemValue& value, Predicate* predicate, SourceNotes* notes) {
   re2::RE2::Options options;
   options.set_log_errors(false);
   options.set_max_mem(kMaxRegexBytes);
   const std::string flags = meaning.regex_flags.empty() ? "" : "(?" + meaning.regex_flags + ")";
-  auto regex = std::make_shared<re2::RE2>(flags + value.scalar(), options);
+  auto regex = std::make_shared<re2::RE2>(flags + value.text, options);
   if (!regex->ok()) {
-    notes->Error(PlaceOf(value), "the regular expression is refused: " + regex->error(),
+    notes->Error(value.place, "the regular expression is refused: " + regex->error(),
                  "expressions run on RE2, in linear time: no look-around and no back-references");
     return false;
   }
@@ -203,10 +203,10 @@ bool AddRegex(const ItemMeaning& meaning, const YamlNode& value, Predicate* pred
   return true;
 }
 
-bool AddNumber(const YamlNode& value, Predicate* predicate, SourceNotes* notes) {
-  const std::optional<Number> number = ParseNumber(value.scalar());
+bool AddNumber(const ItemValue& value, Predicate* predicate, SourceNotes* notes) {
+  const std::optional<Number> number = ParseNumber(value.text);
   if (!number) {
-    notes->Error(PlaceOf(value), "a number is expected, not '" + value.scalar() + "'");
+    notes->Error(value.place, "a number is expected, not '" + value.text + "'");
     return false;
   }
   if (predicate->kind == PredicateKind::kCompare) {
@@ -214,17 +214,17 @@ bool AddNumber(const YamlNode& value, Predicate* predicate, SourceNotes* notes) 
     return true;
   }
   if (!number->is_integer) {
-    notes->Error(PlaceOf(value), "a whole number is expected, not '" + value.scalar() + "'");
+    notes->Error(value.place, "a whole number is expected, not '" + value.text + "'");
     return false;
   }
   predicate->parts.push_back(number->integer);
   return true;
 }
 
-bool AddNetwork(const YamlNode& value, Predicate* predicate, SourceNotes* notes) {
-  const std::optional<Network> network = ParseNetwork(value.scalar());
+bool AddNetwork(const ItemValue& value, Predicate* predicate, SourceNotes* notes) {
+  const std::optional<Network> network = ParseNetwork(value.text);
   if (!network) {
-    notes->Error(PlaceOf(value), "'" + value.scalar() + "' is no network",
+    notes->Error(value.place, "'" + value.text + "' is no network",
                  "write an address and a prefix length: '10.0.0.0/8', 'fd00::/8'");
     return false;
   }
@@ -257,28 +257,28 @@ std::optional<ItemMeaning> ReadModifiers(const ItemAst& item, SourceNotes* notes
   return meaning;
 }
 
-std::vector<Predicate> ValuePredicates(const ItemMeaning& meaning, const YamlNode& value, const Predicate& base,
+std::vector<Predicate> ValuePredicates(const ItemMeaning& meaning, const ItemValue& value, const Predicate& base,
                                        SourceNotes* notes) {
   Predicate predicate = base;
-  if (value.IsNull()) {
+  if (value.null) {
     if (meaning.kind != PredicateKind::kText || meaning.anchor != Anchor::kWhole || !meaning.transforms.empty() ||
         base.field == kKeywords) {
-      notes->Error(PlaceOf(value), "null stands for a field without a value; no modifier but 'neq' applies to it",
+      notes->Error(value.place, "null stands for a field without a value; no modifier but 'neq' applies to it",
                    "for an empty text write ''");
       return {};
     }
     predicate.kind = PredicateKind::kNull;
     return {std::move(predicate)};
   }
-  if (value.scalar().size() > kMaxValueBytes) {
-    notes->Error(PlaceOf(value), "the value is longer than " + std::to_string(kMaxValueBytes) + " bytes");
+  if (value.text.size() > kMaxValueBytes) {
+    notes->Error(value.place, "the value is longer than " + std::to_string(kMaxValueBytes) + " bytes");
     return {};
   }
   bool ok = true;
   switch (meaning.kind) {
     case PredicateKind::kText:
-      if (base.field == kKeywords && value.scalar().empty()) {
-        notes->Error(PlaceOf(value), "an empty keyword would match every alert");
+      if (base.field == kKeywords && value.text.empty()) {
+        notes->Error(value.place, "an empty keyword would match every alert");
         return {};
       }
       ok = AddText(meaning, value, &predicate, notes);

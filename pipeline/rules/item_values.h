@@ -25,12 +25,19 @@ struct ItemMeaning {
   std::vector<Modifier> transforms;  // windash and encodings, in order
 };
 
+// A value as it stands in the rule, or as a placeholder list made it.
+struct ItemValue {
+  std::string text;
+  bool null = false;
+  Place place;
+};
+
 // nullopt after errors (modifiers that contradict each other).
 std::optional<ItemMeaning> ReadModifiers(const ItemAst& item, SourceNotes* notes);
 
 // The predicates of one value: any of them. `base` carries the field and all that the modifiers say. Empty after
 // errors.
-std::vector<Predicate> ValuePredicates(const ItemMeaning& meaning, const YamlNode& value, const Predicate& base,
+std::vector<Predicate> ValuePredicates(const ItemMeaning& meaning, const ItemValue& value, const Predicate& base,
                                        SourceNotes* notes);
 
 }  // namespace triaged::rules

@@ -68,6 +68,44 @@ FieldId Lowering::ResolveField(const std::string& written, Place place) {
   return id;
 }
 
+bool Lowering::Expand(std::vector<ItemValue>* values) {
+  std::vector<ItemValue> expanded;
+  // Each pass replaces the first placeholder of a value by every text of its list; texts are not looked into again.
+  for (const ItemValue& value : *values) {
+    std::vector<ItemValue> open{{"", value.null, value.place}};
+    std::string_view rest = value.text;
+    while (!rest.empty()) {
+      const size_t begin = rest.find('%');
+      const size_t end = begin == std::string_view::npos ? begin : rest.find('%', begin + 1);
+      const std::string_view before = end == std::string_view::npos ? rest : rest.substr(0, begin);
+      for (ItemValue& one : open) one.text += before;
+      if (end == std::string_view::npos) break;
+      const std::string_view name = rest.substr(begin + 1, end - begin - 1);
+      const std::vector<std::string>* list = nullptr;
+      if (names_.mapping != nullptr) {
+        const auto it = names_.mapping->placeholders.find(name);
+        if (it != names_.mapping->placeholders.end()) list = &it->second;
+      }
+      if (list == nullptr) {
+        notes_->Warning(value.place, "'expand' has no list '" + std::string(name) + "', so this item never matches",
+                        "add it to 'placeholders' of the mapping table, write the values out, or leave the rule out");
+        return false;
+      }
+      std::vector<ItemValue> next;
+      for (const ItemValue& one : open) {
+        for (const std::string& text : *list) {
+          if (next.size() <= kMaxValuesPerItem) next.push_back({one.text + text, false, one.place});
+        }
+      }
+      open = std::move(next);
+      rest.remove_prefix(end + 1);
+    }
+    for (ItemValue& one : open) expanded.push_back(std::move(one));
+  }
+  *values = std::move(expanded);
+  return true;
+}
+
 std::optional<Expr> Lowering::Item(const ItemAst& item) {
   const std::optional<ItemMeaning> meaning = ReadModifiers(item, notes_);
   if (!meaning) return std::nullopt;
@@ -79,12 +117,10 @@ std::optional<Expr> Lowering::Item(const ItemAst& item) {
   base.part = meaning->part;
   base.field = item.field.empty() ? names_.keywords : ResolveField(item.field, item.place);
   if (base.field == kNoField && !item.field.empty()) return std::nullopt;
-  if (meaning->expand) {
-    notes_->Warning(item.place, "'expand' has no placeholder list here, so this item never matches",
-                    "write the values out, or leave the rule out");
-    return Expr{meaning->neq ? Op::kTrue : Op::kFalse, 0, {}};
-  }
-  if (item.values.size() > kMaxValuesPerItem) {
+  std::vector<ItemValue> values;
+  for (const YamlNode* value : item.values) values.push_back({value->scalar(), value->IsNull(), PlaceOf(*value)});
+  if (meaning->expand && !Expand(&values)) return Expr{meaning->neq ? Op::kTrue : Op::kFalse, 0, {}};
+  if (values.size() > kMaxValuesPerItem) {
     notes_->Error(item.place, "more than " + std::to_string(kMaxValuesPerItem) + " values for one field");
     return std::nullopt;
   }
@@ -101,16 +137,16 @@ std::optional<Expr> Lowering::Item(const ItemAst& item) {
   std::vector<Expr> each;
   std::vector<Predicate> any;
   bool ok = true;
-  for (const YamlNode* value : item.values) {
+  for (const ItemValue& value : values) {
     std::vector<Predicate> found;
-    if (meaning->kind == PredicateKind::kFieldRef && value->IsScalar()) {
+    if (meaning->kind == PredicateKind::kFieldRef && !value.null) {
       Predicate reference = base;
-      reference.other = ResolveField(value->scalar(), PlaceOf(*value));
+      reference.other = ResolveField(value.text, value.place);
       if (reference.other != kNoField) each.push_back(PredicateExpr(predicates_->Add(std::move(reference))));
       ok = ok && reference.other != kNoField;
       continue;
     }
-    found = ValuePredicates(*meaning, *value, base, notes_);
+    found = ValuePredicates(*meaning, value, base, notes_);
     ok = ok && !found.empty();
     if (meaning->all) {
       if (!found.empty()) each.push_back(AnyOf(std::move(found), predicates_));

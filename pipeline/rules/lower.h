@@ -6,6 +6,7 @@
 #include "pipeline/model/fields.h"
 #include "pipeline/rules/detection.h"
 #include "pipeline/rules/expression.h"
+#include "pipeline/rules/item_values.h"
 #include "pipeline/rules/mapping.h"
 #include "pipeline/rules/predicate.h"
 #include "pipeline/rules/source.h"
@@ -35,6 +36,8 @@ class Lowering {
 
  private:
   std::optional<Expr> Item(const ItemAst& item);
+  // Puts the texts of placeholder lists in place of %name%; false, with a warning, when there is no such list.
+  bool Expand(std::vector<ItemValue>* values);
   Expr Condition(const ConditionAst& condition, const std::vector<Expr>& selections) const;
   FieldId ResolveField(const std::string& written, Place place);
 

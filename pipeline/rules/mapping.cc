@@ -25,6 +25,14 @@ std::shared_ptr<const RuleMapping> RuleMapping::Read(SourceFile file, Diagnostic
         mapping->fields.emplace(entry.key, entry.value.scalar());
       }
     }
+    if (const YamlNode* lists = reader.Node("placeholders"); lists != nullptr) {
+      MapReader entries(source, *lists, "placeholders", &found);
+      if (lists->IsMap()) {
+        for (const YamlNode::Entry& entry : lists->map()) {
+          mapping->placeholders.emplace(entry.key, entries.Strings(entry.key, /*required=*/true));
+        }
+      }
+    }
     if (const YamlNode* list = reader.Node("logsources"); list != nullptr && !list->IsList()) {
       reader.ErrorAt(*list, "'logsources' must be a list of maps with 'when'");
     } else if (list != nullptr) {

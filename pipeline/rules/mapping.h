@@ -4,6 +4,7 @@
 //   fields: {CommandLine: process.command_line}
 //   logsources:
 //     - {product: windows, category: process_creation, when: {EventID: 1, Channel|contains: sysmon}}
+//   placeholders: {admins: [root, adm_*]}   # what `field|expand: '%admins%'` stands for
 //   unmapped: try            # or skip: rules of a logsource that no entry covers
 //
 // An entry covers the rules whose logsource has all its parts; of several, those with the most parts count, and one of
@@ -30,6 +31,7 @@ struct RuleMapping {
   std::string name;
   std::map<std::string, std::string, std::less<>> fields;
   std::vector<Logsource> logsources;
+  std::map<std::string, std::vector<std::string>, std::less<>> placeholders;  // for the modifier `expand`
   bool try_unmapped = true;
   YamlFile yaml;
 

@@ -223,10 +223,10 @@ TEST_CASE("rules: warnings do not refuse") {
         "    s: {proces.name: b, host.name|expand: '%servers%'}\n"
         "        ^\n"
         "  hint: did you mean 'process.name'?\n"
-        "r.yaml:4:23: warning: 'expand' has no placeholder list here, so this item never matches\n"
+        "r.yaml:4:41: warning: 'expand' has no list 'servers', so this item never matches\n"
         "    s: {proces.name: b, host.name|expand: '%servers%'}\n"
-        "                        ^\n"
-        "  hint: write the values out, or leave the rule out\n");
+        "                                          ^\n"
+        "  hint: add it to 'placeholders' of the mapping table, write the values out, or leave the rule out\n");
 }
 
 TEST_CASE("rules: problems of all files are reported, and none hides another") {

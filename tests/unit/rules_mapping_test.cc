@@ -58,6 +58,19 @@ TEST_CASE("rules: a mapping translates names") {
   CHECK(Matching(mapping, rules, R"({"Image": "C:\\cmd.exe"})") == "");
 }
 
+TEST_CASE("rules: expand takes its values from the mapping's lists") {
+  const std::string mapping = "mapping: m\nplaceholders: {who: [ann, 'b*'], what: [x]}\n";
+  const auto match = [&](const std::string& selection, const std::string& json) {
+    return !Matching(mapping, Rule("a", "product: p", selection), json).empty();
+  };
+  CHECK(match("{a|expand: '%who%'}", R"({"a": "Ann"})"));
+  CHECK(match("{a|expand: '%who%'}", R"({"a": "bob"})"));
+  CHECK_FALSE(match("{a|expand: '%who%'}", R"({"a": "carl"})"));
+  CHECK(match("{a|expand|endswith: '\\%who%\\%what%'}", R"({"a": "C:\\ann\\x"})"));
+  CHECK_FALSE(match("{a|expand: '%gone%'}", R"({"a": "%gone%"})"));
+  CHECK(match("{a|expand: 'no list'}", R"({"a": "no list"})"));
+}
+
 TEST_CASE("rules: raw events: nested names, arrays, every kind of value, keywords") {
   const auto match = [](const std::string& selection, const std::string& json) {
     return !Matching("mapping: m\n", Rule("a", "product: p", selection), json).empty();
