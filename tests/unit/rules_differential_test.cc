@@ -368,7 +368,7 @@ uint64_t FromEnvironment(const char* name, uint64_t fallback) {
 
 TEST_CASE("rules: engine and plain evaluator agree on random rules and events") {
   const uint64_t seed = FromEnvironment("TRIAGED_SEED", 20261121);
-  const uint64_t cases = FromEnvironment("TRIAGED_CASES", 20'000);  // rule × event
+  const uint64_t cases = FromEnvironment("TRIAGED_CASES", 100'000);  // rule × event
   MESSAGE("seed " << seed << ", cases " << cases);
   constexpr size_t kRules = 20;
   constexpr size_t kEvents = 20;
