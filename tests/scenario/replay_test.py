@@ -27,6 +27,18 @@ PACKS = {"soc": (SHIPPED, "configs/policies/soc-tiered.yaml"),
          "engine": ("tests/scenario/engine/rules.yaml", "tests/scenario/engine/pack.yaml")}
 
 
+def configure(folder, pack):
+    """A configuration of the daemon with the pack and its rules, in `folder`."""
+    rules, policy = PACKS[pack]
+    folders = ", ".join(f"{ROOT}/{path}" for path in ((rules,) if isinstance(rules, str) else rules))
+    config = folder / f"{pack}.yaml"
+    config.write_text(f"application_id: timeline\ninstance: a\n"
+                      f"kafka: {{embedded_broker: true, alert_topics: [alerts], partitions: 1}}\n"
+                      f"storage: {{path: {folder}/state}}\nformats: [{ROOT}/configs/formats]\n"
+                      f"rules: [{folders}]\npolicies: [{ROOT}/{policy}]\n")
+    return config
+
+
 def rfc3339(at):
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
@@ -143,13 +155,8 @@ def run(triagectl, config, path):
 def main():
     triagectl, problems, count = sys.argv[1], [], 0
     with tempfile.TemporaryDirectory() as folder:
-        for pack, (rules, policy) in PACKS.items():
-            config = pathlib.Path(folder) / f"{pack}.yaml"
-            folders = ", ".join(f"{ROOT}/{path}" for path in ((rules,) if isinstance(rules, str) else rules))
-            config.write_text(f"application_id: timeline\ninstance: a\n"
-                              f"kafka: {{embedded_broker: true, alert_topics: [alerts], partitions: 1}}\n"
-                              f"storage: {{path: {folder}/state}}\nformats: [{ROOT}/configs/formats]\n"
-                              f"rules: [{folders}]\npolicies: [{ROOT}/{policy}]\n")
+        for pack in PACKS:
+            config = configure(pathlib.Path(folder), pack)
             for path in sorted((ROOT / "tests/scenario" / pack).glob("*.timeline")):
                 count += 1
                 problems += run(triagectl, config, path)
