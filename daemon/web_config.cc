@@ -65,7 +65,7 @@ std::optional<WebConfig> ParseWebConfig(const SourceFile& file, Diagnostics* dia
     MapReader top(*yaml->source, yaml->documents.front(), "the web configuration", &found);
     config.tls = ReadTls(top, std::filesystem::path(file.name).parent_path().string());
     ReadUsers(top, &config);
-    if (!config.tls && config.users.empty()) {
+    if (!config.tls && config.users.empty() && !found.HasErrors()) {
       top.ErrorHere("neither `tls_server_config` nor `basic_auth_users`: the file protects nothing");
     }
     top.Finish();
