@@ -12,6 +12,7 @@
 #include "pipeline/decide/holds.h"
 #include "pipeline/decide/rearrange.h"
 #include "pipeline/decide/take_alert.h"
+#include "pipeline/processor/correlator.h"
 #include "pipeline/processor/intake_headers.h"
 #include "pipeline/processor/step_record.h"
 #include "pipeline/report/report.h"
@@ -34,6 +35,7 @@ struct Processor::Impl {
     engine = std::move(e);
     normaliser.emplace(engine->formats, engine->limits);
     scratch = engine->rules->NewScratch();
+    correlator.SetEngine(*engine);
   }
 
   // ---- one step -------------------------------------------------------------------------------------------------
@@ -69,6 +71,7 @@ struct Processor::Impl {
   std::shared_ptr<const Engine> engine;
   std::optional<Normaliser> normaliser;
   std::unique_ptr<RuleScratch> scratch;
+  Correlator correlator;
 
   // Of the step in hand; the containers keep their memory.
   StepResult result;
@@ -210,6 +213,8 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input) {
   }
   matched.clear();
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  const bool again = !correlator.empty() && WasSeen(alert, *group.policy, progress.clock, store);
+  correlator.Take(alert, again, progress.clock, store, &matched);
   result.facts.rule_hits.insert(result.facts.rule_hits.end(), matched.begin(), matched.end());
   const IncomingAlert incoming{alert, matched, engine->rules->rules(), note.topic, note.partition,
                                note.offset, note.record_time, raw};
