@@ -269,7 +269,7 @@ std::pair<bool, std::string> Supervisor::ReloadNow() {
     const std::lock_guard lock(mutex_);
     engine_ = std::move(engine);
   }
-  LogInfo("reloaded formats, rules and policies", {{"fingerprint", fingerprint}});
+  LogInfo("reloaded formats, rules, policies and enrichment", {{"fingerprint", fingerprint}});
   return {true, "reloaded, fingerprint " + fingerprint};
 }
 

@@ -76,6 +76,11 @@ FieldShape ShapeOf(FieldId id) {
     case field::kThreatTacticName:
     case field::kThreatTechniqueId:
     case field::kThreatTechniqueName:
+    case field::kUserRoles:
+    case field::kRelatedHosts:
+    case field::kRelatedIp:
+    case field::kRelatedUser:
+    case field::kRelatedHash:
       return FieldShape::kList;
     case field::kHostIp:
     case field::kSourceIp:

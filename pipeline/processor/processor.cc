@@ -204,6 +204,8 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input) {
     Count(AlertOutcome::kNotAnAlert);
     return {};
   }
+  // Again, not handed over by stage one: what is known is that of the engine this step records, so a replay repeats it.
+  engine->Enrich(&normaliser->alert());
   if (input.input_class == InputClass::kIntake) FindGroup(*engine, *input.key, &group);
   if (input.input_class == InputClass::kAlert || !group.rule) ChooseGroup(*engine, alert, &group);
   if (!group.policy) {
