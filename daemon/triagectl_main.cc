@@ -175,7 +175,7 @@ int Main(int argc, char** argv) {
   std::vector<std::string> paths;
   CLI::App* check = app.add_subcommand("check", "check files: all errors at once, with file, line and snippet");
   check->require_subcommand(1);
-  for (const char* what : {"config", "policy", "rules", "formats"}) {
+  for (const char* what : {"config", "policy", "rules", "formats", "enrichment"}) {
     check->add_subcommand(what)->add_option("files", paths, "files or directories")->required();
   }
   bool graph = false;
@@ -189,6 +189,7 @@ int Main(int argc, char** argv) {
   normalize->add_option("--format", normalize_options.format, "format table to use (default: detect)");
   normalize->add_flag("--strict", normalize_options.strict, "exit with 1 when a line is no JSON object");
   normalize->add_flag("--explain", normalize_options.explain, "print which table, and which path gave each value");
+  normalize->add_flag("--enrich", normalize_options.enrich, "add what the configured enrichment files know");
   normalize->add_option("files", normalize_options.inputs, "NDJSON files (default: standard input)");
 
   RuleEvalOptions eval_options;

@@ -5,6 +5,7 @@
 //   e/ + 8-byte sequence + 1 slot   the raw bytes of a piece of evidence
 //   k/ + grouping key               sequence of the newest case opened under that key
 //   p                               progress; the last of a step
+//   r/ + correlation and group      the window of a correlation
 //   s/ + id                         a silence
 //
 // Keys that begin with a zero byte are the store's own and never in the changelog: position, format, partition.
@@ -22,6 +23,7 @@ inline constexpr std::string_view kSeenPrefix = "d/";
 inline constexpr std::string_view kEvidencePrefix = "e/";
 inline constexpr std::string_view kKeyIndexPrefix = "k/";
 inline constexpr std::string_view kProgressKey = "p";
+inline constexpr std::string_view kCorrelationPrefix = "r/";
 inline constexpr std::string_view kSilencePrefix = "s/";
 inline constexpr char kLocalPrefix = '\0';
 inline constexpr std::string_view kPositionKey{"\0position", 9};
@@ -51,6 +53,12 @@ inline std::string KeyIndexKey(std::string_view grouping_key) {
 inline std::string SilenceKey(std::string_view id) {
   std::string key(kSilencePrefix);
   key += id;
+  return key;
+}
+
+inline std::string CorrelationKey(std::string_view window) {
+  std::string key(kCorrelationPrefix);
+  key += window;
   return key;
 }
 

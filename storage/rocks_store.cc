@@ -201,6 +201,16 @@ void RocksPartitionStore::StageSilences(std::vector<StateRecord>* records) const
   }
 }
 
+void RocksPartitionStore::StageCorrelations(std::vector<StateRecord>* records) const {
+  for (const auto& [key, before] : correlations_.changed()) {
+    if (const rules::CorrelationWindow* window = correlations_.Find(key)) {
+      records->push_back({CorrelationKey(key), EncodeCorrelation(*window)});
+    } else if (before) {
+      records->push_back({CorrelationKey(key), std::nullopt});
+    }
+  }
+}
+
 std::vector<StateRecord> RocksPartitionStore::StageChanges() {
   std::vector<StateRecord> records;
   records.reserve(changed_.size() * 2 + evidence_.size() + 4);
@@ -208,6 +218,7 @@ std::vector<StateRecord> RocksPartitionStore::StageChanges() {
   const uint64_t next_block = StageSeen(&records);
   for (const auto& [key, frame] : evidence_) records.push_back({key, frame});
   StageKeyIndex(&records);
+  StageCorrelations(&records);
   StageSilences(&records);
   progress_staged_ = progress_set_ || !records.empty() || seen_.forgot();
   if (progress_staged_) {
@@ -280,6 +291,7 @@ void RocksPartitionStore::Discard() {
     silences_.Erase(id);
     if (before) silences_.Put(*before);
   }
+  correlations_.Discard();
   progress_ = committed_progress_;
   EndStep();
 }
@@ -289,6 +301,7 @@ void RocksPartitionStore::EndStep() {
   changed_.clear();
   evidence_.clear();
   silences_before_.clear();
+  correlations_.EndStep();
   batch_.Clear();
   progress_set_ = prepared_ = progress_staged_ = false;
   ++step_;

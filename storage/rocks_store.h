@@ -39,6 +39,10 @@ class RocksPartitionStore : public PartitionStore {
   const SilenceTable& silences() const override { return silences_; }
   void PutSilence(SilenceRule rule) override;
   void EraseSilence(std::string_view id) override;
+  rules::CorrelationTable& correlations() override {
+    Staging();
+    return correlations_;
+  }
   std::optional<DueCase> NextDue() const override;
   const Progress& progress() const override { return progress_; }
   void SetProgress(Progress progress) override;
@@ -75,6 +79,7 @@ class RocksPartitionStore : public PartitionStore {
   uint64_t StageSeen(std::vector<StateRecord>* records);  // the number of the block after the step's
   void StageSilences(std::vector<StateRecord>* records) const;
   void RememberSilence(std::string_view id);
+  void StageCorrelations(std::vector<StateRecord>* records) const;
   void StageKeyIndex(std::vector<StateRecord>* records);
   void CountStanding(CachedCase* c);
   void EndStep();
@@ -89,6 +94,7 @@ class RocksPartitionStore : public PartitionStore {
   DueIndex due_;
   SeenTable seen_;
   SilenceTable silences_;
+  rules::CorrelationTable correlations_;
   uint64_t cases_ = 0;
   std::map<CaseStanding, uint64_t> standings_;  // of the cases in RocksDB
   int64_t position_ = -1;

@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "daemon/ctl.h"
-#include "daemon/http_server.h"
+#include "daemon/admin_pages.h"
 #include "daemon/log.h"
 #include "daemon/notify/notifier.h"
 
@@ -56,11 +56,11 @@ int Serve(NotifyConfig config) {
   signal(SIGPIPE, SIG_IGN);
   const std::string address = config.listen_address;
   Notifier notifier(std::move(config));
-  HttpHooks hooks;
+  AdminHooks hooks;
   hooks.metrics = [&] { return notifier.MetricsText(); };
   hooks.ready = [&] { return std::pair(notifier.ready(), std::string(notifier.ready() ? "ready" : "joining the group")); };
   hooks.reload = [] { return std::pair(false, std::string("restart to apply a configuration")); };
-  const auto http = HttpServer::Start(address, std::move(hooks));
+  const auto http = StartAdminServer(address, std::move(hooks));
   if (!http) {
     LogError("stopped", {{"why", http.error().message}});
     return kExitFailed;

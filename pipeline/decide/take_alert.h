@@ -18,6 +18,9 @@ struct AlertDecision {
   bool standing_changed = false;
 };
 
+// The alert's id was seen within the policy's dedup window: it is a duplicate, or news of what was counted already.
+bool WasSeen(const Alert& alert, const Policy& policy, Timestamp now, CaseStore* store);
+
 // `group` must have a policy and a rule. Events are appended for `changed`. `next_case` is the partition's sequence
 // and is advanced when a case opens.
 Result<AlertDecision> TakeAlert(const IncomingAlert& incoming, const Group& group, Timestamp now, int32_t partition,

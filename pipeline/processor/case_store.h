@@ -17,6 +17,7 @@
 #include "pipeline/model/ids.h"
 #include "pipeline/model/records.h"
 #include "pipeline/model/silence.h"
+#include "pipeline/rules/correlation_table.h"
 
 namespace triaged {
 
@@ -65,6 +66,10 @@ class CaseStore {
   virtual const SilenceTable& silences() const = 0;
   virtual void PutSilence(SilenceRule rule) = 0;
   virtual void EraseSilence(std::string_view id) = 0;
+
+  // The partition's correlation windows. What a step changes in the table is staged with it; the reference is valid as
+  // long as the store.
+  virtual rules::CorrelationTable& correlations() = 0;
 
   // The earliest (next_due, id) of all cases, staged changes included.
   virtual std::optional<DueCase> NextDue() const = 0;

@@ -12,6 +12,7 @@
 #include "pipeline/decide/holds.h"
 #include "pipeline/decide/rearrange.h"
 #include "pipeline/decide/take_alert.h"
+#include "pipeline/processor/correlator.h"
 #include "pipeline/processor/intake_headers.h"
 #include "pipeline/processor/step_record.h"
 #include "pipeline/report/report.h"
@@ -34,6 +35,7 @@ struct Processor::Impl {
     engine = std::move(e);
     normaliser.emplace(engine->formats, engine->limits);
     scratch = engine->rules->NewScratch();
+    correlator.SetEngine(*engine);
   }
 
   // ---- one step -------------------------------------------------------------------------------------------------
@@ -69,6 +71,7 @@ struct Processor::Impl {
   std::shared_ptr<const Engine> engine;
   std::optional<Normaliser> normaliser;
   std::unique_ptr<RuleScratch> scratch;
+  Correlator correlator;
 
   // Of the step in hand; the containers keep their memory.
   StepResult result;
@@ -201,6 +204,8 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input) {
     Count(AlertOutcome::kNotAnAlert);
     return {};
   }
+  // Again, not handed over by stage one: what is known is that of the engine this step records, so a replay repeats it.
+  engine->Enrich(&normaliser->alert());
   if (input.input_class == InputClass::kIntake) FindGroup(*engine, *input.key, &group);
   if (input.input_class == InputClass::kAlert || !group.rule) ChooseGroup(*engine, alert, &group);
   if (!group.policy) {
@@ -210,6 +215,8 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input) {
   }
   matched.clear();
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  const bool again = !correlator.empty() && WasSeen(alert, *group.policy, progress.clock, store);
+  correlator.Take(alert, again, progress.clock, store, &matched);
   result.facts.rule_hits.insert(result.facts.rule_hits.end(), matched.begin(), matched.end());
   const IncomingAlert incoming{alert, matched, engine->rules->rules(), note.topic, note.partition,
                                note.offset, note.record_time, raw};

@@ -49,6 +49,7 @@ def flags_and_codes():
 
 def shipped_files():
     for what, path in (("config", "configs/triaged.yaml"), ("rules", "configs/rules"), ("formats", "configs/formats"),
+                       ("enrichment", "configs/enrichment"),
                        *(("policy", f"configs/policies/{pack.name}")
                          for pack in sorted((ROOT / "configs/policies").glob("*.yaml"))),
                        ("rules", "configs/rules-operations")):
