@@ -41,6 +41,7 @@ enum class RecordKind : uint8_t {
   kFormat = 7,     // store-local
   kPartition = 8,  // store-local
   kSilence = 9,
+  kWatch = 12,
 };
 
 // The progress record, and with it what the store itself must remember between steps.
@@ -78,6 +79,9 @@ Result<std::vector<SeenEntry>> DecodeSeenBlock(std::string_view frame);
 
 std::string EncodeSilence(const SilenceRule& rule);
 Result<SilenceRule> DecodeSilence(std::string_view frame);
+
+std::string EncodeWatch(const Watch& watch);
+Result<Watch> DecodeWatch(std::string_view frame);
 
 std::string EncodeProgress(const StoredProgress& progress);
 Result<StoredProgress> DecodeProgress(std::string_view frame);

@@ -6,6 +6,7 @@
 //   k/ + grouping key               sequence of the newest case opened under that key
 //   p                               progress; the last of a step
 //   s/ + id                         a silence
+//   w/ + id                         a watch: a feed, or the escalations of a rule
 //
 // Keys that begin with a zero byte are the store's own and never in the changelog: position, format, partition.
 #pragma once
@@ -23,6 +24,7 @@ inline constexpr std::string_view kEvidencePrefix = "e/";
 inline constexpr std::string_view kKeyIndexPrefix = "k/";
 inline constexpr std::string_view kProgressKey = "p";
 inline constexpr std::string_view kSilencePrefix = "s/";
+inline constexpr std::string_view kWatchPrefix = "w/";
 inline constexpr char kLocalPrefix = '\0';
 inline constexpr std::string_view kPositionKey{"\0position", 9};
 inline constexpr std::string_view kFormatKey{"\0format", 7};
@@ -50,6 +52,12 @@ inline std::string KeyIndexKey(std::string_view grouping_key) {
 
 inline std::string SilenceKey(std::string_view id) {
   std::string key(kSilencePrefix);
+  key += id;
+  return key;
+}
+
+inline std::string WatchKey(std::string_view id) {
+  std::string key(kWatchPrefix);
   key += id;
   return key;
 }

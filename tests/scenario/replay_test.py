@@ -20,6 +20,7 @@ SCORES = {"informational": 1, "low": 21, "medium": 47, "high": 73, "critical": 9
 PACKS = {"soc": ("configs/rules", "configs/policies/soc-tiered.yaml"),
          "platform": ("configs/rules", "configs/policies/platform.yaml"),
          "entered": ("tests/scenario/engine/rules.yaml", "tests/scenario/entered/pack.yaml"),
+         "watched": ("tests/scenario/engine/rules.yaml", "tests/scenario/watched/pack.yaml"),
          "engine": ("tests/scenario/engine/rules.yaml", "tests/scenario/engine/pack.yaml")}
 
 
@@ -73,7 +74,7 @@ def read(path):
     lines, expected, last, alerts, commands = [], [], start, 0, 0
     for raw in path.read_text().splitlines():
         text = raw.split("#")[0].strip()
-        if not text or text.startswith("end "):
+        if not text or text.startswith(("end ", "partitions ")):
             continue
         if text.startswith("start "):
             start = last = datetime.datetime.fromisoformat(text.split()[1].replace("Z", "+00:00"))
@@ -120,7 +121,11 @@ def run(triagectl, config, path):
     if timeline is None:
         return []
     lines, expected, last = timeline
-    done = subprocess.run([triagectl, "--config.file", str(config), "replay", "--until", rfc3339(last)],
+    partitions = re.search(r"^partitions (\d+)$", path.read_text(), re.M)
+    text = config.read_text().replace("partitions: 1", f"partitions: {partitions[1] if partitions else 1}")
+    own = config.with_suffix(".own")
+    own.write_text(text)
+    done = subprocess.run([triagectl, "--config.file", str(own), "replay", "--until", rfc3339(last)],
                           input="\n".join(map(json.dumps, lines)), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return [f"{path.name}: exit {done.returncode}: {done.stderr}"]
