@@ -5,6 +5,7 @@
 //   e/ + 8-byte sequence + 1 slot   the raw bytes of a piece of evidence
 //   k/ + grouping key               sequence of the newest case opened under that key
 //   p                               progress; the last of a step
+//   r/ + correlation and group      the window of a correlation
 //   s/ + id                         a silence
 //   w/ + id                         a watch: a feed, or the escalations of a rule
 //
@@ -23,6 +24,7 @@ inline constexpr std::string_view kSeenPrefix = "d/";
 inline constexpr std::string_view kEvidencePrefix = "e/";
 inline constexpr std::string_view kKeyIndexPrefix = "k/";
 inline constexpr std::string_view kProgressKey = "p";
+inline constexpr std::string_view kCorrelationPrefix = "r/";
 inline constexpr std::string_view kSilencePrefix = "s/";
 inline constexpr std::string_view kWatchPrefix = "w/";
 inline constexpr char kLocalPrefix = '\0';
@@ -53,6 +55,12 @@ inline std::string KeyIndexKey(std::string_view grouping_key) {
 inline std::string SilenceKey(std::string_view id) {
   std::string key(kSilencePrefix);
   key += id;
+  return key;
+}
+
+inline std::string CorrelationKey(std::string_view window) {
+  std::string key(kCorrelationPrefix);
+  key += window;
   return key;
 }
 

@@ -25,6 +25,7 @@ std::optional<RecordKind> KindOf(std::string_view key) {
   if (key.starts_with(kSeenPrefix)) return RecordKind::kSeenBlock;
   if (key.starts_with(kEvidencePrefix)) return RecordKind::kEvidenceRaw;
   if (key.starts_with(kKeyIndexPrefix)) return RecordKind::kKeyIndex;
+  if (key.starts_with(kCorrelationPrefix)) return RecordKind::kCorrelation;
   if (key.starts_with(kSilencePrefix)) return RecordKind::kSilence;
   if (key.starts_with(kWatchPrefix)) return RecordKind::kWatch;
   if (key == kProgressKey) return RecordKind::kProgress;
@@ -206,6 +207,15 @@ Status RocksPartitionStore::FinishRestore() {
     if (!number) return CorruptionError(Doing("scan dedup blocks"), "a key has a wrong length");
     if (!entries) return Damage(Doing("scan dedup blocks"), entries.error());
     seen_.RestoreBlock(*number, *entries);
+    return true;
+  });
+  if (!status) return status;
+
+  correlations_ = rules::CorrelationTable();
+  status = Scan(kCorrelationPrefix, [&](std::string_view key, std::string_view frame) -> Result<bool> {
+    auto window = DecodeCorrelation(frame);
+    if (!window) return Damage(Doing("scan correlation windows"), window.error());
+    correlations_.Restore(std::string(key.substr(kCorrelationPrefix.size())), std::move(*window));
     return true;
   });
   if (!status) return status;

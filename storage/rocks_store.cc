@@ -201,6 +201,16 @@ void RocksPartitionStore::StageSilences(std::vector<StateRecord>* records) const
   }
 }
 
+void RocksPartitionStore::StageCorrelations(std::vector<StateRecord>* records) const {
+  for (const auto& [key, before] : correlations_.changed()) {
+    if (const rules::CorrelationWindow* window = correlations_.Find(key)) {
+      records->push_back({CorrelationKey(key), EncodeCorrelation(*window)});
+    } else if (before) {
+      records->push_back({CorrelationKey(key), std::nullopt});
+    }
+  }
+}
+
 void RocksPartitionStore::RememberWatch(std::string_view id) {
   Staging();
   if (watches_before_.find(id) != watches_before_.end()) return;
@@ -238,6 +248,7 @@ std::vector<StateRecord> RocksPartitionStore::StageChanges() {
   const uint64_t next_block = StageSeen(&records);
   for (const auto& [key, frame] : evidence_) records.push_back({key, frame});
   StageKeyIndex(&records);
+  StageCorrelations(&records);
   StageSilences(&records);
   StageWatches(&records);
   progress_staged_ = progress_set_ || !records.empty() || seen_.forgot();
@@ -311,6 +322,7 @@ void RocksPartitionStore::Discard() {
     silences_.Erase(id);
     if (before) silences_.Put(*before);
   }
+  correlations_.Discard();
   for (const auto& [id, before] : watches_before_) {
     watches_.Erase(id);
     if (before) watches_.Put(*before);
@@ -324,6 +336,7 @@ void RocksPartitionStore::EndStep() {
   changed_.clear();
   evidence_.clear();
   silences_before_.clear();
+  correlations_.EndStep();
   watches_before_.clear();
   batch_.Clear();
   progress_set_ = prepared_ = progress_staged_ = false;

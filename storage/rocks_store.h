@@ -39,6 +39,10 @@ class RocksPartitionStore : public PartitionStore {
   const SilenceTable& silences() const override { return silences_; }
   void PutSilence(SilenceRule rule) override;
   void EraseSilence(std::string_view id) override;
+  rules::CorrelationTable& correlations() override {
+    Staging();
+    return correlations_;
+  }
   const WatchTable& watches() const override { return watches_; }
   void PutWatch(Watch watch) override;
   void EraseWatch(std::string_view id) override;
@@ -80,6 +84,7 @@ class RocksPartitionStore : public PartitionStore {
   uint64_t StageSeen(std::vector<StateRecord>* records);  // the number of the block after the step's
   void StageSilences(std::vector<StateRecord>* records) const;
   void RememberSilence(std::string_view id);
+  void StageCorrelations(std::vector<StateRecord>* records) const;
   void StageWatches(std::vector<StateRecord>* records) const;
   void RememberWatch(std::string_view id);
   void StageKeyIndex(std::vector<StateRecord>* records);
@@ -96,6 +101,7 @@ class RocksPartitionStore : public PartitionStore {
   DueIndex due_;
   SeenTable seen_;
   SilenceTable silences_;
+  rules::CorrelationTable correlations_;
   WatchTable watches_;
   uint64_t cases_ = 0;
   std::map<CaseStanding, uint64_t> standings_;  // of the cases in RocksDB

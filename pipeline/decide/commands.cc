@@ -1,5 +1,7 @@
 #include "pipeline/decide/commands.h"
 
+#include <algorithm>
+
 #include "pipeline/decide/beside.h"
 #include "pipeline/decide/clocks.h"
 #include "pipeline/decide/deadlines.h"
@@ -46,6 +48,8 @@ uint32_t LegalIn(CommandAction action) {
     case CommandAction::kMerge: return kActive;
     case CommandAction::kSplit: return kAny & ~Bit(CaseStatus::kClosed);
     case CommandAction::kSilence: return kActive;
+    case CommandAction::kTag: return kAny & ~Bit(CaseStatus::kClosed);
+    case CommandAction::kUntag: return kAny & ~Bit(CaseStatus::kClosed);
   }
   return 0;
 }
@@ -302,6 +306,31 @@ Refused Update(CaseContext& ctx, const Command& command) {
   return {};
 }
 
+// A fact that a person states: criteria, guards, raises and roles read it as they read a rule's tags.
+Refused Tag(CaseContext& ctx, const Command& command) {
+  auto& tags = ctx.c.tags;
+  const auto at = std::lower_bound(tags.begin(), tags.end(), command.name);
+  if (at != tags.end() && *at == command.name) {
+    return Refuse(Refusal::kNothingToChange, "the case has the tag '" + command.name + "' already");
+  }
+  if (tags.size() >= kMaxTechniques) {
+    return Refuse(Refusal::kTooMany, "a case has at most " + std::to_string(kMaxTechniques) + " tags");
+  }
+  tags.insert(at, command.name);
+  AddToTimeline(ctx, "tagged", command.actor, command.name + (command.reason.empty() ? "" : ": " + command.reason));
+  StandingChanged(ctx);
+  return {};
+}
+
+Refused Untag(CaseContext& ctx, const Command& command) {
+  if (std::erase(ctx.c.tags, command.name) == 0) {
+    return Refuse(Refusal::kNothingToChange, "the case has no tag '" + command.name + "'");
+  }
+  AddToTimeline(ctx, "untagged", command.actor, command.name + (command.reason.empty() ? "" : ": " + command.reason));
+  StandingChanged(ctx);
+  return {};
+}
+
 Refused FollowUpDone(CaseContext& ctx, const Command& command) {
   if (FinishFollowUp(ctx, command.name, command.actor, command.id)) return {};
   return Refuse(Refusal::kNothingToChange, "no follow-up '" + command.name + "' is owed");
@@ -382,6 +411,8 @@ Refused Dispatch(CaseContext& ctx, const Command& command, Surroundings* around)
     case CommandAction::kMerge: return Merge(ctx, command, around);
     case CommandAction::kSplit: return SplitOff(ctx, command, around);
     case CommandAction::kSilence: return SilenceCase(ctx, command);
+    case CommandAction::kTag: return Tag(ctx, command);
+    case CommandAction::kUntag: return Untag(ctx, command);
   }
   return {};
 }

@@ -166,7 +166,8 @@ void RaiseSeverity(CaseContext& ctx, uint8_t severity, std::string_view reason) 
   if (severity >= c.severity) return;
   const uint8_t from = c.severity;
   c.severity = severity;
-  c.severity_raised = true;
+  // What the opening alert says is where the case starts, not an increase.
+  if (ctx.now != c.opened_at) c.severity_raised = true;
   PullDeadlinesIn(ctx);
   AddToTimeline(ctx, "severity_changed", "", ctx.policy.severities[from].name + " to " +
                                                  ctx.policy.severities[severity].name + ": " + std::string(reason));

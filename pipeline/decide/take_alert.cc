@@ -45,6 +45,8 @@ class Taking {
   uint64_t id_hash_ = 0;
 };
 
+uint64_t IdHash(const Alert& alert) { return StableHash64(alert.id, StableHash64(alert.source)); }
+
 uint16_t StateHash(const Alert& alert) {
   const std::string_view state = alert.fields.First(field::kTriagedState);
   return state.empty() ? 0 : static_cast<uint16_t>(StableHash64(state) | 1);
@@ -52,7 +54,7 @@ uint16_t StateHash(const Alert& alert) {
 
 Result<AlertDecision> Taking::Take() {
   const Alert& alert = incoming_.alert;
-  id_hash_ = StableHash64(alert.id, StableHash64(alert.source));
+  id_hash_ = IdHash(alert);
   const SeenEntry* seen = store_->FindSeen(id_hash_);
   if (seen && now_ - seen->at < group_.policy->dedup_window) {
     auto decided = TakeSeen(*seen);
@@ -266,6 +268,11 @@ bool Taking::InReviewSample() const {
 }
 
 }  // namespace
+
+bool WasSeen(const Alert& alert, const Policy& policy, Timestamp now, CaseStore* store) {
+  const SeenEntry* seen = store->FindSeen(IdHash(alert));
+  return seen && now - seen->at < policy.dedup_window;
+}
 
 Result<AlertDecision> TakeAlert(const IncomingAlert& incoming, const Group& group, const SentOn& sent_on, Timestamp now,
                                 Surroundings* around, std::vector<CaseEvent>* events) {

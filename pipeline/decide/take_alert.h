@@ -21,6 +21,9 @@ struct AlertDecision {
   std::optional<CaseId> forward_to;
 };
 
+// The alert's id was seen within the policy's dedup window: it is a duplicate, or news of what was counted already.
+bool WasSeen(const Alert& alert, const Policy& policy, Timestamp now, CaseStore* store);
+
 // An alert that another partition sent on, because its key leads to a case here.
 struct SentOn {
   CaseId from;      // the case that was merged away

@@ -130,6 +130,15 @@ struct RoleSpec {
   Duration accept_within{};                  // a shift change hands the role on, to be accepted in time; 0: no hand-off
 };
 
+// Who has which part in an activity: names of levels and engaged roles.
+struct RaciSpec {
+  std::string activity;
+  std::vector<std::string> responsible;      // carry it out
+  std::vector<std::string> accountable;      // answer for it; several decide together
+  std::vector<std::string> consulted;
+  std::vector<std::string> informed;
+};
+
 // The urgency matrix: what an asset's or identity's criticality makes of an alert's severity.
 struct UrgencySpec {
   std::vector<FieldId> fields;               // of the alert; the worst outcome of all their values counts
@@ -212,6 +221,7 @@ struct Policy {
   std::vector<Guard> guards;                 // in order; the first that holds gives its name
   std::vector<FollowUpSpec> follow_ups;
   std::vector<RoleSpec> engaged_roles;
+  std::vector<RaciSpec> raci;                // in the order of the pack
   std::vector<UrgencySpec> urgency;
   std::vector<RaiseSpec> raises;
   RiskSpec risk;

@@ -17,6 +17,7 @@
 #include "pipeline/model/ids.h"
 #include "pipeline/model/records.h"
 #include "pipeline/model/silence.h"
+#include "pipeline/rules/correlation_table.h"
 #include "pipeline/model/watch.h"
 
 namespace triaged {
@@ -67,6 +68,9 @@ class CaseStore {
   virtual void PutSilence(SilenceRule rule) = 0;
   virtual void EraseSilence(std::string_view id) = 0;
 
+  // The partition's correlation windows. What a step changes in the table is staged with it; the reference is valid as
+  // long as the store.
+  virtual rules::CorrelationTable& correlations() = 0;
   // Feeds and rules that are watched. Put adds or replaces; at most kMaxWatches, which the caller sees to.
   virtual const WatchTable& watches() const = 0;
   virtual void PutWatch(Watch watch) = 0;

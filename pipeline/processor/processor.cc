@@ -12,6 +12,7 @@
 #include "pipeline/decide/holds.h"
 #include "pipeline/decide/rearrange.h"
 #include "pipeline/decide/take_alert.h"
+#include "pipeline/processor/correlator.h"
 #include "pipeline/processor/feeds.h"
 #include "pipeline/processor/intake_headers.h"
 #include "pipeline/processor/message_record.h"
@@ -36,6 +37,7 @@ struct Processor::Impl {
     engine = std::move(e);
     normaliser.emplace(engine->formats, engine->limits);
     scratch = engine->rules->NewScratch();
+    correlator.SetEngine(*engine);
     feeds = std::make_unique<Feeds>(engine, store->partition(), options.partitions);
   }
 
@@ -78,6 +80,7 @@ struct Processor::Impl {
   std::shared_ptr<const Engine> engine;
   std::optional<Normaliser> normaliser;
   std::unique_ptr<RuleScratch> scratch;
+  Correlator correlator;
   std::unique_ptr<Feeds> feeds;
 
   // Of the step in hand; the containers keep their memory.
@@ -246,6 +249,8 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input, const SentOn& 
     Count(AlertOutcome::kNotAnAlert);
     return {};
   }
+  // Again, not handed over by stage one: what is known is that of the engine this step records, so a replay repeats it.
+  engine->Enrich(&normaliser->alert());
   if (sent_on.hops == 0) feeds->Hear(note.topic, alert.source);
   if (input.input_class != InputClass::kAlert) FindGroup(*engine, *input.key, &group);
   if (input.input_class == InputClass::kAlert || !group.rule) ChooseGroup(*engine, alert, &group);
@@ -256,6 +261,8 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input, const SentOn& 
   }
   matched.clear();
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  const bool again = sent_on.hops > 0 || (!correlator.empty() && WasSeen(alert, *group.policy, progress.clock, store));
+  correlator.Take(alert, again, progress.clock, store, &matched);
   result.facts.rule_hits.insert(result.facts.rule_hits.end(), matched.begin(), matched.end());
   const IncomingAlert incoming{alert, matched, engine->rules->rules(), note.topic, note.partition,
                                note.offset, note.record_time, raw};
