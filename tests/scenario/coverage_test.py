@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Keeps configs/policies/COVERAGE.md true: every setting that a row names is in the pack with that value, every timeline
 exists where the timeline tests run it, every file exists, and (with ../shared/sources) every section heading of every
-document has a row. A time that a row names is then changed by a second: one of the row's timelines must fail, or it would
-prove nothing. Usage: coverage_test.py TRIAGECTL [-v]
+document has a row. A time that a row names is then changed by a second, and a criterion, guard, raise, follow-up, trigger or exit
+that it names is taken out: one of the row's timelines must fail, or it would prove nothing. Usage: coverage_test.py TRIAGECTL [-v]
 """
 import concurrent.futures
 import copy
@@ -86,8 +86,25 @@ def check_proof(where, proof, pack_names, used):
     used.add(proof)
 
 
+REMOVABLE = re.compile(r"(?:criteria|guards|raise|follow_ups)\[[^\]]*\]|engaged_roles\[[^\]]*\]\.(?:triggers|exit)\[[^\]]*\]")
+
+
+def without(pack, path):
+    """The pack without the element of a list that the path begins with."""
+    mutant = copy.deepcopy(pack)
+    node, key = locate(mutant, path)
+    del node[key]
+    if not node:  # an empty list is an error of its own
+        outer, name = locate(mutant, path[:path.rindex("[")])
+        del outer[name]
+    return mutant
+
+
 def changed_packs(pack, path, value):
-    """The pack with another time at the path: a second more, a second less, whichever it allows; a business day more."""
+    """(last resort, pack with another time at the path): a second more, a second less; a business day more."""
+    if not value:
+        yield False, without(pack, path)
+        return
     if re.fullmatch(r"[0-9]+bd", value):
         others = [f"{int(value[:-2]) + 1}bd"]
     else:
@@ -99,15 +116,17 @@ def changed_packs(pack, path, value):
             node, key = locate(mutant, path)
             for name in [name for name in node if node[name] == value] if together else [key]:
                 node[name] = other
-            yield mutant
+            yield together, mutant
 
 
 def proves(triagectl, folder, number, setting, proofs, packs):
-    """Whether one of the timelines fails once the setting has another time."""
+    """Whether one of the timelines fails once the setting is another; None when it cannot be another."""
     kind, _, rest = setting.partition(": ")
     path, _, value = rest.partition("=")
     answer = None
-    for mutant in changed_packs(packs[kind], path, value):
+    for last_resort, mutant in changed_packs(packs[kind], path, value):
+        if last_resort and answer is not None:
+            break
         home = pathlib.Path(folder) / str(number)
         home.mkdir(exist_ok=True)
         (home / "pack.yaml").write_text(yaml.dump(mutant, allow_unicode=True, sort_keys=False))
@@ -134,10 +153,10 @@ def check_proofs(triagectl, timed):
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(2) as pool:
         answers = pool.map(lambda i: proves(triagectl, folder, i, *timed[i][1:], packs), range(len(timed)))
         for (where, setting, proofs), answer in zip(timed, answers):
-            if answer is None:
+            if answer is None and "=" in setting:
                 problems.append(f"{where}: {setting} cannot be changed alone; name a neighbour")
-            elif not answer:
-                problems.append(f"{where}: {setting} may change, and {', '.join(proofs) or 'nothing'} does not see it")
+            elif answer is False:
+                problems.append(f"{where}: {setting} may {'change' if '=' in setting else 'be left out'}, and {', '.join(proofs) or 'nothing'} does not see it")
     return len(timed)
 
 
@@ -195,6 +214,9 @@ def main():
         timelines = [proof for proof in proofs if not proof.startswith("file: ")]
         timed += [(where, setting, timelines) for setting in settings
                   if re.search(r"=[1-9][0-9]*(s|m|h|d|bd)$", setting) and setting.partition(": ")[0] in loaded]
+        removable = {setting[:setting.index(": ") + 2 + len(part[0])] for setting in settings
+                     if setting.partition(": ")[0] in loaded and (part := REMOVABLE.match(setting.partition(": ")[2]))}
+        timed += [(where, setting, timelines) for setting in sorted(removable)]
     for name in DOCUMENTS if SOURCES.exists() else ():
         for heading in headings(name):
             if plain(heading) not in sections[name]:
@@ -206,7 +228,7 @@ def main():
     changed = 0 if problems else check_proofs(sys.argv[1], timed)
     for problem in problems:
         print(problem)
-    print(f"{count} rows, {len(used)} timelines, {changed} times changed by a second, {len(problems)} problems"
+    print(f"{count} rows, {len(used)} timelines, {changed} settings changed or left out, {len(problems)} problems"
           + ("" if SOURCES.exists() else "; without ../shared/sources the headings are not compared"))
     return 1 if problems or count < 150 else 0
 
