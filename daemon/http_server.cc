@@ -29,7 +29,7 @@ using TlsStream = beast::ssl_stream<beast::tcp_stream>;
 constexpr int kThreads = 4;
 constexpr int kMaxConnections = 64;
 constexpr uint32_t kMaxHeaderBytes = 16 * 1024;
-constexpr uint64_t kMaxBodyBytes = 64 * 1024;
+constexpr uint64_t kMaxBodyBytes = 256 * 1024;
 constexpr auto kPatience = std::chrono::seconds(10);
 
 struct Address {

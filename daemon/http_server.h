@@ -1,6 +1,6 @@
 // HttpServer: HTTP/1.1 and TLS on one address, on Boost.Beast, for pages that a handler makes.
 //
-// Bounded: 64 connections at a time (more are closed at once), 16 KiB of header, 64 KiB of body, ten seconds for a
+// Bounded: 64 connections at a time (more are closed at once), 16 KiB of header, 256 KiB of body, ten seconds for a
 // request and its answer; one request a connection. The handler is called on the server's own threads and must be
 // thread-safe; while it works, one of the four threads is busy.
 //

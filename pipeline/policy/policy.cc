@@ -202,6 +202,7 @@ std::shared_ptr<const Policy> CompilePolicy(const SourceFile& file, FieldCatalog
     pack::ReadBeside(reading, &top);
     pack::ReadRaci(reading, &top);
     pack::ReadUrgency(reading, &top);
+    pack::ReadWatched(reading, &top);
     pack::ReadCriteria(reading, &top);
     pack::ReadGrouping(reading, &top);
     ReadAutoClose(reading, &top);

@@ -169,6 +169,21 @@ struct MaintenanceSpec {
   Timestamp to{};
 };
 
+// More automatic escalations of one rule than this within the window are folded into one storm case.
+struct StormSpec {
+  uint32_t escalations = 0;                  // 0: off
+  Duration window{};
+};
+
+// A feed of alerts that is expected to speak: silence for longer than this is an alert of its own.
+struct FeedSpec {
+  std::string name;
+  std::string topic;                         // "": any
+  std::string product;                       // observer.product, or the format's name; "": any
+  Duration silent_after{};
+  uint8_t severity = 0;                      // of the case that its silence opens
+};
+
 // First match wins; a rule whose `by` fields are not all present is passed over.
 struct GroupingRule {
   std::string name;
@@ -212,6 +227,8 @@ struct Policy {
   RiskSpec risk;
   Duration recurrence_window{};              // cases of one key within it count as recurrence; 0: off
   std::vector<MaintenanceSpec> maintenance;
+  StormSpec storm;
+  std::vector<FeedSpec> feeds;
 
   Duration repeat_interval{};                // re-notification while unacknowledged; 0: off
   uint32_t repeat_max = 0;                   // after the last one the case goes one level up

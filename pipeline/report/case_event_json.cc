@@ -111,7 +111,7 @@ Envelope EnvelopeOf(const CaseEvent& event, const Case& c, const ReportContext& 
   envelope.sequence = TwentyDigits(event.sequence);
   envelope.subject = ToString(c.id);
   envelope.id = envelope.subject + "/" + envelope.sequence;
-  envelope.type = "case." + std::string(Name(event.type));
+  envelope.type = (IsOwnType(event.type) ? "" : "case.") + std::string(Name(event.type));
   envelope.time = event.at;
   envelope.schema = "case-event.v1";
   envelope.partition_key = envelope.subject;

@@ -24,6 +24,7 @@ PACKS = {"soc": (SHIPPED, "configs/policies/soc-tiered.yaml"),
          "kb005": (OPERATIONS, "configs/policies/kb005.yaml"),
          "support": (OPERATIONS, "configs/policies/support-framework.yaml"),
          "entered": ("tests/scenario/engine/rules.yaml", "tests/scenario/entered/pack.yaml"),
+         "watched": ("tests/scenario/engine/rules.yaml", "tests/scenario/watched/pack.yaml"),
          "engine": ("tests/scenario/engine/rules.yaml", "tests/scenario/engine/pack.yaml")}
 
 
@@ -89,7 +90,7 @@ def read(path):
     lines, expected, last, alerts, commands = [], [], start, 0, 0
     for raw in path.read_text().splitlines():
         text = raw.split("#")[0].strip()
-        if not text or text.startswith("end "):
+        if not text or text.startswith(("end ", "partitions ")):
             continue
         if text.startswith("start "):
             start = last = datetime.datetime.fromisoformat(text.split()[1].replace("Z", "+00:00"))
@@ -136,7 +137,11 @@ def run(triagectl, config, path):
     if timeline is None:
         return []
     lines, expected, last = timeline
-    done = subprocess.run([triagectl, "--config.file", str(config), "replay", "--until", rfc3339(last)],
+    partitions = re.search(r"^partitions (\d+)$", path.read_text(), re.M)
+    text = config.read_text().replace("partitions: 1", f"partitions: {partitions[1] if partitions else 1}")
+    own = config.with_suffix(".own")
+    own.write_text(text)
+    done = subprocess.run([triagectl, "--config.file", str(own), "replay", "--until", rfc3339(last)],
                           input="\n".join(map(json.dumps, lines)), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return [f"{path.name}: exit {done.returncode}: {done.stderr}"]

@@ -88,6 +88,11 @@ TEST_CASE("every timeline of time in level goes as written") {
   RunAll("entered", 2, LoadedEngine({folder + "engine/rules.yaml"}, folder + "entered/pack.yaml"));
 }
 
+TEST_CASE("every timeline of storms, feeds and partitions goes as written") {
+  const std::string folder = TRIAGED_SOURCE_DIR "/tests/scenario/";
+  RunAll("watched", 5, LoadedEngine(folder + "engine/rules.yaml", folder + "watched/pack.yaml"));
+}
+
 TEST_CASE("a timeline can fail") {
   const auto engine = ShippedEngine("soc-tiered");
   const SourceFile wrong{"wrong.timeline", "00:00 alert host=a rule=r severity=low → nothing\n"};
