@@ -160,6 +160,27 @@ def check_proofs(triagectl, timed):
     return len(timed)
 
 
+def named_tags(node):
+    """Every tag that a condition over the case names."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from (value if isinstance(value, list) else [value]) if key == "case.tags" else named_tags(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from named_tags(item)
+
+
+def check_tags(loaded):
+    """A pack may only wait for tags that some shipped rule gives."""
+    given = set()
+    for path in (ROOT / "configs").glob("rules*/*.yaml"):
+        for rule in yaml.load_all(path.read_text(), yaml.BaseLoader):
+            given.update(rule.get("triage", {}).get("tags", []))
+    for name, pack in loaded.items():
+        for tag in sorted(set(named_tags(pack)) - given):
+            problems.append(f"{name}.yaml waits for the tag '{tag}', which no rule under configs/rules* gives")
+
+
 def rows(text):
     """(document, line number, section, rule, settings, proofs) of every table row below a `## document` heading."""
     document = None
@@ -217,6 +238,7 @@ def main():
         removable = {setting[:setting.index(": ") + 2 + len(part[0])] for setting in settings
                      if setting.partition(": ")[0] in loaded and (part := REMOVABLE.match(setting.partition(": ")[2]))}
         timed += [(where, setting, timelines) for setting in sorted(removable)]
+    check_tags(loaded)
     for name in DOCUMENTS if SOURCES.exists() else ():
         for heading in headings(name):
             if plain(heading) not in sections[name]:
