@@ -57,7 +57,7 @@ struct Processor::Impl {
   void FitToPolicy(const Policy& policy, Case* c);
   void AfterChange(Case* c, bool standing_changed);
   void RenderEvents(const Case& c);
-  ReportContext ContextFor(const Policy& policy) const { return {&policy, options.application_id, engine->fingerprint}; }
+  ReportContext ContextFor(const Policy& policy) const { return {&policy, options.application_id, engine->fingerprint, options.ocsf}; }
 
   void Count(AlertOutcome outcome) {
     ++result.facts.balance.consumed;
