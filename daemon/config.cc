@@ -131,8 +131,8 @@ void ReadWebAndLog(MapReader& top, const std::string& base, Config* out) {
   const YamlNode* web_node = top.Node("web");
   MapReader web(top.source(), web_node ? *web_node : empty, "web", top.diagnostics());
   out->web_listen_address = web.String("listen_address", out->web_listen_address);
-  out->web_config_file = web.String("config_file");
-  if (!out->web_config_file.empty()) out->web_config_file = Resolve(base, out->web_config_file);
+  const std::string web_config = web.String("config_file");
+  if (!web_config.empty()) out->web = LoadWebConfig(Resolve(base, web_config), top.diagnostics()).value_or(WebConfig{});
   web.Finish();
   const YamlNode* log_node = top.Node("log");
   MapReader log(top.source(), log_node ? *log_node : empty, "log", top.diagnostics());

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/web_config.h"
 #include "pipeline/base/diagnostics.h"
 #include "pipeline/base/result.h"
 #include "pipeline/base/time.h"
@@ -60,7 +61,7 @@ struct Config {
   StepLimits step;
   NormaliseLimits alert_limits;
   std::string web_listen_address = "127.0.0.1:9464";
-  std::string web_config_file;
+  WebConfig web;                              // of web.config_file: TLS and users
   std::string log_level = "info";
   LogFormat log_format = LogFormat::kLogfmt;
   Duration heartbeat_interval{60'000};

@@ -47,6 +47,8 @@ constexpr VerbHelp kVerbs[] = {
     {CommandAction::kUndo, "take the last command back (--reason)"},
     {CommandAction::kMerge, "merge the case away (--into CASE, --reason)"},
     {CommandAction::kSplit, "split alerts off into a new case (--alerts ID…, --reason)"},
+    {CommandAction::kTag, "state a fact that criteria, guards and roles read (--name, --reason)"},
+    {CommandAction::kUntag, "take such a fact back (--name, --reason)"},
 };
 
 void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
@@ -63,10 +65,10 @@ void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
   using enum CommandAction;
   if (takes({kAssign, kEscalate, kDeescalate})) verb->add_option("--to", options->command.to);
   if (takes({kVerdict, kSetSeverity, kEscalate, kDeescalate, kWait, kHold, kResolve, kClose, kReopen, kContain,
-             kFollowUp, kEngage, kDisengage, kUndo, kMerge, kSplit})) {
+             kFollowUp, kEngage, kDisengage, kUndo, kMerge, kSplit, kTag, kUntag})) {
     verb->add_option("--reason", options->command.reason);
   }
-  if (takes({kFollowUp, kEngage, kDisengage, kAcceptHandoff}))
+  if (takes({kFollowUp, kEngage, kDisengage, kAcceptHandoff, kTag, kUntag}))
     verb->add_option("--name", options->command.name)->required();
   if (takes({kMerge})) verb->add_option("--into", options->command.into)->required();
   if (takes({kSplit})) verb->add_option("--alerts", options->command.alerts, "alert ids")->required();
