@@ -12,6 +12,7 @@
 #include "daemon/timeline.h"
 #include "pipeline/base/utf8.h"
 #include "pipeline/normalise/explain.h"
+#include "pipeline/report/ocsf.h"
 #include "pipeline/report/report.h"
 
 namespace triaged {
@@ -156,7 +157,7 @@ int Normalize(const std::string& config_path, const NormalizeOptions& options) {
       std::cout << error.dump() << '\n';
     } else {
       if (options.enrich) loaded->engine->Enrich(&normaliser.alert());
-      const auto print = options.explain ? ExplainedJson : NormalisedJson;
+      const auto print = options.explain ? ExplainedJson : options.ocsf ? OcsfDetectionFinding : NormalisedJson;
       std::cout << print(normaliser.alert(), *loaded->engine->alert_catalog) << '\n';
     }
   });
@@ -174,7 +175,8 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options) {
     return kExitUsage;
   }
   const std::string& application_id = loaded->config.application_id;
-  Replay replay(loaded->engine, application_id, loaded->config.kafka.partitions);
+  Replay replay(loaded->engine, application_id, loaded->config.kafka.partitions,
+                loaded->config.ocsf);
   Status status = replay.Open();
   Normaliser normaliser(loaded->engine->formats, loaded->engine->limits);
   const bool read = ForEachLine(options.inputs, [&](const std::string& text) {
