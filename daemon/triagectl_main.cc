@@ -165,6 +165,55 @@ class PolicyVerbs {
   SilenceOptions silence_options_;
 };
 
+// handoff, report and drill.
+class ReportVerbs {
+ public:
+  void Add(CLI::App* app) {
+    handoff_ = app->add_subcommand("handoff", "hand a case, or a shift (--from, --to), over in words");
+    handoff_->add_option("case", handoff_options_.case_id, "case id, as in 3-17; without one: the digest of a shift");
+    handoff_options_.style.name = "handoff";
+    handoff_->add_option("--template", handoff_options_.style.name, "template of a case")->capture_default_str();
+    handoff_->add_option("--from", handoff_options_.from, "begin of the shift, RFC 3339");
+    handoff_->add_option("--to", handoff_options_.to, "its end");
+    AddStyle(handoff_, &handoff_options_.input, &handoff_options_.style, {"md", "json", "text"});
+
+    report_ = app->add_subcommand("report", "figures of a time: rates against goals, causes, rules, load, SLA");
+    report_->add_option("--from", report_options_.from, "begin, RFC 3339")->required();
+    report_->add_option("--to", report_options_.to, "end, not included")->required();
+    report_->add_option("--period", report_options_.period, "cut it at the borders of months or quarters")
+        ->check(CLI::IsMember({"month", "quarter"}));
+    AddStyle(report_, &report_options_.input, &report_options_.style, {"md", "json", "text", "html"});
+
+    drill_ = app->add_subcommand("drill", "run drills in virtual time and compare with what they expect");
+    drill_->add_option("files", drill_options_.files, "drills, in the timeline format")->required();
+    drill_->add_option("--format", drill_options_.format)->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+  }
+
+  // The exit code, when one of these was asked for.
+  std::optional<int> Run(const std::string& config_path) const {
+    if (*handoff_) return Handoff(config_path, handoff_options_);
+    if (*report_) return Report(config_path, report_options_);
+    if (*drill_) return Drill(config_path, drill_options_);
+    return std::nullopt;
+  }
+
+ private:
+  static void AddStyle(CLI::App* app, std::string* input, OutputStyle* style, std::vector<std::string> formats) {
+    app->add_option("--input", *input, "NDJSON with case documents, - for standard input (default: the case topic)");
+    app->add_option("--lang", style->language)->check(CLI::IsMember({"en", "ja"}))->capture_default_str();
+    app->add_option("--format", style->format)->check(CLI::IsMember(std::move(formats)))->capture_default_str();
+    app->add_option("--zone", style->zone, "IANA zone of the times (default: the case's; of a digest UTC)");
+    app->add_option("--templates", style->templates, "folder with templates of one's own");
+  }
+
+  CLI::App* handoff_ = nullptr;
+  CLI::App* report_ = nullptr;
+  CLI::App* drill_ = nullptr;
+  HandoffOptions handoff_options_;
+  ReportOptions report_options_;
+  DrillOptions drill_options_;
+};
+
 int Main(int argc, char** argv) {
   CLI::App app("triagectl: checks, replays and commands for triaged", "triagectl");
   app.set_version_flag("--version", "triagectl " TRIAGED_VERSION);
@@ -183,6 +232,8 @@ int Main(int argc, char** argv) {
 
   PolicyVerbs policy_verbs;
   policy_verbs.Add(&app);
+  ReportVerbs report_verbs;
+  report_verbs.Add(&app);
 
   NormalizeOptions normalize_options;
   CLI::App* normalize = app.add_subcommand("normalize", "print each alert as flat JSON with ECS names");
@@ -242,6 +293,7 @@ int Main(int argc, char** argv) {
   }
   if (*check && graph) return GraphPolicies(paths);
   if (const auto exit_code = policy_verbs.Run(config_path)) return *exit_code;
+  if (const auto exit_code = report_verbs.Run(config_path)) return *exit_code;
   if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
   normalize_options.ocsf = normalize_output == "ocsf";
   if (*normalize) return Normalize(config_path, normalize_options);
