@@ -107,64 +107,6 @@ int RunVerb(const std::string& config_path, CommandOptions options) {
   return SendCommand(config_path, options.command);
 }
 
-// oncall, explain and silence.
-class PolicyVerbs {
- public:
-  void Add(CLI::App* app) {
-    on_call_ = app->add_subcommand("oncall", "who is on shift in each team");
-    on_call_->add_option("--at", on_call_options_.at, "RFC 3339 time (default: now)");
-    on_call_->add_option("--team", on_call_options_.team, "this team alone");
-    on_call_->add_flag("--lint", on_call_options_.lint,
-                       "also list gaps, fallbacks and people without contact that lie ahead");
-    on_call_->add_option("--days", on_call_options_.days, "how far --lint looks")
-        ->check(CLI::Range(1, 3660))
-        ->capture_default_str();
-
-    explain_ = app->add_subcommand("explain", "why a case stands where it does, and what fires next");
-    explain_->add_option("case", explain_options_.case_id, "case id, as in 3-17");
-    explain_->add_option("--policy", explain_options_.policy,
-                         "instead: what this policy does to a case nobody touches");
-    explain_->add_option("--at", explain_options_.at, "RFC 3339 time (default: now)");
-    AddSilence(app);
-  }
-
-  // The exit code, when one of these was asked for.
-  std::optional<int> Run(const std::string& config_path) const {
-    if (*on_call_) return OnCall(config_path, on_call_options_);
-    if (*explain_) return Explain(config_path, explain_options_);
-    if (!*silence_) return std::nullopt;
-    const std::string what = silence_->get_subcommands().front()->get_name();
-    if (what == "list") return ListSilences(config_path);
-    SilenceOptions options = silence_options_;
-    options.command.expire = what == "expire";
-    return SendSilence(config_path, options);
-  }
-
- private:
-  void AddSilence(CLI::App* app) {
-    silence_ = app->add_subcommand("silence", "hold the escalation of what matches back until an instant");
-    silence_->require_subcommand(1);
-    silence_->add_subcommand("list", "all silences, with hits; unused and expired ones are marked");
-    CLI::App* add = silence_->add_subcommand("add", "add or replace one");
-    CLI::App* expire = silence_->add_subcommand("expire", "take one back");
-    for (CLI::App* sub : {add, expire}) {
-      sub->add_option("--name", silence_options_.command.name, "its id")->required();
-      sub->add_option("--actor", silence_options_.command.actor, "who acts; the owner of a new one")->required();
-      sub->add_option("--role", silence_options_.command.role, "as which role of the policy")->required();
-    }
-    add->add_option("--match", silence_options_.match, "field=value, all of which an alert must show")->required();
-    add->add_option("--reason", silence_options_.command.reason, "why")->required();
-    add->add_option("--until", silence_options_.until, "RFC 3339 time")->required();
-  }
-
-  CLI::App* on_call_ = nullptr;
-  CLI::App* explain_ = nullptr;
-  CLI::App* silence_ = nullptr;
-  OnCallOptions on_call_options_;
-  ExplainOptions explain_options_;
-  SilenceOptions silence_options_;
-};
-
 // handoff, report and drill.
 class ReportVerbs {
  public:
@@ -214,6 +156,66 @@ class ReportVerbs {
   DrillOptions drill_options_;
 };
 
+// oncall, explain and silence, and the reports.
+class PolicyVerbs {
+ public:
+  void Add(CLI::App* app) {
+    on_call_ = app->add_subcommand("oncall", "who is on shift in each team");
+    on_call_->add_option("--at", on_call_options_.at, "RFC 3339 time (default: now)");
+    on_call_->add_option("--team", on_call_options_.team, "this team alone");
+    on_call_->add_flag("--lint", on_call_options_.lint,
+                       "also list gaps, fallbacks and people without contact that lie ahead");
+    on_call_->add_option("--days", on_call_options_.days, "how far --lint looks")
+        ->check(CLI::Range(1, 3660))
+        ->capture_default_str();
+
+    explain_ = app->add_subcommand("explain", "why a case stands where it does, and what fires next");
+    explain_->add_option("case", explain_options_.case_id, "case id, as in 3-17");
+    explain_->add_option("--policy", explain_options_.policy,
+                         "instead: what this policy does to a case nobody touches");
+    explain_->add_option("--at", explain_options_.at, "RFC 3339 time (default: now)");
+    AddSilence(app);
+    reports_.Add(app);
+  }
+
+  // The exit code, when one of these was asked for.
+  std::optional<int> Run(const std::string& config_path) const {
+    if (*on_call_) return OnCall(config_path, on_call_options_);
+    if (*explain_) return Explain(config_path, explain_options_);
+    if (!*silence_) return reports_.Run(config_path);
+    const std::string what = silence_->get_subcommands().front()->get_name();
+    if (what == "list") return ListSilences(config_path);
+    SilenceOptions options = silence_options_;
+    options.command.expire = what == "expire";
+    return SendSilence(config_path, options);
+  }
+
+ private:
+  void AddSilence(CLI::App* app) {
+    silence_ = app->add_subcommand("silence", "hold the escalation of what matches back until an instant");
+    silence_->require_subcommand(1);
+    silence_->add_subcommand("list", "all silences, with hits; unused and expired ones are marked");
+    CLI::App* add = silence_->add_subcommand("add", "add or replace one");
+    CLI::App* expire = silence_->add_subcommand("expire", "take one back");
+    for (CLI::App* sub : {add, expire}) {
+      sub->add_option("--name", silence_options_.command.name, "its id")->required();
+      sub->add_option("--actor", silence_options_.command.actor, "who acts; the owner of a new one")->required();
+      sub->add_option("--role", silence_options_.command.role, "as which role of the policy")->required();
+    }
+    add->add_option("--match", silence_options_.match, "field=value, all of which an alert must show")->required();
+    add->add_option("--reason", silence_options_.command.reason, "why")->required();
+    add->add_option("--until", silence_options_.until, "RFC 3339 time")->required();
+  }
+
+  CLI::App* on_call_ = nullptr;
+  CLI::App* explain_ = nullptr;
+  CLI::App* silence_ = nullptr;
+  OnCallOptions on_call_options_;
+  ExplainOptions explain_options_;
+  SilenceOptions silence_options_;
+  ReportVerbs reports_;
+};
+
 int Main(int argc, char** argv) {
   CLI::App app("triagectl: checks, replays and commands for triaged", "triagectl");
   app.set_version_flag("--version", "triagectl " TRIAGED_VERSION);
@@ -232,8 +234,6 @@ int Main(int argc, char** argv) {
 
   PolicyVerbs policy_verbs;
   policy_verbs.Add(&app);
-  ReportVerbs report_verbs;
-  report_verbs.Add(&app);
 
   NormalizeOptions normalize_options;
   CLI::App* normalize = app.add_subcommand("normalize", "print each alert as flat JSON with ECS names");
@@ -293,7 +293,6 @@ int Main(int argc, char** argv) {
   }
   if (*check && graph) return GraphPolicies(paths);
   if (const auto exit_code = policy_verbs.Run(config_path)) return *exit_code;
-  if (const auto exit_code = report_verbs.Run(config_path)) return *exit_code;
   if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
   normalize_options.ocsf = normalize_output == "ocsf";
   if (*normalize) return Normalize(config_path, normalize_options);

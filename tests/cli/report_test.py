@@ -93,10 +93,11 @@ def reports(config, text, cases):
     check("months across a year", len(months) == 5 and months[0]["cases"] == 0, [m["from"] for m in months])
     check("an empty time", "Nothing stands out" in report(*whole, given=""))
 
-    html = report(*whole, "--format", "html")
+    dirty = text.replace(f'"reason":"{min(causes)}"', '"reason":"<script>alert(1)</script>"')
+    html = report(*whole, "--format", "html", given=dirty)
     check("html is escaped", "<script" not in html and "&lt;script&gt;" in html and html.count("<svg") == 4, html)
     check("html asks nobody", not re.search(r'(src|href)=|url\(', html), html)
-    markdown = report(*whole)
+    markdown = report(*whole, given=dirty)
     check("markdown is escaped", "<script" not in markdown.replace("\\<script", ""), markdown)
     japanese = report(*whole, "--lang", "ja")
     check("Japanese dates", "2026年3月1日(日) 00:00" in japanese, japanese)
