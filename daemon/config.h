@@ -65,6 +65,7 @@ struct Config {
   std::string log_level = "info";
   LogFormat log_format = LogFormat::kLogfmt;
   Duration heartbeat_interval{60'000};
+  bool ocsf = false;                          // case events carry an OCSF Incident Finding, too
   Duration shutdown_timeout{30'000};
   Duration watchdog_timeout{120'000};
   // Files or directories, relative to the config file's directory.

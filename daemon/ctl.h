@@ -22,6 +22,7 @@ struct NormalizeOptions {
   std::string format;               // empty: detect
   bool strict = false;              // exit 1 when a line is no JSON object
   bool explain = false;             // print which table and which path gave each value instead
+  bool ocsf = false;                // print OCSF Detection Findings instead
   bool enrich = false;              // add what the enrichment files know
   std::vector<std::string> inputs;  // empty: stdin
 };

@@ -15,10 +15,11 @@ struct Replay::Partition {
   int64_t next_command = 0;
 };
 
-Replay::Replay(std::shared_ptr<const Engine> engine, std::string application_id, int32_t partitions)
+Replay::Replay(std::shared_ptr<const Engine> engine, std::string application_id, int32_t partitions, bool ocsf)
     : engine_(std::move(engine)) {
   options_.application_id = std::move(application_id);
   options_.partitions = partitions;
+  options_.ocsf = ocsf;
   options_.record_steps = false;
   options_.max_timers = SIZE_MAX;
 }

@@ -22,7 +22,8 @@ namespace triaged {
 
 class Replay {
  public:
-  Replay(std::shared_ptr<const Engine> engine, std::string application_id, int32_t partitions);
+  // `ocsf`: case events carry an OCSF Incident Finding, too.
+  Replay(std::shared_ptr<const Engine> engine, std::string application_id, int32_t partitions, bool ocsf = false);
   ~Replay();
 
   // Opens the stores; call once, first.

@@ -136,6 +136,7 @@ WorkerOptions Supervisor::OptionsFor(int worker) const {
   options.max_timers = static_cast<size_t>(config_.step.max_timers);
   options.restore_records = static_cast<size_t>(config_.step.restore_records);
   options.heartbeat_interval = config_.heartbeat_interval;
+  options.ocsf = config_.ocsf;
   options.accept_data_loss = accept_data_loss_;
   options.commit_timeout = config_.kafka.commit_timeout;
   options.flush_interval = config_.storage.flush_interval;

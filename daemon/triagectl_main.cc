@@ -189,6 +189,10 @@ int Main(int argc, char** argv) {
   normalize->add_option("--format", normalize_options.format, "format table to use (default: detect)");
   normalize->add_flag("--strict", normalize_options.strict, "exit with 1 when a line is no JSON object");
   normalize->add_flag("--explain", normalize_options.explain, "print which table, and which path gave each value");
+  std::string normalize_output = "ecs";
+  normalize->add_option("--output", normalize_output, "ecs: flat JSON; ocsf: a Detection Finding")
+      ->check(CLI::IsMember({"ecs", "ocsf"}))
+      ->capture_default_str();
   normalize->add_flag("--enrich", normalize_options.enrich, "add what the configured enrichment files know");
   normalize->add_option("files", normalize_options.inputs, "NDJSON files (default: standard input)");
 
@@ -239,6 +243,7 @@ int Main(int argc, char** argv) {
   if (*check && graph) return GraphPolicies(paths);
   if (const auto exit_code = policy_verbs.Run(config_path)) return *exit_code;
   if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
+  normalize_options.ocsf = normalize_output == "ocsf";
   if (*normalize) return Normalize(config_path, normalize_options);
   if (*eval) return EvalRules(config_path, eval_options);
   if (*explain) return ExplainRule(config_path, explained_rule, eval_options);

@@ -47,6 +47,7 @@ struct WorkerOptions {
   size_t max_timers = 1000;             // deadlines per partition and step
   size_t restore_records = 10'000;      // of one changelog slice
   Duration heartbeat_interval{60'000};  // heartbeat events, by the logical clock; 0: none
+  bool ocsf = false;                    // case events carry an OCSF Incident Finding, too
   bool record_steps = true;
   bool accept_data_loss = false;
   bool leave_group = false;  // at the end: give the partitions away at once (else: static member)

@@ -68,7 +68,9 @@ struct Processor::Impl {
   void AfterChange(Case* c, bool standing_changed);
   void RenderEvents(const Case& c);
   void Settle();
-  ReportContext ContextFor(const Policy& policy) const { return {&policy, options.application_id, engine->fingerprint}; }
+  ReportContext ContextFor(const Policy& policy) const {
+    return {&policy, options.application_id, engine->fingerprint, options.ocsf};
+  }
 
   void Count(AlertOutcome outcome) {
     ++result.facts.balance.consumed;
