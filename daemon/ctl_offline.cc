@@ -7,6 +7,7 @@
 
 #include "daemon/config.h"
 #include "daemon/ctl.h"
+#include "daemon/ctl_load.h"
 #include "daemon/replay.h"
 #include "daemon/timeline.h"
 #include "pipeline/base/utf8.h"
@@ -16,23 +17,6 @@
 
 namespace triaged {
 namespace {
-
-struct Loaded {
-  Config config;
-  std::shared_ptr<const Engine> engine;
-};
-
-std::optional<Loaded> Load(const std::string& config_path) {
-  Diagnostics diagnostics;
-  Loaded loaded;
-  if (auto config = LoadConfig(config_path, &diagnostics)) {
-    loaded.config = std::move(*config);
-    loaded.engine = LoadEngine(loaded.config, &diagnostics);
-  }
-  std::fputs(diagnostics.Render().c_str(), stderr);
-  if (!loaded.engine) return std::nullopt;
-  return loaded;
-}
 
 // Calls `take` with each line of each input ("-" or none: stdin); false when an input cannot be read.
 template <typename Take>
@@ -156,7 +140,7 @@ int CheckFiles(const std::string& what, const std::vector<std::string>& paths) {
 }
 
 int Normalize(const std::string& config_path, const NormalizeOptions& options) {
-  const auto loaded = Load(config_path);
+  const auto loaded = LoadConfigured(config_path);
   if (!loaded) return kExitFailed;
   if (!options.format.empty() && !loaded->engine->formats->HasFormat(options.format)) {
     std::fprintf(stderr, "triagectl: there is no format '%s'\n", options.format.c_str());
@@ -183,7 +167,7 @@ int Normalize(const std::string& config_path, const NormalizeOptions& options) {
 }
 
 int RunReplay(const std::string& config_path, const ReplayOptions& options) {
-  const auto loaded = Load(config_path);
+  const auto loaded = LoadConfigured(config_path);
   if (!loaded) return kExitFailed;
   std::optional<Timestamp> until;
   if (!options.until.empty() && !(until = ParseTimestamp(options.until))) {
@@ -217,7 +201,7 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options) {
 }
 
 int RunTests(const std::string& config_path, const std::vector<std::string>& timelines, const std::string& junit) {
-  const auto loaded = Load(config_path);
+  const auto loaded = LoadConfigured(config_path);
   if (!loaded) return kExitFailed;
   TestReport report;
   for (const std::string& path : timelines) {

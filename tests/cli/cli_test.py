@@ -41,6 +41,8 @@ def flags_and_codes():
         check(f"{program} --version", result.returncode == 0 and re.search(r"\d+\.\d+\.\d+", result.stdout), result)
         result = run(program, "--no-such-flag")
         check(f"{program} wrong flag is usage", result.returncode == 2 and result.stderr, result)
+    result = run(TRIAGECTL, "tag", "--help")
+    check("tag --help", result.returncode == 0 and "--name" in result.stdout and "--reason" in result.stdout, result)
     result = run(TRIAGECTL)
     check("triagectl without a subcommand is usage", result.returncode == 2, result)
     result = ctl("ack", "not-a-case", "--actor", "a", "--role", "l1")
