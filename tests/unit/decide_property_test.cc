@@ -223,6 +223,7 @@ class World {
 
   // What had been ended, disarmed or was not due before this step does not fire in it.
   void CheckNotCancelled(const Json& event, const std::string& type, const Case& was) const {
+    if (by_command_) return;  // undo lets run again what it ended, and that may be due at once
     const std::string reason = event["data"]["reason"].is_string() ? event["data"]["reason"] : "";
     if (type == "sla.at_risk" || type == "sla.breached") {
       const Clock& clock = ClockOf(was, *ParseClockKind(event["data"]["clock"].get<std::string>()));
