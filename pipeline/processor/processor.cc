@@ -415,7 +415,7 @@ Status Processor::Impl::TakeCaseMessage(const Message& message) {
   CaseContext ctx{policy, *c, progress.clock, events, &around};
   if (message.kind == MessageKind::kEvidence) TakeEvidence(ctx, message, store);
   if (message.kind == MessageKind::kMergeRefused) TakeMergeRefused(ctx, message, &around);
-  if (message.kind == MessageKind::kSeparate) TakeSeparated(ctx, message);
+  if (message.kind == MessageKind::kSeparate) TakeSeparated(ctx, message, &around);
   AfterChange(c, ctx.standing_changed);
   Settle();
   return {};
