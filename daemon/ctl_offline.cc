@@ -59,6 +59,15 @@ bool ForEachLine(const std::vector<std::string>& inputs, Take take) {
   return true;
 }
 
+// What was read, in words.
+std::string CheckEnrichment(const std::vector<std::string>& paths, Diagnostics* diagnostics) {
+  const EnrichmentSources sources = ReadEnrichment(paths, diagnostics);
+  const auto set = Enrichment::Compile(sources, diagnostics);
+  if (!set) return {};
+  return ", " + std::to_string(sources.inputs.size()) + " files, " + std::to_string(set->MemoryBytes() / 1024) +
+         " KiB in memory";
+}
+
 bool CheckConfigFile(const std::string& path, Diagnostics* diagnostics) {
   const auto config = LoadConfig(path, diagnostics);
   return config && LoadEngine(*config, diagnostics);
@@ -124,8 +133,11 @@ struct TestReport {
 
 int CheckFiles(const std::string& what, const std::vector<std::string>& paths) {
   Diagnostics diagnostics;
+  std::string summary;
   if (what == "config") {
     for (const std::string& path : paths) CheckConfigFile(path, &diagnostics);
+  } else if (what == "enrichment") {
+    summary = CheckEnrichment(paths, &diagnostics);
   } else {
     const std::vector<SourceFile> files = ReadSources(paths, &diagnostics);
     FieldCatalog alerts(FieldCatalog::Taxonomy::kAlert);
@@ -138,7 +150,7 @@ int CheckFiles(const std::string& what, const std::vector<std::string>& paths) {
   }
   std::fputs(diagnostics.Render().c_str(), stderr);
   if (diagnostics.HasErrors()) return kExitFailed;
-  std::printf("ok: %zu %s\n", paths.size(), paths.size() == 1 ? "path" : "paths");
+  std::printf("ok: %zu %s%s\n", paths.size(), paths.size() == 1 ? "path" : "paths", summary.c_str());
   return kExitOk;
 }
 
@@ -159,6 +171,7 @@ int Normalize(const std::string& config_path, const NormalizeOptions& options) {
       error["triaged.error"] = {{"reason", Name(failure->reason)}, {"message", SanitiseUtf8(failure->message)}};
       std::cout << error.dump() << '\n';
     } else {
+      if (options.enrich) loaded->engine->Enrich(&normaliser.alert());
       const auto print = options.explain ? ExplainedJson : NormalisedJson;
       std::cout << print(normaliser.alert(), *loaded->engine->alert_catalog) << '\n';
     }

@@ -50,7 +50,10 @@ Status Replay::Step(Partition& partition, const std::vector<InputRecord>& inputs
   if (!staged) return staged.error();
   const auto changed = static_cast<int64_t>(staged->size());
   if (Status committed = partition.store->Commit(partition.store->position() + changed); !committed) return committed;
-  balance_.Add(stepped->facts.balance);
+  // What a partition sends on is counted once, where it is decided on.
+  Balance& step = stepped->facts.balance;
+  step.consumed -= std::exchange(step.outcomes[static_cast<size_t>(AlertOutcome::kForwarded)], 0);
+  balance_.Add(step);
   for (OutputRecord& record : stepped->outputs) {
     if (record.topic == OutputTopic::kCommands) {
       if (Status delivered = Deliver(record); !delivered) return delivered;
@@ -78,6 +81,7 @@ Status Replay::Deliver(const OutputRecord& record) {
 }
 
 Status Replay::AdvanceTo(Timestamp to) {
+  if (now_ == Timestamp{}) now_ = to;  // time begins with the first input
   while (true) {
     Partition* next = nullptr;
     Timestamp due{};

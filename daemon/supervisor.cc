@@ -54,11 +54,11 @@ std::shared_ptr<const Engine> Supervisor::CurrentEngine() const {
 }
 
 Status Supervisor::Start() {
-  HttpHooks hooks;
+  AdminHooks hooks;
   hooks.metrics = [this] { return metrics_.Text(); };
   hooks.ready = [this] { return metrics_.Ready(); };
   hooks.reload = [this] { return Reload(); };
-  auto http = HttpServer::Start(config_.web_listen_address, std::move(hooks));
+  auto http = StartAdminServer(config_.web_listen_address, std::move(hooks), config_.web);
   if (!http) return http.error();
   http_ = std::move(*http);
   LogInfo("listening", {{"address", config_.web_listen_address}, {"port", std::to_string(http_->port())}});
@@ -269,7 +269,7 @@ std::pair<bool, std::string> Supervisor::ReloadNow() {
     const std::lock_guard lock(mutex_);
     engine_ = std::move(engine);
   }
-  LogInfo("reloaded formats, rules and policies", {{"fingerprint", fingerprint}});
+  LogInfo("reloaded formats, rules, policies and enrichment", {{"fingerprint", fingerprint}});
   return {true, "reloaded, fingerprint " + fingerprint};
 }
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "daemon/config.h"
-#include "daemon/http_server.h"
+#include "daemon/admin_pages.h"
 #include "daemon/kafka_embedded.h"
 #include "daemon/metrics.h"
 #include "daemon/worker.h"

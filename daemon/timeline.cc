@@ -1,5 +1,6 @@
 #include "daemon/timeline.h"
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -81,7 +82,8 @@ std::string Describe(const OutputRecord& record) {
   }
   const Json event = Json::parse(*record.value);
   std::string type = event.at("type").get<std::string>();
-  type = type.substr(std::string_view("io.triaged.case.").size());
+  type = type.substr(std::string_view("io.triaged.").size());
+  if (type.starts_with("case.")) type = type.substr(std::string_view("case.").size());
   type.resize(type.size() - 3);
   const std::string id = event.at("subject").get<std::string>();
   const std::string reason = event.at("data").value("reason", "");
@@ -92,9 +94,21 @@ std::string Describe(const OutputRecord& record) {
   return type + " " + id + ": " + reason;
 }
 
+// "partitions N", the first line that says anything; else one.
+int32_t PartitionsOf(const std::string& file) {
+  std::istringstream in(file);
+  for (std::string text; std::getline(in, text);) {
+    const auto words = Words(Trim(std::string_view(text).substr(0, text.find('#'))));
+    if (words.empty()) continue;
+    return words.size() == 2 && words[0] == "partitions" ? std::clamp(std::atoi(words[1].c_str()), 1, 100) : 1;
+  }
+  return 1;
+}
+
 class Runner {
  public:
-  Runner(const SourceFile& file, std::shared_ptr<const Engine> engine) : file_(file), replay_(std::move(engine), "timeline", 1) {}
+  Runner(const SourceFile& file, std::shared_ptr<const Engine> engine)
+      : file_(file), replay_(std::move(engine), "timeline", PartitionsOf(file.text)) {}
 
   Result<TimelineResult> Run();
 
@@ -120,6 +134,7 @@ class Runner {
   TimelineResult result_;
   Timestamp start_ = FromUnixMillis(1'772'438'400'000);  // 2026-03-02T08:00:00Z, a Monday
   Duration last_{0};
+  bool begun_ = false;
   int commands_ = 0;
   int alerts_ = 0;
 };
@@ -232,7 +247,9 @@ Status Runner::RunLine(const Line& line) {
   if (line.at < last_) return Wrong(line.number, "time goes back");
   last_ = line.at;
   const Timestamp at = start_ + line.at;
-  if (Status advanced = replay_.AdvanceTo(at - Duration(1)); !advanced) return advanced;
+  // Time begins with the first line, as it does with the first record of a replay.
+  if (Status advanced = begun_ ? replay_.AdvanceTo(at - Duration(1)) : Status(); !advanced) return advanced;
+  begun_ = true;
   Surprise(line.number, "before this line");
   if (line.action.empty()) {
     if (Status advanced = replay_.AdvanceTo(at); !advanced) return advanced;
@@ -276,6 +293,9 @@ Status Runner::ReadLine(int number, std::string_view text) {
   text = Trim(text);
   if (text.empty()) return {};
   const std::vector<std::string> words = Words(text);
+  if (words[0] == "partitions") {
+    return result_.lines == 0 ? Status() : Wrong(number, "`partitions` stands before everything else");
+  }
   if (words[0] == "start") {
     const auto start = words.size() == 2 ? ParseTimestamp(words[1]) : std::nullopt;
     if (!start || result_.lines > 0) return Wrong(number, "`start` takes an RFC 3339 time, before the first line");

@@ -1,6 +1,7 @@
 // Timeline: the one text format of scenarios, `triagectl test` and drills. Virtual time, one line an instant:
 //
 //   # a comment
+//   partitions 2
 //   start 2026-03-02T08:00:00Z
 //   00:00 alert host=db7 rule="Credential dumping" severity=high    → opens 0-1
 //   00:30                                                           → escalates 0-1 to L2: uncertain_verdict
@@ -32,7 +33,7 @@ struct TimelineResult {
   std::vector<std::string> failures;  // "file:line: expected … but …"
 };
 
-// Runs one timeline over a fresh Replay with one partition. An Error means the text itself is wrong.
+// Runs one timeline over a fresh Replay, of one partition unless it says `partitions N` first. An Error means the text itself is wrong.
 Result<TimelineResult> RunTimeline(const SourceFile& file, std::shared_ptr<const Engine> engine);
 
 }  // namespace triaged

@@ -23,6 +23,7 @@
 #include "pipeline/model/ids.h"
 #include "pipeline/model/records.h"
 #include "pipeline/processor/case_store.h"
+#include "pipeline/rules/correlation.h"
 
 namespace triaged {
 
@@ -41,6 +42,8 @@ enum class RecordKind : uint8_t {
   kFormat = 7,     // store-local
   kPartition = 8,  // store-local
   kSilence = 9,
+  kCorrelation = 10,
+  kWatch = 12,
 };
 
 // The progress record, and with it what the store itself must remember between steps.
@@ -78,6 +81,12 @@ Result<std::vector<SeenEntry>> DecodeSeenBlock(std::string_view frame);
 
 std::string EncodeSilence(const SilenceRule& rule);
 Result<SilenceRule> DecodeSilence(std::string_view frame);
+
+// At most kMaxObservations, ascending by time.
+std::string EncodeCorrelation(const rules::CorrelationWindow& window);
+Result<rules::CorrelationWindow> DecodeCorrelation(std::string_view frame);
+std::string EncodeWatch(const Watch& watch);
+Result<Watch> DecodeWatch(std::string_view frame);
 
 std::string EncodeProgress(const StoredProgress& progress);
 Result<StoredProgress> DecodeProgress(std::string_view frame);

@@ -1,15 +1,13 @@
 #include "daemon/notify/ack_server.h"
 
-#include <CivetServer.h>
-
 #include "daemon/clock.h"
+#include "daemon/http_server.h"
 #include "daemon/log.h"
 #include "daemon/notify/hmac.h"
 
 namespace triaged {
 namespace {
 
-constexpr size_t kMaxBody = 256 * 1024;
 constexpr size_t kMaxActor = 64;
 
 std::string HtmlEscape(std::string_view text) {
@@ -39,48 +37,16 @@ std::string Page(const std::string& title, const std::string& inner) {
          HtmlEscape(title) + "</h1>" + inner + "</body></html>\n";
 }
 
-std::string_view Phrase(int status) {
-  switch (status) {
-    case 200: return "OK";
-    case 400: return "Bad Request";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 410: return "Gone";
-    case 413: return "Content Too Large";
-    default: return "Service Unavailable";
-  }
-}
-
-void Respond(mg_connection* connection, const Answer& answer) {
-  // The token stands in the address: it must not travel on in a Referer, nor stay in a cache.
-  mg_printf(connection,
-            "HTTP/1.1 %d %s\r\nContent-Type: %s; charset=utf-8\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
-            "Referrer-Policy: no-referrer\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
-            "Content-Security-Policy: default-src 'none'; form-action 'self'; frame-ancestors 'none'\r\n"
-            "Connection: close\r\n\r\n",
-            answer.status, std::string(Phrase(answer.status)).c_str(), answer.page ? "text/html" : "text/plain",
-            answer.text.size());
-  mg_write(connection, answer.text.data(), answer.text.size());
-}
-
-// nullopt: longer than kMaxBody, or it broke off.
-std::optional<std::string> ReadBody(mg_connection* connection) {
-  const long long length = mg_get_request_info(connection)->content_length;
-  if (length < 0 || length > static_cast<long long>(kMaxBody)) return std::nullopt;
-  std::string body(static_cast<size_t>(length), '\0');
-  size_t have = 0;
-  while (have < body.size()) {
-    const int count = mg_read(connection, body.data() + have, body.size() - have);
-    if (count <= 0) return std::nullopt;
-    have += static_cast<size_t>(count);
-  }
-  return body;
-}
-
-std::string Header(mg_connection* connection, const char* name) {
-  const char* value = mg_get_header(connection, name);
-  return value ? value : "";
+// The token stands in the address: it must not travel on in a Referer.
+HttpResponse ToResponse(Answer&& answer) {
+  HttpResponse response;
+  response.status = answer.status;
+  if (answer.page) response.type = "text/html; charset=utf-8";
+  response.body = std::move(answer.text);
+  response.headers = {{"Referrer-Policy", "no-referrer"},
+                      {"X-Frame-Options", "DENY"},
+                      {"Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'"}};
+  return response;
 }
 
 bool NameFits(const std::string& name) {
@@ -92,14 +58,26 @@ bool NameFits(const std::string& name) {
   return true;
 }
 
-class Handler : public CivetHandler {
+class Handler {
  public:
   Handler(const AcknowledgeConfig& config, AckHooks hooks) : config_(config), hooks_(std::move(hooks)) {
     for (auto& count : counts) count = 0;
   }
 
-  bool handleGet(CivetServer*, mg_connection* connection) override { return Serve(connection, /*post=*/false); }
-  bool handlePost(CivetServer*, mg_connection* connection) override { return Serve(connection, /*post=*/true); }
+  HttpResponse Serve(const HttpRequest& request) {
+    constexpr std::string_view kAck = "/ack/";
+    const std::string_view path = request.path;
+    const bool pagerduty = path == "/pagerduty" && !config_.pagerduty_secret.empty();
+    const bool slack = path == "/slack" && !config_.slack_secret.empty();
+    const bool link = path.starts_with(kAck);
+    if (!pagerduty && !slack && !link) return ToResponse({404, "not found\n", false});
+    if (link && request.method == "GET") return ToResponse(ShowLink(path.substr(kAck.size())));
+    if (request.method != "POST") return ToResponse({405, "method not allowed\n", false});
+    if (link) return ToResponse(UseLink(path.substr(kAck.size()), request.body));
+    if (pagerduty) return ToResponse(PagerDuty(std::string(request.Header("x-pagerduty-signature")), request.body));
+    return ToResponse(Slack(std::string(request.Header("x-slack-request-timestamp")),
+                            std::string(request.Header("x-slack-signature")), request.body));
+  }
 
   std::array<std::atomic<uint64_t>, 4> counts;
 
@@ -107,32 +85,6 @@ class Handler : public CivetHandler {
   void Count(AckOutcome outcome) { ++counts[static_cast<size_t>(outcome)]; }
   KeyedHash HashOf(const std::string& key) const {
     return [&key](std::string_view text) { return HmacSha256Hex(key, text); };
-  }
-
-  bool Serve(mg_connection* connection, bool post) {
-    constexpr std::string_view kAck = "/ack/";
-    const std::string_view path = mg_get_request_info(connection)->local_uri;
-    Answer answer{404, "not found\n", false};
-    const bool pagerduty = path == "/pagerduty" && !config_.pagerduty_secret.empty();
-    const bool slack = path == "/slack" && !config_.slack_secret.empty();
-    if (!post && path.starts_with(kAck)) {
-      answer = ShowLink(path.substr(kAck.size()));
-    } else if (!post && (pagerduty || slack)) {
-      answer = {405, "POST only\n", false};
-    } else if (post && (pagerduty || slack || path.starts_with(kAck))) {
-      const auto body = ReadBody(connection);
-      if (!body) {
-        answer = {413, "the body is too long, or has no length\n", false};
-      } else if (pagerduty) {
-        answer = PagerDuty(Header(connection, "X-PagerDuty-Signature"), *body);
-      } else if (slack) {
-        answer = Slack(Header(connection, "X-Slack-Request-Timestamp"), Header(connection, "X-Slack-Signature"), *body);
-      } else {
-        answer = UseLink(path.substr(kAck.size()), *body);
-      }
-    }
-    Respond(connection, answer);
-    return true;
   }
 
   Answer Refused(std::string_view source, const std::string& why, bool page) {
@@ -226,32 +178,24 @@ class Handler : public CivetHandler {
 }  // namespace
 
 struct AckServer::Impl {
-  Impl(const std::vector<std::string>& options, const AcknowledgeConfig& config, AckHooks hooks)
-      : handler(config, std::move(hooks)), server(options) {
-    server.addHandler("", &handler);
-  }
+  Impl(const AcknowledgeConfig& config, AckHooks hooks) : handler(config, std::move(hooks)) {}
   Handler handler;  // outlives the server, which is stopped first
-  CivetServer server;
+  std::unique_ptr<HttpServer> server;
 };
 
 AckServer::AckServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 AckServer::~AckServer() = default;
 
 Result<std::unique_ptr<AckServer>> AckServer::Start(const AcknowledgeConfig& config, AckHooks hooks) {
-  const std::vector<std::string> options = {"listening_ports", config.listen_address, "num_threads", "4",
-                                            "request_timeout_ms", "5000", "max_request_size", "16384",
-                                            "enable_keep_alive", "no", "enable_directory_listing", "no"};
-  try {
-    return std::unique_ptr<AckServer>(new AckServer(std::make_unique<Impl>(options, config, std::move(hooks))));
-  } catch (const CivetException& e) {
-    return EnvironmentError("cannot listen on " + config.listen_address + ": is the port in use? (" + e.what() + ")");
-  }
+  auto impl = std::make_unique<Impl>(config, std::move(hooks));
+  auto server = HttpServer::Start(config.listen_address,
+                                  [handler = &impl->handler](const HttpRequest& request) { return handler->Serve(request); });
+  if (!server) return server.error();
+  impl->server = std::move(*server);
+  return std::unique_ptr<AckServer>(new AckServer(std::move(impl)));
 }
 
-int AckServer::port() const {
-  const auto ports = impl_->server.getListeningPorts();
-  return ports.empty() ? 0 : ports.front();
-}
+int AckServer::port() const { return impl_->server->port(); }
 
 uint64_t AckServer::Count(AckOutcome outcome) const { return impl_->handler.counts[static_cast<size_t>(outcome)]; }
 

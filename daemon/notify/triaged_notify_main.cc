@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "daemon/ctl.h"
-#include "daemon/http_server.h"
+#include "daemon/admin_pages.h"
 #include "daemon/log.h"
 #include "daemon/notify/notifier.h"
 
@@ -114,7 +114,7 @@ bool CheckReload(const std::string& path, Reload* reload) {
 Status RunOnce(NotifyConfig config, Reload* reload, Signals* signals) {
   const std::string address = config.listen_address;
   Notifier notifier(std::move(config));
-  HttpHooks hooks;
+  AdminHooks hooks;
   hooks.metrics = [&] {
     const std::lock_guard lock(reload->mutex);
     return notifier.MetricsText() +
@@ -124,7 +124,7 @@ Status RunOnce(NotifyConfig config, Reload* reload, Signals* signals) {
   };
   hooks.ready = [&] { return std::pair(notifier.ready(), std::string(notifier.ready() ? "ready" : "joining the group")); };
   hooks.reload = [] { return std::pair(false, std::string("send SIGHUP to apply a configuration")); };
-  const auto http = HttpServer::Start(address, std::move(hooks));
+  const auto http = StartAdminServer(address, std::move(hooks));
   if (!http) return http.error();
   LogInfo("listening", {{"port", std::to_string((*http)->port())}});
   sd_notify(0, "READY=1");

@@ -12,6 +12,8 @@ std::string Fingerprint(const EngineSources& sources) {
   for (const auto* files : {&sources.formats, &sources.rules, &sources.policies}) {
     for (const SourceFile& file : *files) hash = StableHash64(file.text, hash + 1);
   }
+  for (const SourceFile& list : sources.enrichment.lists) hash = StableHash64(list.text, hash + 1);
+  for (const EnrichmentInput& input : sources.enrichment.inputs) hash = StableHash64(input.data.text, hash + 1);
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
   return text;
@@ -42,6 +44,9 @@ std::shared_ptr<const Engine> CompileEngine(const EngineSources& sources, Normal
   }
   if (sources.policies.empty()) diagnostics->Error({}, "no policy is configured", {}, "name at least one under `policies`");
   engine->formats = FormatTables::Compile(sources.formats, *engine->alert_catalog, diagnostics);
+  if (!sources.enrichment.inputs.empty()) {
+    engine->enrichment = Enrichment::Compile(sources.enrichment, diagnostics);
+  }
   engine->fingerprint = Fingerprint(sources);
   if (diagnostics->HasErrors()) return nullptr;
   return engine;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "pipeline/base/check.h"
+#include "pipeline/rules/correlation_set.h"
 #include "pipeline/rules/expression.h"
 #include "pipeline/rules/field_matcher.h"
 #include "pipeline/rules/routing.h"
@@ -75,15 +76,18 @@ struct FieldPlan {
 
 class CompiledRuleSet final : public RuleSet {
  public:
-  CompiledRuleSet(std::vector<Rule> rules, const std::vector<Expr>& expressions, std::vector<Predicate> predicates,
-                  const FieldCatalog& catalog)
-      : rules_(std::move(rules)), predicates_(std::move(predicates)), normalised_size_(catalog.normalised_size()) {
-    for (const Expr& expr : expressions) starts_.push_back(program_.Append(expr));
-    PlanTriggers(expressions, catalog.size());
+  CompiledRuleSet(LoweredRules lowered, const FieldCatalog& catalog)
+      : rules_(std::move(lowered.rules)),
+        correlations_(lowered.correlations ? std::move(lowered.correlations) : std::make_shared<CorrelationSet>()),
+        predicates_(std::move(lowered.predicates)),
+        normalised_size_(catalog.normalised_size()) {
+    for (const Expr& expr : lowered.expressions) starts_.push_back(program_.Append(expr));
+    PlanTriggers(lowered.expressions, catalog.size());
     PlanFields(catalog.size());
   }
 
   const std::vector<Rule>& rules() const override { return rules_; }
+  const CorrelationSet& correlations() const override { return *correlations_; }
 
   std::unique_ptr<RuleScratch> NewScratch() const override {
     auto scratch = std::make_unique<Scratch>();
@@ -222,6 +226,7 @@ class CompiledRuleSet final : public RuleSet {
   }
 
   std::vector<Rule> rules_;
+  std::shared_ptr<const CorrelationSet> correlations_;
   std::vector<Predicate> predicates_;
   size_t normalised_size_;
   Program program_;
@@ -237,8 +242,7 @@ class CompiledRuleSet final : public RuleSet {
 }  // namespace
 
 std::shared_ptr<const RuleSet> MakeCompiledSet(LoweredRules lowered, const FieldCatalog& catalog) {
-  return std::make_shared<CompiledRuleSet>(std::move(lowered.rules), lowered.expressions, std::move(lowered.predicates),
-                                           catalog);
+  return std::make_shared<CompiledRuleSet>(std::move(lowered), catalog);
 }
 
 }  // namespace rules

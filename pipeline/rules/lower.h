@@ -33,13 +33,14 @@ class Lowering {
   // nullopt after errors; every item is looked at.
   std::optional<Expr> Detection(const DetectionAst& detection);
   std::optional<Expr> Selection(const SelectionAst& selection);
+  // kNoField after an error.
+  FieldId ResolveField(const std::string& written, Place place);
 
  private:
   std::optional<Expr> Item(const ItemAst& item);
   // Puts the texts of placeholder lists in place of %name%; false, with a warning, when there is no such list.
   bool Expand(std::vector<ItemValue>* values);
   Expr Condition(const ConditionAst& condition, const std::vector<Expr>& selections) const;
-  FieldId ResolveField(const std::string& written, Place place);
 
   FieldCatalog* catalog_;
   PredicateTable* predicates_;

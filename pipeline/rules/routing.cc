@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "pipeline/base/check.h"
+#include "pipeline/rules/correlation_set.h"
 
 namespace triaged::rules {
 namespace {
@@ -49,7 +50,8 @@ class RoutedRuleSet final : public RuleSet {
  public:
   RoutedRuleSet(LoweredRules lowered, const std::vector<uint32_t>& route_of, std::vector<Expr> routes,
                 const FieldCatalog& catalog)
-      : rules_(std::move(lowered.rules)) {
+      : rules_(std::move(lowered.rules)),
+        correlations_(lowered.correlations ? std::move(lowered.correlations) : std::make_shared<CorrelationSet>()) {
     for (uint32_t route = 0; route < routes.size(); ++route) {
       Group& group = groups_.emplace_back();
       LoweredRules own;
@@ -72,6 +74,7 @@ class RoutedRuleSet final : public RuleSet {
   }
 
   const std::vector<Rule>& rules() const override { return rules_; }
+  const CorrelationSet& correlations() const override { return *correlations_; }
 
   std::unique_ptr<RuleScratch> NewScratch() const override {
     auto scratch = std::make_unique<RoutedScratch>();
@@ -101,6 +104,7 @@ class RoutedRuleSet final : public RuleSet {
   };
 
   std::vector<Rule> rules_;
+  std::shared_ptr<const CorrelationSet> correlations_;
   std::vector<Group> groups_;
   std::shared_ptr<const RuleSet> routes_;
 };

@@ -14,11 +14,12 @@
 
 namespace triaged::rules {
 
-// Rules with the expressions they mean, over `predicates`.
+// Rules with the expressions they mean, over `predicates`. The last rules are correlations, which have no expression.
 struct LoweredRules {
   std::vector<Rule> rules;
   std::vector<Expr> expressions;
   std::vector<Predicate> predicates;
+  std::shared_ptr<const CorrelationSet> correlations;  // null: none
 };
 
 // A set that tries every rule on every event.

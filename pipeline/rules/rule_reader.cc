@@ -31,11 +31,6 @@ const std::vector<std::string_view>& Statuses() {
 // Whole documents that are no detection rule. true when refused.
 bool RefuseOtherDocument(const YamlNode& document, SourceNotes* notes) {
   for (const YamlNode::Entry& entry : document.map()) {
-    if (entry.key == "correlation") {
-      notes->Error(PlaceOf(entry), "correlation rules are not supported",
-                   "count over a case instead: criteria of a policy read case.alert_count and case.distinct.*");
-      return true;
-    }
     if (entry.key == "action") {
       notes->Error(PlaceOf(entry),
                    "rule collections with 'action: " + entry.value.scalar() + "' were removed in Sigma 2",
@@ -98,8 +93,7 @@ void ReadTags(const YamlNode& document, Rule* rule, SourceNotes* notes) {
   }
 }
 
-void CheckKeys(const YamlNode& document, SourceNotes* notes) {
-  const std::vector<std::string_view>& known = KnownKeys();
+void CheckKeys(const YamlNode& document, const std::vector<std::string_view>& known, SourceNotes* notes) {
   for (const YamlNode::Entry& entry : document.map()) {
     if (std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
     notes->Warning(PlaceOf(entry), "'" + entry.key + "' is no key of Sigma; it is ignored", Suggest(entry.key, known));
@@ -107,6 +101,26 @@ void CheckKeys(const YamlNode& document, SourceNotes* notes) {
 }
 
 }  // namespace
+
+Rule ReadRuleHead(const YamlNode& document, std::string* name, SourceNotes* notes) {
+  Rule rule;
+  ReadIdentity(document, &rule, notes);
+  ReadTags(document, &rule, notes);
+  *name = Text(document, "name", notes);
+  if (const YamlNode* triage = document.Find("triage"); triage != nullptr) rule.triage = ReadTriage(*triage, notes);
+  return rule;
+}
+
+void CheckCorrelationKeys(const YamlNode& document, SourceNotes* notes) {
+  static const std::vector<std::string_view> keys = [] {
+    std::vector<std::string_view> all = KnownKeys();
+    std::erase_if(all, [](std::string_view key) { return key == "detection" || key == "logsource"; });
+    all.push_back("correlation");
+    all.push_back("generate");
+    return all;
+  }();
+  CheckKeys(document, keys, notes);
+}
 
 Logsource ReadLogsource(const YamlNode& document, SourceNotes* notes) {
   const YamlNode* node = document.Find("logsource");
@@ -125,12 +139,9 @@ std::optional<RuleAst> ReadRule(const YamlNode& document, SourceNotes* notes) {
   }
   if (RefuseOtherDocument(document, notes)) return std::nullopt;
   RuleAst ast;
-  ReadIdentity(document, &ast.rule, notes);
-  ast.name = Text(document, "name", notes);
+  ast.rule = ReadRuleHead(document, &ast.name, notes);
   ast.logsource = ReadLogsource(document, notes);
-  ReadTags(document, &ast.rule, notes);
-  CheckKeys(document, notes);
-  if (const YamlNode* triage = document.Find("triage"); triage != nullptr) ast.rule.triage = ReadTriage(*triage, notes);
+  CheckKeys(document, KnownKeys(), notes);
   const YamlNode* detection = document.Find("detection");
   if (detection == nullptr) {
     notes->Error(PlaceOf(document), "the rule has no 'detection'");

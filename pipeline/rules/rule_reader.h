@@ -33,6 +33,12 @@ struct RuleAst {
 // nullopt after errors; all errors of the document are reported.
 std::optional<RuleAst> ReadRule(const YamlNode& document, SourceNotes* notes);
 
+// What rules and correlations have in common: identity, tags, the triage block. `name` is Sigma's, or "".
+Rule ReadRuleHead(const YamlNode& document, std::string* name, SourceNotes* notes);
+
+// Warns of keys that a correlation does not have.
+void CheckCorrelationKeys(const YamlNode& document, SourceNotes* notes);
+
 // The document's `logsource`; all parts empty when absent.
 Logsource ReadLogsource(const YamlNode& document, SourceNotes* notes);
 

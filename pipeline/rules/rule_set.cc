@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "pipeline/rules/correlation_resolver.h"
 #include "pipeline/rules/expression.h"
 #include "pipeline/rules/filter.h"
 #include "pipeline/rules/lower.h"
@@ -35,7 +36,7 @@ class SetCompiler {
     // The parts of a collection are no rules; what is wrong is said once, of the `action`.
     const bool collection = std::any_of(documents.begin(), documents.end(), has_action);
     for (const YamlNode& document : documents) {
-      if (!document.IsNull() && (!collection || has_action(document))) Document(document, &notes);
+      if (!document.IsNull() && (!collection || has_action(document))) Document(document, yaml->source, &notes);
     }
   }
 
@@ -43,7 +44,12 @@ class SetCompiler {
   std::shared_ptr<const RuleSet> Finish() {
     if (diagnostics_->HasErrors()) return nullptr;
     ApplyFilters(filters_, names_, &expressions_, diagnostics_);
-    LoweredRules lowered{std::move(rules_), std::move(expressions_), {}};
+    const auto field = [this](const PlacedText& written, SourceNotes* notes) {
+      return Lowering(catalog_, &predicates_, notes, names_here_).ResolveField(written.text, written.place);
+    };
+    auto correlations = ResolveCorrelations(std::move(correlations_), names_, &rules_, field, diagnostics_);
+    if (!correlations) return nullptr;
+    LoweredRules lowered{std::move(rules_), std::move(expressions_), {}, std::move(correlations)};
     if (names_here_.mapping == nullptr || names_here_.mapping->logsources.empty()) {
       lowered.predicates = predicates_.Take();
       return MakeCompiledSet(std::move(lowered), *catalog_);
@@ -120,18 +126,29 @@ class SetCompiler {
     }
   }
 
-  void Document(const YamlNode& document, SourceNotes* notes) {
+  void TakeId(const YamlNode& document, const Rule& rule, SourceNotes* notes) {
+    if (rule.id.empty()) return;
+    const auto [it, added] = ids_.emplace(rule.id, rule.where);
+    if (added) return;
+    const SourceLocation& first = it->second;
+    notes->Error(PlaceOf(*document.Find("id")), "the id '" + rule.id + "' is already taken",
+                 "first used at " + first.file + ":" + std::to_string(first.line));
+  }
+
+  void CorrelationDocument(const YamlNode& document, const std::shared_ptr<const SourceFile>& file,
+                           SourceNotes* notes) {
+    std::optional<CorrelationAst> ast = ReadCorrelation(document, notes);
+    if (!ast) return;
+    TakeId(document, ast->rule, notes);
+    correlations_.push_back({std::move(*ast), file});
+  }
+
+  void Document(const YamlNode& document, const std::shared_ptr<const SourceFile>& file, SourceNotes* notes) {
     if (IsFilter(document)) return FilterDocument(document, notes);
+    if (IsCorrelation(document)) return CorrelationDocument(document, file, notes);
     std::optional<RuleAst> ast = ReadRule(document, notes);
     if (!ast) return;
-    if (!ast->rule.id.empty()) {
-      const auto [it, added] = ids_.emplace(ast->rule.id, ast->rule.where);
-      if (!added) {
-        const SourceLocation& first = it->second;
-        notes->Error(PlaceOf(*document.Find("id")), "the id '" + ast->rule.id + "' is already taken",
-                     "first used at " + first.file + ":" + std::to_string(first.line));
-      }
-    }
+    TakeId(document, ast->rule, notes);
     std::optional<Expr> expr = Lowering(catalog_, &predicates_, notes, names_here_).Detection(ast->detection);
     if (!expr) return;
     names_.push_back({ast->rule.id, std::move(ast->name), ast->rule.title, std::move(ast->logsource)});
@@ -147,6 +164,7 @@ class SetCompiler {
   std::vector<RuleNames> names_;
   std::vector<Expr> expressions_;
   std::vector<Filter> filters_;
+  std::vector<ReadCorrelationDocument> correlations_;
   std::map<std::string, SourceLocation> ids_;
 };
 

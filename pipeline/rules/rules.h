@@ -49,6 +49,10 @@ struct Rule {
 
 class RuleScratch;
 
+namespace rules {
+class CorrelationSet;
+}
+
 // What the names in rules mean.
 struct RuleOptions {
   // For raw events (raw_event.h): keywords address every value of the event, not only the normalised ones.
@@ -64,9 +68,11 @@ class RuleSet {
                                                 Diagnostics* diagnostics, const RuleOptions& options = {});
   virtual ~RuleSet() = default;
 
+  // Detection rules, then correlations.
   virtual const std::vector<Rule>& rules() const = 0;
+  virtual const rules::CorrelationSet& correlations() const = 0;
   virtual std::unique_ptr<RuleScratch> NewScratch() const = 0;
-  // Appends the indexes into rules() of those that match, ascending. Allocates nothing once the scratch is warm.
+  // Appends the indexes into rules() of the detection rules that match, ascending. Allocates nothing once the scratch is warm.
   virtual void Evaluate(const FieldTable& event, RuleScratch* scratch, std::vector<uint32_t>* matched) const = 0;
 };
 

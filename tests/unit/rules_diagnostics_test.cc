@@ -88,7 +88,6 @@ TEST_CASE("rules: what Sigma dropped is refused with what replaces it") {
   CHECK(timeframe.find("r.yaml:5:3: error: 'timeframe'") == 0);
   CHECK(timeframe.find("'timespan'") != std::string::npos);
   CHECK(Refusal("action: global\n").find("write every rule out in full") != std::string::npos);
-  CHECK(Refusal("title: T\nid: c\ncorrelation:\n  type: event_count\n").find("case.alert_count") != std::string::npos);
   CHECK(Refusal("title: T\nid: f\nfilter:\n  rules: [a]\n").find("the detection has no 'condition'") != std::string::npos);
   CHECK(Refusal("title: T\nfilter: {s: {a: x}, condition: s}\n").find("the filter has no 'rules'") != std::string::npos);
 }

@@ -1,0 +1,265 @@
+// Correlations in the stream: alerts through the real pipeline in virtual time, state through restores and discards.
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "daemon/config.h"
+#include "daemon/replay.h"
+#include "pipeline/rules/correlation_table.h"
+#include "storage/codec.h"
+#include "storage/keys.h"
+#include "storage/partition_store.h"
+
+namespace triaged {
+namespace {
+
+using Json = nlohmann::json;
+using rules::CorrelationTable;
+using rules::CorrelationWindow;
+using rules::Observation;
+
+constexpr int64_t kStart = 1'772'438'400'000;  // 2026-03-02T08:00:00Z
+
+constexpr const char* kRules =
+    "title: Failed login\nid: failed\nname: failed\ndetection: {s: {event.action: failed}, condition: s}\n"
+    "triage: {tags: [never]}\n---\n"
+    "title: Login\nid: worked\nname: worked\ndetection: {s: {event.action: worked}, condition: s}\n---\n"
+    "title: Many failed logins\nid: many\nname: many\ncorrelation:\n  type: event_count\n  rules: [failed]\n"
+    "  group-by: [host.name]\n  timespan: 10m\n  condition: {gte: 3}\n"
+    "triage: {tags: [brute_force]}\n---\n"
+    "title: Guessed\nid: guessed\ncorrelation:\n  type: temporal_ordered\n  rules: [many, worked]\n"
+    "  group-by: [host.name]\n  timespan: 1h\n  generate: true\n"
+    "triage: {verdict: true_positive, confidence: 90, tags: [guessed]}\n";
+
+std::shared_ptr<const Engine> EngineOf(const std::string& rules) {
+  Diagnostics diagnostics;
+  EngineSources sources;
+  sources.formats = ReadSources({TRIAGED_SOURCE_DIR "/configs/formats"}, &diagnostics);
+  sources.policies = ReadSources({TRIAGED_SOURCE_DIR "/configs/policies/soc-tiered.yaml"}, &diagnostics);
+  sources.rules = {{"rules.yaml", rules}};
+  auto engine = CompileEngine(sources, NormaliseLimits{}, &diagnostics);
+  INFO(diagnostics.Render());
+  REQUIRE(engine != nullptr);
+  return engine;
+}
+
+class Stream {
+ public:
+  explicit Stream(const std::shared_ptr<const Engine>& engine, int32_t partitions = 1)
+      : replay_(engine, "test", partitions) {
+    REQUIRE(replay_.Open().ok());
+  }
+
+  void Alert(int64_t second, const std::string& action, const std::string& host, const std::string& user = {},
+             std::string id = {}) {
+    if (id.empty()) id = "a" + std::to_string(++alerts_);
+    const Timestamp at = FromUnixMillis(kStart + second * 1000);
+    Json alert = {{"ecs.version", "8.11.0"}, {"event.kind", "alert"}, {"event.id", id}, {"event.action", action},
+                  {"rule.name", "login"},    {"@timestamp", FormatTimestamp(at)}};
+    if (!host.empty()) alert["host.name"] = host;
+    if (!user.empty()) alert["user.name"] = user;
+    REQUIRE(replay_.TakeAlert(alert.dump(), at).ok());
+  }
+
+  // The data of every case, by its grouping values.
+  std::vector<Json> Cases() {
+    std::vector<Json> cases;
+    auto documents = replay_.CaseDocuments();
+    REQUIRE(documents.ok());
+    for (const std::string& text : *documents) cases.push_back(Json::parse(text).at("data"));
+    return cases;
+  }
+
+  Replay& replay() { return replay_; }
+
+ private:
+  Replay replay_;
+  int alerts_ = 0;
+};
+
+bool Tagged(const Json& data, const std::string& tag) {
+  const std::string text = data.dump();
+  return text.find("\"" + tag + "\"") != std::string::npos;
+}
+
+std::string Describe(const CorrelationTable& table) {
+  std::string text = std::to_string(table.size()) + " " + std::to_string(table.bytes());
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("correlation stream: counted beside the case, and its triage block counts there") {
+  Stream stream(EngineOf(kRules));
+  stream.Alert(0, "failed", "db7");
+  stream.Alert(60, "failed", "db7");
+  stream.Alert(90, "failed", "web1");
+  auto cases = stream.Cases();
+  REQUIRE(cases.size() == 2);
+  CHECK_FALSE(Tagged(cases[0], "brute_force"));
+  stream.Alert(120, "failed", "DB7");  // hosts are compared without case, as in grouping
+  cases = stream.Cases();
+  REQUIRE(cases.size() == 2);
+  CHECK(Tagged(cases[0], "brute_force"));
+  CHECK_FALSE(Tagged(cases[1], "brute_force"));
+  CHECK_FALSE(Tagged(cases[0], "never"));  // the counted rule says nothing by itself
+  CHECK_FALSE(Tagged(cases[0], "guessed"));
+  stream.Alert(180, "worked", "db7");
+  cases = stream.Cases();
+  CHECK(Tagged(cases[0], "guessed"));
+  CHECK_FALSE(Tagged(cases[1], "guessed"));
+}
+
+TEST_CASE("correlation stream: duplicates do not count, nor does what is too far apart") {
+  Stream stream(EngineOf(kRules));
+  stream.Alert(0, "failed", "db7", "", "same");
+  stream.Alert(1, "failed", "db7", "", "same");
+  stream.Alert(2, "failed", "db7", "", "same");
+  CHECK_FALSE(Tagged(stream.Cases()[0], "brute_force"));
+  stream.Alert(300, "failed", "db7");
+  stream.Alert(601, "failed", "db7");
+  CHECK_FALSE(Tagged(stream.Cases()[0], "brute_force"));
+  stream.Alert(602, "failed", "db7");
+  CHECK(Tagged(stream.Cases()[0], "brute_force"));
+}
+
+TEST_CASE("correlation table: bounded, and what would be gone first is dropped first") {
+  rules::CorrelationSpec spec;
+  spec.timespan = std::chrono::minutes(1);
+  spec.condition.gte = 100'000'000;
+  CorrelationTable table(10'000);
+  for (int64_t i = 0; i < 1000; ++i) {
+    table.Observe(spec, "key" + std::to_string(i), {FromUnixMillis(i), 0, {}}, FromUnixMillis(i));
+    REQUIRE(table.bytes() <= 10'000);
+  }
+  CHECK(table.size() > 10);
+  CHECK(table.dropped() == 1000 - table.size());
+  CHECK(table.Find("key999"));
+  CHECK_FALSE(table.Find("key0"));
+  table.Expire(FromUnixMillis(999 + 60'000));
+  CHECK(table.size() == 0);
+  CHECK(table.bytes() == 0);
+}
+
+TEST_CASE("correlation table: a discarded step leaves nothing behind") {
+  std::random_device device;
+  const uint32_t seed = device();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  rules::CorrelationSpec spec;
+  spec.rules = 3;
+  spec.timespan = std::chrono::seconds(30);
+  spec.condition.gte = 3'000'000;
+  CorrelationTable table(20'000), steady(20'000);
+  int64_t now = 0;
+  for (int step = 0; step < 300; ++step) {
+    const bool keep = random() % 2 == 0;
+    const int64_t begin = now;
+    for (int i = 0; i < 5; ++i) {
+      now += random() % 9000;
+      const std::string key = "k" + std::to_string(random() % 40);
+      const Observation seen{FromUnixMillis(now), static_cast<uint32_t>(random() % 3), {}};
+      const bool fired = table.Observe(spec, key, seen, FromUnixMillis(now));
+      if (keep) REQUIRE(fired == steady.Observe(spec, key, seen, FromUnixMillis(now)));
+    }
+    if (keep) {
+      table.EndStep();
+      steady.EndStep();
+    } else {
+      table.Discard();
+      now = begin;
+    }
+    REQUIRE(Describe(table) == Describe(steady));
+  }
+}
+
+TEST_CASE("correlation windows: stored, restored, and damage is told") {
+  std::random_device device;
+  const uint32_t seed = device();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  for (int round = 0; round < 200; ++round) {
+    rules::CorrelationSpec spec;
+    spec.type = static_cast<rules::CorrelationType>(random() % 7);
+    spec.rules = 4;
+    spec.timespan = std::chrono::seconds(40);
+    spec.condition.gte = 2'000'000;
+    CorrelationWindow window;
+    const int count = static_cast<int>(random() % 20);
+    for (int i = 0; i < count; ++i) {
+      window.Observe(spec, {FromUnixMillis(random() % 60'000), static_cast<uint32_t>(random() % 4),
+                            std::to_string(random() % 5)});
+    }
+    window.KeepUntil(FromUnixMillis(random()));
+    const std::string frame = EncodeCorrelation(window);
+    auto back = DecodeCorrelation(frame);
+    REQUIRE(back.ok());
+    CHECK(back->observations() == window.observations());
+    CHECK(back->held() == window.held());
+    CHECK(back->keep_until() == window.keep_until());
+    CHECK(back->bytes() == window.bytes());
+    CHECK(EncodeCorrelation(*back) == frame);
+    std::string damaged = frame;
+    damaged[random() % damaged.size()] ^= static_cast<char>(1 + random() % 255);
+    const auto read = DecodeCorrelation(damaged);
+    CHECK((!read.ok() || EncodeCorrelation(*read) == damaged));
+    CHECK_FALSE(DecodeCorrelation(std::string_view(frame).substr(0, random() % frame.size())).ok());
+  }
+}
+
+TEST_CASE("correlation state: committed with the step, gone when it expires, restored from the changelog") {
+  StoreOptions options;
+  options.in_memory = true;
+  const auto resources = SharedStoreResources::Make(options);
+  const auto open = [&](const std::string& directory) {
+    auto store = PartitionStore::Open(resources, 0, directory);
+    REQUIRE(store.ok());
+    REQUIRE((*store)->FinishRestore().ok());
+    return std::move(*store);
+  };
+  rules::CorrelationSpec spec;
+  spec.timespan = std::chrono::seconds(60);
+  spec.condition.gte = 3'000'000;
+  auto store = open("/first");
+  std::vector<StateRecord> changelog;
+  const auto observe = [&](int64_t second, bool commit) {
+    const Timestamp at = FromUnixMillis(second * 1000);
+    const bool fired = store->correlations().Observe(spec, "c/1/host", {at, 0, {}}, at);
+    if (!commit) {
+      store->Discard();
+      return fired;
+    }
+    auto staged = store->StagedRecords();
+    REQUIRE(staged.ok());
+    changelog.insert(changelog.end(), staged->begin(), staged->end());
+    REQUIRE(store->Commit(static_cast<int64_t>(changelog.size())).ok());
+    return fired;
+  };
+  CHECK_FALSE(observe(1, true));
+  CHECK_FALSE(observe(2, true));
+  CHECK(observe(3, false));
+  CHECK(observe(3, false));  // the same again: nothing of the discarded step is left
+
+  auto other = open("/second");
+  REQUIRE(other->ApplyChangelog(changelog, 10).ok());
+  REQUIRE(other->FinishRestore().ok());
+  std::swap(store, other);
+  CHECK(observe(3, true));
+  CHECK_FALSE(observe(4, true));  // held: fires once
+  CHECK_FALSE(observe(200, true));
+  const auto dump = store->Dump();
+  REQUIRE(dump.ok());
+  size_t windows = 0;
+  for (const StateRecord& record : *dump) windows += record.key.starts_with(kCorrelationPrefix);
+  CHECK(windows == 1);
+  store->correlations().Expire(FromUnixMillis(260'000));
+  REQUIRE(store->Commit(100).ok());
+  const auto after = store->Dump();
+  REQUIRE(after.ok());
+  for (const StateRecord& record : *after) CHECK_FALSE(record.key.starts_with(kCorrelationPrefix));
+}
+
+}  // namespace triaged
