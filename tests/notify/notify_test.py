@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """triaged-notify on a real Kafka: payloads, Alertmanager, failing servers, kill -9, storm. Run under broker.py.
 
-  notify_test.py NOTIFIER [--cycles 20] [--storm 10000] [--seed N]     (TRIAGED_TEST_BOOTSTRAP names the broker)
+  notify_test.py NOTIFIER [--cycles 20] [--storm 10000] [--only PART] [--seed N]     (TRIAGED_TEST_BOOTSTRAP names the broker)
 """
 import argparse
 import base64
@@ -136,6 +136,8 @@ def kills(binary, folder, cycles, rng):
     for name, target in targets.items():
         counts = collections.Counter(r["id"] for r in target.taken())
         repeats = sum(count - 1 for count in counts.values())
+        for r in target.taken():
+            assert r["data"]["dedup_key"] == f"test:{r['subject']}:1", r
         seen_ack = set()
         for r in target.taken():
             if r["type"].endswith("acknowledged.v1"):
@@ -189,14 +191,18 @@ def main():
     parser.add_argument("notifier")
     parser.add_argument("--cycles", type=int, default=20)
     parser.add_argument("--storm", type=int, default=10000)
+    parser.add_argument("--only", choices=["payloads", "kills", "storm"])
     parser.add_argument("--seed", type=int, default=random.getrandbits(32))
     options = parser.parse_args()
     print("seed", options.seed)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="triaged-notify-"))
     try:
-        payloads(options.notifier, folder)
-        kills(options.notifier, folder, options.cycles, random.Random(options.seed))
-        storm(options.notifier, folder, options.storm)
+        if options.only in (None, "payloads"):
+            payloads(options.notifier, folder)
+        if options.only in (None, "kills"):
+            kills(options.notifier, folder, options.cycles, random.Random(options.seed))
+        if options.only in (None, "storm"):
+            storm(options.notifier, folder, options.storm)
     except BaseException:
         for process in Notifier.running:
             process.kill()

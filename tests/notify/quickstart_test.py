@@ -69,7 +69,8 @@ def main():
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
     reader.join(5)
-    left = subprocess.run(["ps", "-o", "args=", "-s", str(process.pid)], capture_output=True, text=True, check=False).stdout.strip()
+    listed = subprocess.run(["ps", "-o", "stat=,args=", "-s", str(process.pid)], capture_output=True, text=True, check=False).stdout
+    left = [line for line in listed.splitlines() if not line.startswith("Z")]
     assert not left, f"still running: {left}"
     print(f"quick start: {len(alerts)} escalations in Alertmanager at first sight")
 
