@@ -218,6 +218,24 @@ TEST_CASE("dispatcher: a final refusal goes to the dead letters and the fallback
   CHECK(world.go().Stats("a", world.now).fallbacks == 1);
 }
 
+TEST_CASE("dispatcher: what two destinations give up reaches their common fallback once") {
+  World world(/*fallback=*/true);
+  Destination c = world.a();
+  c.name = "c";
+  world.config.destinations["c"] = c;
+  world.config.routes[0].to = {"a", "c"};
+  world.Offer(1, 1);
+  for (const std::string name : {"a", "c"}) {
+    CHECK(world.Next(name) == "0-1/1");
+    world.Done(SendResult::kFinal, Duration{0}, name);
+  }
+  CHECK(world.Next("b") == "0-1/1");
+  CHECK(world.go().Committable().at(0) == 0);
+  world.Done(SendResult::kDelivered, Duration{0}, "b");
+  CHECK(world.Next("b") == "");
+  CHECK(world.go().Committable().at(0) == 1);
+}
+
 TEST_CASE("dispatcher: a deadline ends retries and waiting; too old an event pages nobody") {
   World world(/*fallback=*/true);
   world.a().deadline = Duration{60'000};
