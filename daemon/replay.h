@@ -34,7 +34,7 @@ class Replay {
   // Lets deadlines fire up to and including `to`.
   Status AdvanceTo(Timestamp to);
 
-  // Outputs since the last call, in the order they were made (all topics but state, intake, commands and steps).
+  // Outputs since the last call, in the order they were made (all topics but state, intake, commands, signals and steps).
   std::vector<OutputRecord> TakeOutputs();
 
   Timestamp now() const { return now_; }

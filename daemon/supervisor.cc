@@ -83,7 +83,7 @@ Status Supervisor::Start() {
   }
   const TopicNames names = TopicNames::For(config_.application_id);
   for (const std::string& name : {names.intake, names.commands, names.state, names.steps, names.escalations, names.cases,
-                                  names.dead_letter}) {
+                                  names.dead_letter, names.signals}) {
     topics[name] = config_.kafka.partitions;
   }
   auto broker = EmbeddedBroker::Start(topics);

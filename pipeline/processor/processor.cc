@@ -35,7 +35,7 @@ struct Processor::Impl {
     engine = std::move(e);
     normaliser.emplace(engine->formats, engine->limits);
     scratch = engine->rules->NewScratch();
-    correlator.SetEngine(*engine);
+    correlator.SetEngine(*engine, options.partitions);
   }
 
   // ---- one step -------------------------------------------------------------------------------------------------
@@ -48,6 +48,10 @@ struct Processor::Impl {
 
   // ---- inputs ---------------------------------------------------------------------------------------------------
   Status TakeAlertRecord(const InputRecord& input);
+  Status TakeSignalRecord(const InputRecord& input);
+  Status TakeMatch(const InputRecord& input, const SignalMatch& match);
+  Status TakeDerived(const InputRecord& input);
+  Status Decide(const IncomingAlert& incoming, bool counted);
   Status TakeCommandRecord(const InputRecord& input);
   Status TakeSilence(const InputRecord& input, const Command& command, uint64_t id_hash);
   void RefuseCommand(const InputRecord& input, std::string_view reason, const std::string& message);
@@ -213,16 +217,83 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input) {
   }
   matched.clear();
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
-  const bool again = !correlator.empty() && WasSeen(alert, *group.policy, progress.clock, store);
-  correlator.Take(alert, again, progress.clock, store, &matched);
+  if (!correlator.empty()) {
+    if (WasSeen(alert, *group.policy, progress.clock, store)) {
+      correlator.TakeAgain(&matched);
+    } else {
+      correlator.Take(alert, progress.clock, store, &matched, &result.outputs);
+    }
+  }
+  return Decide({alert, matched, engine->rules->rules(), note.topic, note.partition, note.offset, note.record_time, raw},
+                /*counted=*/true);
+}
+
+// `counted`: in the balance, which is over the users' alerts.
+Status Processor::Impl::Decide(const IncomingAlert& incoming, bool counted) {
   result.facts.rule_hits.insert(result.facts.rule_hits.end(), matched.begin(), matched.end());
-  const IncomingAlert incoming{alert, matched, engine->rules->rules(), note.topic, note.partition,
-                               note.offset, note.record_time, raw};
   auto decided = TakeAlert(incoming, group, progress.clock, store->partition(), &progress.next_case, store, &events);
   if (!decided) return decided.error();
-  Count(decided->outcome);
+  if (counted) Count(decided->outcome);
   if (decided->changed) AfterChange(decided->changed, decided->standing_changed);
   return {};
+}
+
+Status Processor::Impl::TakeSignalRecord(const InputRecord& input) {
+  const SignalKind kind = KindOf(input);
+  if (kind == SignalKind::kDerived) return TakeDerived(input);
+  const auto match = kind == SignalKind::kMatch ? ReadMatch(input) : std::nullopt;
+  if (match) return TakeMatch(input, *match);
+  DeadLetter(input, "foreign_record", "no signal; only triaged may produce to its signals topic", "decide");
+  return {};
+}
+
+// Counts a match; when its correlation fires, the derived alert goes to the partition of its case.
+Status Processor::Impl::TakeMatch(const InputRecord& input, const SignalMatch& match) {
+  const rules::Correlation* fired = correlator.TakeMatch(match, *input.key, progress.clock, store);
+  if (!fired) return {};
+  const Rule& rule = engine->rules->rules()[fired->rule];
+  const std::string id = rule.id + "-" + std::to_string(store->partition()) + "-" + std::to_string(input.offset) + "-" +
+                         std::to_string(ToUnixMillis(match.at));
+  std::string json = DerivedAlert(rule, match, id);
+  if (const auto failure = normaliser->Normalise(json, kDerivedFormat, match.at)) {
+    DeadLetter(input, Name(failure->reason), "the alert derived from this match: " + failure->message, "decide");
+    return {};
+  }
+  ChooseGroup(*engine, normaliser->alert(), &group);
+  if (!group.policy) {
+    DeadLetter(input, "no_policy", "no configured policy wants the alert derived from this match", "decide");
+    return {};
+  }
+  result.outputs.push_back(DerivedRecord(rule, std::move(json), group.key, options.partitions));
+  return {};
+}
+
+Status Processor::Impl::TakeDerived(const InputRecord& input) {
+  if (const auto failure = normaliser->Normalise(*input.value, kDerivedFormat, input.timestamp)) {
+    DeadLetter(input, Name(failure->reason), failure->message, "decide");
+    return {};
+  }
+  const Alert& alert = normaliser->alert();
+  FindGroup(*engine, *input.key, &group);
+  if (!group.rule) ChooseGroup(*engine, alert, &group);
+  if (!group.policy) {
+    DeadLetter(input, "no_policy", "no configured policy wants this derived alert", "decide");
+    return {};
+  }
+  matched.clear();
+  engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  const auto& all = engine->rules->correlations().all();
+  const auto from = std::find_if(all.begin(), all.end(), [&](const rules::Correlation& one) {
+    return engine->rules->rules()[one.rule].id == DerivedFrom(input);
+  });
+  if (from != all.end() && !WasSeen(alert, *group.policy, progress.clock, store)) {
+    correlator.TakeDerived(alert, from->rule, progress.clock, store, &matched, &result.outputs);
+  } else {
+    correlator.TakeAgain(&matched);
+  }
+  return Decide({alert, matched, engine->rules->rules(), input.topic, input.partition, input.offset, input.timestamp,
+                 *input.value},
+                /*counted=*/false);
 }
 
 void Processor::Impl::RefuseCommand(const InputRecord& input, std::string_view reason, const std::string& message) {
@@ -319,7 +390,8 @@ Status Processor::Impl::TakeInput(const InputRecord& input) {
   if (input.offset < at->second) return {};  // taken before a rebalance: already decided
   trace.Taken(source, input.offset);
   at->second = input.offset + 1;
-  return input.input_class == InputClass::kCommand ? TakeCommandRecord(input) : TakeAlertRecord(input);
+  if (input.input_class == InputClass::kCommand) return TakeCommandRecord(input);
+  return input.input_class == InputClass::kSignal ? TakeSignalRecord(input) : TakeAlertRecord(input);
 }
 
 // One a minute and partition, only while caught up: its absence tells that this partition is dead or behind.

@@ -23,12 +23,23 @@ std::string_view HeaderOf(const Entry& entry, std::string_view name) {
 
 namespace {
 
+// Counted beside the case, through the signals topic, and in a chain of both.
+constexpr const char* kCorrelations =
+    "title: Any\nid: any\nname: any\ndetection: {s: {rule.name|exists: true}, condition: s}\n---\n"
+    "title: Busy host\nid: busy\nname: busy\ncorrelation: {type: event_count, rules: [any], group-by: [host.name],"
+    " timespan: 2m, condition: {gte: 3}, generate: true}\n---\n"
+    "title: Busy user\nid: wide\nname: wide\ncorrelation: {type: value_count, rules: [any], group-by: [user.name],"
+    " timespan: 5m, condition: {field: host.name, gte: 2}, generate: true}\n---\n"
+    "title: Both\nid: both\ncorrelation: {type: temporal, rules: [busy, wide], group-by: [user.name], timespan: 10m,"
+    " generate: true}\n";
+
 std::shared_ptr<const Engine> Compile(bool other) {
   const std::string configs = std::string(TRIAGED_SOURCE_DIR) + "/configs/";
   Diagnostics diagnostics;
   EngineSources sources;
   sources.formats = ReadSources({configs + "formats"}, &diagnostics);
   sources.rules = ReadSources({configs + "rules"}, &diagnostics);
+  sources.rules.push_back({"correlations.yaml", kCorrelations});
   sources.policies = ReadSources({configs + "policies/soc-tiered.yaml"}, &diagnostics);
   if (other) {
     std::string& policy = sources.policies.front().text;
@@ -64,7 +75,7 @@ World::World(const WorldOptions& the_options) : options(the_options), random(the
     alert_topics.push_back("alerts-" + std::to_string(i));
     broker.CreateTopic(alert_topics.back(), direct ? partitions : static_cast<int32_t>(random.Between(1, 3)));
   }
-  for (const std::string& topic : {names.intake, names.commands, names.state, names.steps}) {
+  for (const std::string& topic : {names.intake, names.commands, names.signals, names.state, names.steps}) {
     broker.CreateTopic(topic, partitions);
   }
   for (const std::string& topic : {names.escalations, names.cases, names.dead_letter}) broker.CreateTopic(topic, 2);
@@ -98,7 +109,7 @@ void World::ProduceAlert(const std::string& host, const std::string& rule, int s
   entry.key = host;
   entry.value = R"({"ecs":{"version":"8.11"},"event":{"kind":")" + std::string(kind) + R"(","id":"a)" +
                 std::to_string(id) + R"(","severity":)" + std::to_string(severity) + R"(},"@timestamp":")" +
-                FormatTimestamp(broker.now()) + R"(","host":{"name":")" + host + R"("},"rule":{"name":")" + rule +
+                FormatTimestamp(broker.now()) + R"(","host":{"name":")" + host + R"("},"user":{"name":"u)" + std::to_string(id % 5) + R"("},"rule":{"name":")" + rule +
                 R"("},"message":")" + message + R"("})";
   if (message == "m" && random.Below(25) == 0) entry.value = "{not json";
   if (message == "m" && random.Below(60) == 0) entry.value.reset();
