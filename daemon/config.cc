@@ -131,8 +131,8 @@ void ReadWebAndLog(MapReader& top, const std::string& base, Config* out) {
   const YamlNode* web_node = top.Node("web");
   MapReader web(top.source(), web_node ? *web_node : empty, "web", top.diagnostics());
   out->web_listen_address = web.String("listen_address", out->web_listen_address);
-  out->web_config_file = web.String("config_file");
-  if (!out->web_config_file.empty()) out->web_config_file = Resolve(base, out->web_config_file);
+  const std::string web_config = web.String("config_file");
+  if (!web_config.empty()) out->web = LoadWebConfig(Resolve(base, web_config), top.diagnostics()).value_or(WebConfig{});
   web.Finish();
   const YamlNode* log_node = top.Node("log");
   MapReader log(top.source(), log_node ? *log_node : empty, "log", top.diagnostics());
@@ -168,6 +168,8 @@ std::optional<Config> ParseConfig(const SourceFile& file, Diagnostics* diagnosti
   for (auto [key, list] : {std::pair("formats", &config.formats), {"rules", &config.rules}, {"policies", &config.policies}}) {
     for (const std::string& path : top.Strings(key, /*required=*/true)) list->push_back(Resolve(base, path));
   }
+  if (const std::string mapping = top.String("mapping"); !mapping.empty()) config.mapping = Resolve(base, mapping);
+  for (const std::string& path : top.Strings("enrichment")) config.enrichment.push_back(Resolve(base, path));
   top.Finish();
   if (diagnostics->HasErrors()) return std::nullopt;
   return config;
@@ -220,11 +222,38 @@ std::vector<SourceFile> ReadSources(const std::vector<std::string>& paths, Diagn
   return sources;
 }
 
+EnrichmentSources ReadEnrichment(const std::vector<std::string>& paths, Diagnostics* diagnostics) {
+  EnrichmentSources sources;
+  if (paths.empty()) return sources;
+  sources.lists = ReadSources(paths, diagnostics);
+  for (const SourceFile& list : sources.lists) {
+    const std::string base = fs::path(list.name).parent_path().string();
+    for (EnrichmentSpec& spec : ReadEnrichmentList(list, diagnostics)) {
+      auto data = ReadSourceFile(Resolve(base, spec.file));
+      if (data) {
+        sources.inputs.push_back({std::move(spec), std::move(*data)});
+      } else {
+        diagnostics->Error(spec.where, data.error().message, "file: " + spec.file, "the path is relative to this list");
+      }
+    }
+  }
+  return sources;
+}
+
 std::shared_ptr<const Engine> LoadEngine(const Config& config, Diagnostics* diagnostics) {
   EngineSources sources;
   sources.formats = ReadSources(config.formats, diagnostics);
   sources.rules = ReadSources(config.rules, diagnostics);
   sources.policies = ReadSources(config.policies, diagnostics);
+  sources.enrichment = ReadEnrichment(config.enrichment, diagnostics);
+  if (!config.mapping.empty()) {
+    auto file = ReadSourceFile(config.mapping);
+    if (file) {
+      sources.mapping = std::move(*file);
+    } else {
+      diagnostics->Error({config.mapping, 0, 0}, file.error().message);
+    }
+  }
   if (diagnostics->HasErrors()) return nullptr;
   return CompileEngine(sources, config.alert_limits, diagnostics);
 }

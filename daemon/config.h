@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/web_config.h"
 #include "pipeline/base/diagnostics.h"
 #include "pipeline/base/result.h"
 #include "pipeline/base/time.h"
@@ -60,7 +61,7 @@ struct Config {
   StepLimits step;
   NormaliseLimits alert_limits;
   std::string web_listen_address = "127.0.0.1:9464";
-  std::string web_config_file;
+  WebConfig web;                              // of web.config_file: TLS and users
   std::string log_level = "info";
   LogFormat log_format = LogFormat::kLogfmt;
   Duration heartbeat_interval{60'000};
@@ -68,6 +69,8 @@ struct Config {
   Duration watchdog_timeout{120'000};
   // Files or directories, relative to the config file's directory.
   std::vector<std::string> formats, rules, policies;
+  std::vector<std::string> enrichment;        // lists of enrichment files; may be empty
+  std::string mapping;                        // the rules' mapping table; may be empty
 };
 
 // Parses the text. Paths of formats, rules and policies are made relative to `file`'s directory; `*_file` secrets are
@@ -79,7 +82,10 @@ std::optional<Config> LoadConfig(const std::string& path, Diagnostics* diagnosti
 Result<SourceFile> ReadSourceFile(const std::string& path);
 std::vector<SourceFile> ReadSources(const std::vector<std::string>& paths, Diagnostics* diagnostics);
 
-// Everything that formats, rules and policies name, compiled; nullptr when `diagnostics` got an error.
+// Lists of enrichment files and the files they name, which are relative to their list.
+EnrichmentSources ReadEnrichment(const std::vector<std::string>& paths, Diagnostics* diagnostics);
+
+// Everything that formats, rules, policies and enrichment lists name, compiled; nullptr when `diagnostics` got an error.
 std::shared_ptr<const Engine> LoadEngine(const Config& config, Diagnostics* diagnostics);
 
 // --config.file, else /etc/triaged/triaged.yaml, else the shipped default beside the program's sources.

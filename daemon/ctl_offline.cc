@@ -12,6 +12,7 @@
 #include "pipeline/base/utf8.h"
 #include "pipeline/normalise/explain.h"
 #include "pipeline/report/report.h"
+#include "pipeline/rules/correlation_set.h"
 
 namespace triaged {
 namespace {
@@ -57,6 +58,15 @@ bool ForEachLine(const std::vector<std::string>& inputs, Take take) {
     read(in);
   }
   return true;
+}
+
+// What was read, in words.
+std::string CheckEnrichment(const std::vector<std::string>& paths, Diagnostics* diagnostics) {
+  const EnrichmentSources sources = ReadEnrichment(paths, diagnostics);
+  const auto set = Enrichment::Compile(sources, diagnostics);
+  if (!set) return {};
+  return ", " + std::to_string(sources.inputs.size()) + " files, " + std::to_string(set->MemoryBytes() / 1024) +
+         " KiB in memory";
 }
 
 bool CheckConfigFile(const std::string& path, Diagnostics* diagnostics) {
@@ -108,6 +118,21 @@ std::string XmlEscaped(std::string_view text) {
   return escaped;
 }
 
+// ", 12 rules, 1 correlation" when they load.
+std::string CheckRules(const std::vector<SourceFile>& files, const std::string& mapping, Diagnostics* diagnostics) {
+  RuleOptions options;
+  if (!mapping.empty()) {
+    const std::vector<SourceFile> tables = ReadSources({mapping}, diagnostics);
+    if (!tables.empty()) options.mapping = RuleMapping::Read(tables.front(), diagnostics);
+  }
+  FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
+  const auto rules = RuleSet::Compile(files, &catalog, diagnostics, options);
+  if (!rules) return {};
+  const size_t correlations = rules->correlations().all().size();
+  return ", " + std::to_string(rules->rules().size() - correlations) + " rules, " + std::to_string(correlations) +
+         " correlations";
+}
+
 struct TestReport {
   int failed = 0;
   std::string cases;
@@ -122,15 +147,18 @@ struct TestReport {
 
 }  // namespace
 
-int CheckFiles(const std::string& what, const std::vector<std::string>& paths) {
+int CheckFiles(const std::string& what, const std::vector<std::string>& paths, const std::string& mapping) {
   Diagnostics diagnostics;
+  std::string summary;
   if (what == "config") {
     for (const std::string& path : paths) CheckConfigFile(path, &diagnostics);
+  } else if (what == "enrichment") {
+    summary = CheckEnrichment(paths, &diagnostics);
   } else {
     const std::vector<SourceFile> files = ReadSources(paths, &diagnostics);
     FieldCatalog alerts(FieldCatalog::Taxonomy::kAlert);
     FieldCatalog cases(FieldCatalog::Taxonomy::kCase);
-    if (what == "rules") RuleSet::Compile(files, &alerts, &diagnostics);
+    if (what == "rules") summary = CheckRules(files, mapping, &diagnostics);
     if (what == "formats") FormatTables::Compile(files, alerts, &diagnostics);
     if (what == "policy") {
       for (const SourceFile& file : files) CompilePolicy(file, &alerts, &cases, &diagnostics);
@@ -138,7 +166,7 @@ int CheckFiles(const std::string& what, const std::vector<std::string>& paths) {
   }
   std::fputs(diagnostics.Render().c_str(), stderr);
   if (diagnostics.HasErrors()) return kExitFailed;
-  std::printf("ok: %zu %s\n", paths.size(), paths.size() == 1 ? "path" : "paths");
+  std::printf("ok: %zu %s%s\n", paths.size(), paths.size() == 1 ? "path" : "paths", summary.c_str());
   return kExitOk;
 }
 
@@ -159,6 +187,7 @@ int Normalize(const std::string& config_path, const NormalizeOptions& options) {
       error["triaged.error"] = {{"reason", Name(failure->reason)}, {"message", SanitiseUtf8(failure->message)}};
       std::cout << error.dump() << '\n';
     } else {
+      if (options.enrich) loaded->engine->Enrich(&normaliser.alert());
       const auto print = options.explain ? ExplainedJson : NormalisedJson;
       std::cout << print(normaliser.alert(), *loaded->engine->alert_catalog) << '\n';
     }

@@ -35,6 +35,10 @@ class EventSource {
     std::fputs(diagnostics.Render().c_str(), stderr);
     if (!tables) return std::nullopt;
     source.normaliser_ = std::make_unique<Normaliser>(tables, NormaliseLimits{});
+    if (!config->enrichment.empty()) {
+      source.enrichment_ = Enrichment::Compile(ReadEnrichment(config->enrichment, &diagnostics), &diagnostics);
+      if (!source.enrichment_) std::fputs(diagnostics.Render().c_str(), stderr);
+    }
     return source;
   }
 
@@ -49,12 +53,14 @@ class EventSource {
       *why = failure->message;
       return nullptr;
     }
+    if (enrichment_) enrichment_->Apply(&normaliser_->alert());
     return &normaliser_->alert().fields;
   }
 
  private:
   std::unique_ptr<RawEventReader> raw_;
   std::unique_ptr<Normaliser> normaliser_;
+  std::shared_ptr<const Enrichment> enrichment_;
 };
 
 struct RuleInputs {

@@ -25,13 +25,14 @@ double Seconds(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
 
 const Buckets kShort = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
 constexpr std::string_view kReasons[] = {"unresolved_in_time", "uncertain_verdict", "not_acknowledged",
-                                          "hard_limit"};
+                                          "hard_limit", "storm"};
 constexpr std::string_view kManual = "manual";  // a person's own words are no label
 constexpr int kDeadLettersLogged = 20;                // a second
 constexpr std::string_view kDeadLetterReasons[] = {
     "empty_value",     "too_large",     "invalid_utf8",       "invalid_json",    "not_an_object",  "too_deep",
     "no_policy",       "foreign_record", "invalid_command",   "unknown_case",    "stale_version",  "not_permitted",
-    "illegal_transition", "unknown_level", "unknown_severity", "unknown_person", "nothing_to_change", "repeated_failure", "other"};
+    "illegal_transition", "unknown_level", "unknown_severity", "unknown_person", "nothing_to_change", "repeated_failure", "invalid_message",
+    "too_many", "unknown_alert", "unknown_field", "unknown_role", "other"};
 
 // Bucket limits exactly at each target of the policies, so that "within its time" can be read off.
 Buckets TargetBuckets(const Engine& engine) {

@@ -51,7 +51,11 @@ Status Replay::Step(Partition& partition, const std::vector<InputRecord>& inputs
   if (!staged) return staged.error();
   const auto changed = static_cast<int64_t>(staged->size());
   if (Status committed = partition.store->Commit(partition.store->position() + changed); !committed) return committed;
-  balance_.Add(stepped->facts.balance);
+  // What a partition sends on is counted once, where it is decided on.
+  Balance& step = stepped->facts.balance;
+  step.consumed -= std::exchange(step.outcomes[static_cast<size_t>(AlertOutcome::kForwarded)], 0);
+  balance_.Add(step);
+  for (const uint32_t rule : stepped->facts.rule_hits) matched_.insert(engine_->rules->rules()[rule].id);
   for (OutputRecord& record : stepped->outputs) {
     if (record.topic == OutputTopic::kCommands || record.topic == OutputTopic::kSignals) {
       if (Status delivered = Deliver(record); !delivered) return delivered;
@@ -80,6 +84,7 @@ Status Replay::Deliver(const OutputRecord& record) {
 }
 
 Status Replay::AdvanceTo(Timestamp to) {
+  if (now_ == Timestamp{}) now_ = to;  // time begins with the first input
   while (true) {
     Partition* next = nullptr;
     Timestamp due{};

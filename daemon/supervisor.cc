@@ -54,11 +54,11 @@ std::shared_ptr<const Engine> Supervisor::CurrentEngine() const {
 }
 
 Status Supervisor::Start() {
-  HttpHooks hooks;
+  AdminHooks hooks;
   hooks.metrics = [this] { return metrics_.Text(); };
   hooks.ready = [this] { return metrics_.Ready(); };
   hooks.reload = [this] { return Reload(); };
-  auto http = HttpServer::Start(config_.web_listen_address, std::move(hooks));
+  auto http = StartAdminServer(config_.web_listen_address, std::move(hooks), config_.web);
   if (!http) return http.error();
   http_ = std::move(*http);
   LogInfo("listening", {{"address", config_.web_listen_address}, {"port", std::to_string(http_->port())}});
@@ -228,8 +228,19 @@ void Supervisor::Watch() {
       FlushLog();
       _exit(1);
     }
+    FreeRetired();
     if (notify) sd_notify(0, "WATCHDOG=1");
   }
+}
+
+// An engine of thousands of rules takes a while to free: no worker's turn pays for it.
+void Supervisor::FreeRetired() {
+  std::vector<std::shared_ptr<const Engine>> unused;  // freed after the lock
+  const std::lock_guard lock(mutex_);
+  for (auto& engine : retired_) {
+    if (engine.use_count() == 1) unused.push_back(std::exchange(engine, nullptr));
+  }
+  std::erase(retired_, nullptr);
 }
 
 bool Supervisor::PauseUnlessStopping(Duration d) {
@@ -267,9 +278,9 @@ std::pair<bool, std::string> Supervisor::ReloadNow() {
   const std::string fingerprint = engine->fingerprint;
   {
     const std::lock_guard lock(mutex_);
-    engine_ = std::move(engine);
+    retired_.push_back(std::exchange(engine_, std::move(engine)));
   }
-  LogInfo("reloaded formats, rules and policies", {{"fingerprint", fingerprint}});
+  LogInfo("reloaded formats, rules, policies and enrichment", {{"fingerprint", fingerprint}});
   return {true, "reloaded, fingerprint " + fingerprint};
 }
 

@@ -1,7 +1,9 @@
 #include "daemon/timeline.h"
 
+#include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -81,7 +83,8 @@ std::string Describe(const OutputRecord& record) {
   }
   const Json event = Json::parse(*record.value);
   std::string type = event.at("type").get<std::string>();
-  type = type.substr(std::string_view("io.triaged.case.").size());
+  type = type.substr(std::string_view("io.triaged.").size());
+  if (type.starts_with("case.")) type = type.substr(std::string_view("case.").size());
   type.resize(type.size() - 3);
   const std::string id = event.at("subject").get<std::string>();
   const std::string reason = event.at("data").value("reason", "");
@@ -92,9 +95,21 @@ std::string Describe(const OutputRecord& record) {
   return type + " " + id + ": " + reason;
 }
 
+// "partitions N", the first line that says anything; else one.
+int32_t PartitionsOf(const std::string& file) {
+  std::istringstream in(file);
+  for (std::string text; std::getline(in, text);) {
+    const auto words = Words(Trim(std::string_view(text).substr(0, text.find('#'))));
+    if (words.empty()) continue;
+    return words.size() == 2 && words[0] == "partitions" ? std::clamp(std::atoi(words[1].c_str()), 1, 100) : 1;
+  }
+  return 1;
+}
+
 class Runner {
  public:
-  Runner(const SourceFile& file, std::shared_ptr<const Engine> engine) : file_(file), replay_(std::move(engine), "timeline", 1) {}
+  Runner(const SourceFile& file, std::shared_ptr<const Engine> engine)
+      : file_(file), replay_(std::move(engine), "timeline", PartitionsOf(file.text)) {}
 
   Result<TimelineResult> Run();
 
@@ -103,6 +118,7 @@ class Runner {
   Status RunLine(const Line& line);
   Status Act(const Line& line);
   Status ActCommand(const Line& line, const std::vector<std::string>& words);
+  void CheckMatched(int number, const std::vector<std::string>& words);
   Status CheckEnd(int number, const std::vector<std::string>& words);
   Result<std::string> AlertJson(const Line& line, const std::vector<std::string>& words);
   void Expect(const Line& line, const std::string& expected);
@@ -120,6 +136,7 @@ class Runner {
   TimelineResult result_;
   Timestamp start_ = FromUnixMillis(1'772'438'400'000);  // 2026-03-02T08:00:00Z, a Monday
   Duration last_{0};
+  bool begun_ = false;
   int commands_ = 0;
   int alerts_ = 0;
 };
@@ -232,7 +249,9 @@ Status Runner::RunLine(const Line& line) {
   if (line.at < last_) return Wrong(line.number, "time goes back");
   last_ = line.at;
   const Timestamp at = start_ + line.at;
-  if (Status advanced = replay_.AdvanceTo(at - Duration(1)); !advanced) return advanced;
+  // Time begins with the first line, as it does with the first record of a replay.
+  if (Status advanced = begun_ ? replay_.AdvanceTo(at - Duration(1)) : Status(); !advanced) return advanced;
+  begun_ = true;
   Surprise(line.number, "before this line");
   if (line.action.empty()) {
     if (Status advanced = replay_.AdvanceTo(at); !advanced) return advanced;
@@ -245,6 +264,21 @@ Status Runner::RunLine(const Line& line) {
     Surprise(line.number, "on this line");
   }
   return {};
+}
+
+// "matched ID …" or "matched nothing".
+void Runner::CheckMatched(int number, const std::vector<std::string>& words) {
+  std::set<std::string> wanted(words.begin() + 1, words.end());
+  wanted.erase("nothing");
+  ++result_.lines;
+  const std::set<std::string> matched = replay_.TakeMatched();
+  if (matched == wanted) return;
+  const auto list = [](const std::set<std::string>& ids) {
+    std::string text;
+    for (const std::string& id : ids) text += " " + id;
+    return text.empty() ? std::string(" nothing") : text;
+  };
+  Fail(number, "rules expected:" + list(wanted) + "\n    matched:" + list(matched));
 }
 
 // "end 0-1 name=value …": fields of the case document's data, by name.
@@ -276,6 +310,9 @@ Status Runner::ReadLine(int number, std::string_view text) {
   text = Trim(text);
   if (text.empty()) return {};
   const std::vector<std::string> words = Words(text);
+  if (words[0] == "partitions") {
+    return result_.lines == 0 ? Status() : Wrong(number, "`partitions` stands before everything else");
+  }
   if (words[0] == "start") {
     const auto start = words.size() == 2 ? ParseTimestamp(words[1]) : std::nullopt;
     if (!start || result_.lines > 0) return Wrong(number, "`start` takes an RFC 3339 time, before the first line");
@@ -283,6 +320,10 @@ Status Runner::ReadLine(int number, std::string_view text) {
     return {};
   }
   if (words[0] == "end") return CheckEnd(number, words);
+  if (words[0] == "matched") {
+    CheckMatched(number, words);
+    return {};
+  }
   Line line;
   line.number = number;
   const auto at = ParseClock(words[0]);

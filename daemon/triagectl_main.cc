@@ -47,6 +47,8 @@ constexpr VerbHelp kVerbs[] = {
     {CommandAction::kUndo, "take the last command back (--reason)"},
     {CommandAction::kMerge, "merge the case away (--into CASE, --reason)"},
     {CommandAction::kSplit, "split alerts off into a new case (--alerts ID…, --reason)"},
+    {CommandAction::kTag, "state a fact that criteria, guards and roles read (--name, --reason)"},
+    {CommandAction::kUntag, "take such a fact back (--name, --reason)"},
 };
 
 void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
@@ -63,10 +65,10 @@ void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
   using enum CommandAction;
   if (takes({kAssign, kEscalate, kDeescalate})) verb->add_option("--to", options->command.to);
   if (takes({kVerdict, kSetSeverity, kEscalate, kDeescalate, kWait, kHold, kResolve, kClose, kReopen, kContain,
-             kFollowUp, kEngage, kDisengage, kUndo, kMerge, kSplit})) {
+             kFollowUp, kEngage, kDisengage, kUndo, kMerge, kSplit, kTag, kUntag})) {
     verb->add_option("--reason", options->command.reason);
   }
-  if (takes({kFollowUp, kEngage, kDisengage, kAcceptHandoff}))
+  if (takes({kFollowUp, kEngage, kDisengage, kAcceptHandoff, kTag, kUntag}))
     verb->add_option("--name", options->command.name)->required();
   if (takes({kMerge})) verb->add_option("--into", options->command.into)->required();
   if (takes({kSplit})) verb->add_option("--alerts", options->command.alerts, "alert ids")->required();
@@ -173,11 +175,14 @@ int Main(int argc, char** argv) {
   std::vector<std::string> paths;
   CLI::App* check = app.add_subcommand("check", "check files: all errors at once, with file, line and snippet");
   check->require_subcommand(1);
-  for (const char* what : {"config", "policy", "rules", "formats"}) {
+  for (const char* what : {"config", "policy", "rules", "formats", "enrichment"}) {
     check->add_subcommand(what)->add_option("files", paths, "files or directories")->required();
   }
   bool graph = false;
   check->get_subcommand("policy")->add_flag("--graph", graph, "print the ladder as Graphviz");
+
+  std::string mapping;
+  check->get_subcommand("rules")->add_option("--mapping", mapping, "mapping table that the rules are loaded with");
 
   PolicyVerbs policy_verbs;
   policy_verbs.Add(&app);
@@ -187,6 +192,7 @@ int Main(int argc, char** argv) {
   normalize->add_option("--format", normalize_options.format, "format table to use (default: detect)");
   normalize->add_flag("--strict", normalize_options.strict, "exit with 1 when a line is no JSON object");
   normalize->add_flag("--explain", normalize_options.explain, "print which table, and which path gave each value");
+  normalize->add_flag("--enrich", normalize_options.enrich, "add what the configured enrichment files know");
   normalize->add_option("files", normalize_options.inputs, "NDJSON files (default: standard input)");
 
   RuleEvalOptions eval_options;
@@ -235,7 +241,7 @@ int Main(int argc, char** argv) {
   }
   if (*check && graph) return GraphPolicies(paths);
   if (const auto exit_code = policy_verbs.Run(config_path)) return *exit_code;
-  if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
+  if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths, mapping);
   if (*normalize) return Normalize(config_path, normalize_options);
   if (*eval) return EvalRules(config_path, eval_options);
   if (*explain) return ExplainRule(config_path, explained_rule, eval_options);

@@ -17,14 +17,15 @@ namespace {
 
 struct Flags {
   std::string config_file = DefaultConfigPath();
-  std::string storage_path, listen_address, log_level, log_format;
+  std::string storage_path, listen_address, web_config, log_level, log_format;
   bool accept_data_loss = false;
 };
 
 // Flags win over the file.
-void Override(const Flags& flags, Config* config) {
+void Override(const Flags& flags, Config* config, Diagnostics* diagnostics) {
   if (!flags.storage_path.empty()) config->storage.path = flags.storage_path;
   if (!flags.listen_address.empty()) config->web_listen_address = flags.listen_address;
+  if (!flags.web_config.empty()) config->web = LoadWebConfig(flags.web_config, diagnostics).value_or(WebConfig{});
   if (!flags.log_level.empty()) config->log_level = flags.log_level;
   if (!flags.log_format.empty()) config->log_format = flags.log_format == "json" ? LogFormat::kJson : LogFormat::kLogfmt;
 }
@@ -63,6 +64,7 @@ int Main(int argc, char** argv) {
   app.add_option("--config.file", flags.config_file, "configuration")->capture_default_str();
   app.add_option("--storage.path", flags.storage_path, "directory of the partition stores");
   app.add_option("--web.listen-address", flags.listen_address, "host:port of metrics and health");
+  app.add_option("--web.config.file", flags.web_config, "TLS and users of the HTTP server (Prometheus' web configuration)");
   app.add_option("--log.level", flags.log_level)->check(CLI::IsMember({"debug", "info", "warn", "error"}));
   app.add_option("--log.format", flags.log_format)->check(CLI::IsMember({"logfmt", "json"}));
   app.add_flag("--accept-data-loss", flags.accept_data_loss,
@@ -75,14 +77,8 @@ int Main(int argc, char** argv) {
 
   Diagnostics diagnostics;
   auto config = LoadConfig(flags.config_file, &diagnostics);
-  if (config) Override(flags, &*config);
-  // Who sets it believes that the pages are protected: better no start than an open door.
-  if (config && !config->web_config_file.empty()) {
-    diagnostics.Error({flags.config_file, 0, 0}, "web.config_file: TLS and authentication are not supported yet", {},
-                      "remove it, and keep web.listen_address on loopback");
-    config.reset();
-  }
-  auto engine = config ? LoadEngine(*config, &diagnostics) : nullptr;
+  if (config) Override(flags, &*config, &diagnostics);
+  auto engine = config && !diagnostics.HasErrors() ? LoadEngine(*config, &diagnostics) : nullptr;
   std::fputs(diagnostics.Render().c_str(), stderr);
   if (!engine) return kExitConfig;
   InitLog(config->log_level, config->log_format);

@@ -5,10 +5,11 @@ set -euo pipefail
 
 build_packages=(ccache cmake g++ ninja-build pkg-config
   librdkafka-dev libsimdjson-dev librocksdb-dev prometheus-cpp-dev libspdlog-dev libyaml-cpp-dev libre2-dev
-  libcurl4-openssl-dev libssl-dev libkainjow-mustache-dev libhowardhinnant-date-dev libcli11-dev libcivetweb-dev nlohmann-json3-dev libsystemd-dev zlib1g-dev tzdata curl)
+  libcurl4-openssl-dev libssl-dev libcrypt-dev libkainjow-mustache-dev libhowardhinnant-date-dev libcli11-dev libboost-dev nlohmann-json3-dev libsystemd-dev zlib1g-dev tzdata curl)
 demo_packages=(kcat python3)
 test_packages=("${demo_packages[@]}" doctest-dev libvalijson-dev librapidcheck-dev libbenchmark-dev clang-14 libclang-rt-14-dev
-  clang-format-14 default-jre-headless maven prometheus prometheus-alertmanager shellcheck tar)
+  clang-format-14 python3-yaml python3-jsonschema default-jre-headless maven prometheus prometheus-alertmanager openssl shellcheck
+  tar)
 
 case "${1:-}" in
   build) wanted=("${build_packages[@]}") ;;

@@ -43,6 +43,7 @@ enum class RecordKind : uint8_t {
   kPartition = 8,  // store-local
   kSilence = 9,
   kCorrelation = 10,
+  kWatch = 12,
 };
 
 // The progress record, and with it what the store itself must remember between steps.
@@ -84,6 +85,8 @@ Result<SilenceRule> DecodeSilence(std::string_view frame);
 // At most kMaxObservations, ascending by time.
 std::string EncodeCorrelation(const rules::CorrelationWindow& window);
 Result<rules::CorrelationWindow> DecodeCorrelation(std::string_view frame);
+std::string EncodeWatch(const Watch& watch);
+Result<Watch> DecodeWatch(std::string_view frame);
 
 std::string EncodeProgress(const StoredProgress& progress);
 Result<StoredProgress> DecodeProgress(std::string_view frame);

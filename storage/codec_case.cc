@@ -324,6 +324,13 @@ void WalkSilence(A& a, C& rule) {
 }
 
 template <typename A, typename C>
+void WalkWatch(A& a, C& watch) {
+  a(watch.id);
+  a.List(watch.times, kPlain);
+  a(watch.heard), a(watch.told), a(watch.due);
+}
+
+template <typename A, typename C>
 void WalkCase(A& a, C& c) {
   WalkHead(a, c);
   WalkStanding(a, c);
@@ -361,6 +368,24 @@ Result<SilenceRule> DecodeSilence(std::string_view frame) {
                                                           [](const auto& wanted) { return wanted.first == kNoField; });
   if (!reader.wire().Done() || !named) return DamagedRecord(RecordKind::kSilence, "malformed payload");
   return rule;
+}
+
+std::string EncodeWatch(const Watch& watch) {
+  std::string out = BeginFrame(RecordKind::kWatch, 64);
+  CaseWriter writer(&out);
+  WalkWatch(writer, watch);
+  EndFrame(&out);
+  return out;
+}
+
+Result<Watch> DecodeWatch(std::string_view frame) {
+  auto payload = OpenFrame(RecordKind::kWatch, frame);
+  if (!payload) return payload.error();
+  CaseReader reader(*payload, static_cast<uint8_t>(frame[0]));
+  Watch watch;
+  WalkWatch(reader, watch);
+  if (!reader.wire().Done()) return DamagedRecord(RecordKind::kWatch, "malformed payload");
+  return watch;
 }
 
 std::string EncodeCase(const Case& c) {

@@ -7,6 +7,7 @@
 //   p                               progress; the last of a step
 //   r/ + correlation and group      the window of a correlation
 //   s/ + id                         a silence
+//   w/ + id                         a watch: a feed, or the escalations of a rule
 //
 // Keys that begin with a zero byte are the store's own and never in the changelog: position, format, partition.
 #pragma once
@@ -25,6 +26,7 @@ inline constexpr std::string_view kKeyIndexPrefix = "k/";
 inline constexpr std::string_view kProgressKey = "p";
 inline constexpr std::string_view kCorrelationPrefix = "r/";
 inline constexpr std::string_view kSilencePrefix = "s/";
+inline constexpr std::string_view kWatchPrefix = "w/";
 inline constexpr char kLocalPrefix = '\0';
 inline constexpr std::string_view kPositionKey{"\0position", 9};
 inline constexpr std::string_view kFormatKey{"\0format", 7};
@@ -59,6 +61,12 @@ inline std::string SilenceKey(std::string_view id) {
 inline std::string CorrelationKey(std::string_view window) {
   std::string key(kCorrelationPrefix);
   key += window;
+  return key;
+}
+
+inline std::string WatchKey(std::string_view id) {
+  std::string key(kWatchPrefix);
+  key += id;
   return key;
 }
 

@@ -27,6 +27,7 @@ std::optional<RecordKind> KindOf(std::string_view key) {
   if (key.starts_with(kKeyIndexPrefix)) return RecordKind::kKeyIndex;
   if (key.starts_with(kCorrelationPrefix)) return RecordKind::kCorrelation;
   if (key.starts_with(kSilencePrefix)) return RecordKind::kSilence;
+  if (key.starts_with(kWatchPrefix)) return RecordKind::kWatch;
   if (key == kProgressKey) return RecordKind::kProgress;
   return std::nullopt;
 }
@@ -180,6 +181,9 @@ Status RocksPartitionStore::FinishRestore() {
   Discard();
   cache_.Clear();
   seen_.Clear();
+  // What another owner took away meanwhile must not stay.
+  silences_ = SilenceTable();
+  watches_ = WatchTable();
   cases_ = 0;
   standings_.clear();
   std::vector<DueIndex::Item> due;
@@ -220,6 +224,14 @@ Status RocksPartitionStore::FinishRestore() {
     auto rule = DecodeSilence(frame);
     if (!rule) return Damage(Doing("scan silences"), rule.error());
     silences_.Put(std::move(*rule));
+    return true;
+  });
+  if (!status) return status;
+
+  status = Scan(kWatchPrefix, [&](std::string_view /*key*/, std::string_view frame) -> Result<bool> {
+    auto watch = DecodeWatch(frame);
+    if (!watch) return Damage(Doing("scan watches"), watch.error());
+    watches_.Put(std::move(*watch));
     return true;
   });
   if (!status) return status;

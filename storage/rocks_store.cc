@@ -211,6 +211,36 @@ void RocksPartitionStore::StageCorrelations(std::vector<StateRecord>* records) c
   }
 }
 
+void RocksPartitionStore::RememberWatch(std::string_view id) {
+  Staging();
+  if (watches_before_.find(id) != watches_before_.end()) return;
+  const Watch* watch = watches_.Find(id);
+  watches_before_.emplace(id, watch ? std::optional(*watch) : std::nullopt);
+}
+
+void RocksPartitionStore::PutWatch(Watch watch) {
+  RememberWatch(watch.id);
+  watches_.Put(std::move(watch));
+}
+
+void RocksPartitionStore::EraseWatch(std::string_view id) {
+  // The caller's view may be into what is erased.
+  const std::string gone(id);
+  RememberWatch(gone);
+  watches_.Erase(gone);
+}
+
+void RocksPartitionStore::StageWatches(std::vector<StateRecord>* records) const {
+  for (const auto& [id, before] : watches_before_) {
+    const Watch* watch = watches_.Find(id);
+    if (watch) {
+      records->push_back({WatchKey(id), EncodeWatch(*watch)});
+    } else if (before) {
+      records->push_back({WatchKey(id), std::nullopt});
+    }
+  }
+}
+
 std::vector<StateRecord> RocksPartitionStore::StageChanges() {
   std::vector<StateRecord> records;
   records.reserve(changed_.size() * 2 + evidence_.size() + 4);
@@ -220,6 +250,7 @@ std::vector<StateRecord> RocksPartitionStore::StageChanges() {
   StageKeyIndex(&records);
   StageCorrelations(&records);
   StageSilences(&records);
+  StageWatches(&records);
   progress_staged_ = progress_set_ || !records.empty() || seen_.forgot();
   if (progress_staged_) {
     records.push_back({std::string(kProgressKey), EncodeProgress({progress_, seen_.horizon(), next_block})});
@@ -292,6 +323,10 @@ void RocksPartitionStore::Discard() {
     if (before) silences_.Put(*before);
   }
   correlations_.Discard();
+  for (const auto& [id, before] : watches_before_) {
+    watches_.Erase(id);
+    if (before) watches_.Put(*before);
+  }
   progress_ = committed_progress_;
   EndStep();
 }
@@ -302,6 +337,7 @@ void RocksPartitionStore::EndStep() {
   evidence_.clear();
   silences_before_.clear();
   correlations_.EndStep();
+  watches_before_.clear();
   batch_.Clear();
   progress_set_ = prepared_ = progress_staged_ = false;
   ++step_;

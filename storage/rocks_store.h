@@ -43,6 +43,11 @@ class RocksPartitionStore : public PartitionStore {
     Staging();
     return correlations_;
   }
+  const WatchTable& watches() const override { return watches_; }
+  void PutWatch(Watch watch) override;
+  void EraseWatch(std::string_view id) override;
+  std::string Pack(const Case& c) const override { return EncodeCase(c); }
+  Result<Case> Unpack(std::string_view packed) const override { return DecodeCase(packed); }
   std::optional<DueCase> NextDue() const override;
   const Progress& progress() const override { return progress_; }
   void SetProgress(Progress progress) override;
@@ -80,6 +85,8 @@ class RocksPartitionStore : public PartitionStore {
   void StageSilences(std::vector<StateRecord>* records) const;
   void RememberSilence(std::string_view id);
   void StageCorrelations(std::vector<StateRecord>* records) const;
+  void StageWatches(std::vector<StateRecord>* records) const;
+  void RememberWatch(std::string_view id);
   void StageKeyIndex(std::vector<StateRecord>* records);
   void CountStanding(CachedCase* c);
   void EndStep();
@@ -95,6 +102,7 @@ class RocksPartitionStore : public PartitionStore {
   SeenTable seen_;
   SilenceTable silences_;
   rules::CorrelationTable correlations_;
+  WatchTable watches_;
   uint64_t cases_ = 0;
   std::map<CaseStanding, uint64_t> standings_;  // of the cases in RocksDB
   int64_t position_ = -1;
@@ -107,6 +115,7 @@ class RocksPartitionStore : public PartitionStore {
   std::vector<CachedCase*> changed_;
   std::map<std::string, std::string> evidence_;  // key → frame
   std::map<std::string, std::optional<SilenceRule>, std::less<>> silences_before_;  // of those changed in the step
+  std::map<std::string, std::optional<Watch>, std::less<>> watches_before_;
   bool progress_set_ = false;
   bool prepared_ = false;         // batch_ holds the step's changes
   bool progress_staged_ = false;  // … and a progress record among them

@@ -1,5 +1,5 @@
 // RocksNotifyMemory: what was delivered, in RocksDB; every write is synced before it returns. Entries older than `keep`
-// are dropped when the store is opened. Single-threaded.
+// are dropped when the store is opened, and by Forget. Reads are thread-safe; everything else belongs to one thread.
 #pragma once
 
 #include <memory>
@@ -23,13 +23,14 @@ class RocksNotifyMemory : public NotifyMemory {
   void SetAnswered(const std::string& dedup_key, const std::string& sequence, Timestamp now) override;
   void SetDelivered(const std::string& destination, const std::vector<NotifyItem>& items, Timestamp now) override;
 
+  Status Forget(Timestamp before);
+
   // A write failed: what follows could be repeated after a crash, so the process should stop.
   bool failed() const { return failed_; }
 
  private:
   explicit RocksNotifyMemory(std::unique_ptr<rocksdb::DB> db);
   std::string Get(const std::string& key) const;
-  Status Forget(Timestamp before);
 
   std::unique_ptr<rocksdb::DB> db_;
   bool failed_ = false;

@@ -3,8 +3,12 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+
 #include "daemon/clock.h"
+#include "daemon/kafka_producer.h"
 #include "daemon/log.h"
+#include "daemon/notify/hmac.h"
 #include "daemon/notify/sender.h"
 
 namespace triaged {
@@ -12,6 +16,9 @@ namespace {
 
 constexpr Duration kCommitInterval{200}, kPublishInterval{500}, kPollBound{5};
 constexpr int kRecordsATurn = 500;
+constexpr Duration kDrainBound{15'000};                 // below systemd's 90 s
+constexpr Duration kForgetInterval{3600'000};
+constexpr Duration kCommandBound{2'500};                // Slack waits 3 s for an answer, PagerDuty 5 s
 constexpr Duration kMemoryMargin{24 * 3600'000};  // beyond the age at which events page nobody
 
 using prometheus::ClientMetric;
@@ -38,6 +45,7 @@ void Add(MetricFamily* family, const std::string& destination, double value) {
 Notifier::Notifier(NotifyConfig config) : config_(std::move(config)) {}
 
 Notifier::~Notifier() {
+  ack_server_.reset();
   for (auto& [name, lane] : lanes_) {
     {
       const std::lock_guard lock(lane.mutex);
@@ -62,6 +70,28 @@ void Notifier::Serve(const Destination& destination, Lane* lane) {
     const std::lock_guard lock(lane->mutex);
     lane->outcome = std::move(outcome);
   }
+}
+
+NotifyPayload Notifier::Render(const std::string& name, NotifyJob* job, Timestamp now) const {
+  const Destination& destination = config_.destinations.at(name);
+  if (destination.ack_links && config_.acknowledge) {
+    const AcknowledgeConfig& ack = *config_.acknowledge;
+    for (NotifyItem& item : job->items) {
+      if (item.action != NotifyAction::kTrigger) continue;
+      const NotifyEvent& event = *item.event;
+      item.ack_token = MakeAckToken(
+          {event.id, event.case_id, event.dedup_key, event.sequence, name, event.assignee, now + ack.lifetime},
+          [&ack](std::string_view text) { return HmacSha256Hex(ack.key, text); });
+      item.ack_url = ack.public_url + "/ack/" + item.ack_token;
+    }
+  }
+  return RenderPayload(destination, job->items, now);
+}
+
+Status Notifier::SendCommand(const Command& command) const {
+  return ProduceOne(config_.bootstrap_servers, config_.properties,
+                    TopicNames::For(config_.acknowledge->application_id).commands, command.case_id.partition,
+                    ToString(command.case_id), CommandJson(command), kCommandBound);
 }
 
 Status Notifier::Bury(const NotifyDeadLetter& letter) {
@@ -89,46 +119,79 @@ Status Notifier::Take(const KafkaSource::Record& record) {
   return {};
 }
 
-Status Notifier::Turn() {
-  const Timestamp now = WallTime();
+void Notifier::Collect(Timestamp now) {
   for (auto& [name, lane] : lanes_) {
     std::optional<SendOutcome> outcome;
     {
       const std::lock_guard lock(lane.mutex);
       outcome = std::exchange(lane.outcome, std::nullopt);
+      if (outcome) lane.busy = false;
     }
-    if (outcome) {
-      if (outcome->result != SendResult::kDelivered) {
-        LogWarn("delivery failed", {{"destination", name}, {"why", outcome->what}});
-      }
-      dispatcher_->Completed(name, *outcome, now);
+    if (!outcome) continue;
+    if (outcome->result != SendResult::kDelivered) {
+      LogWarn("delivery failed", {{"destination", name}, {"why", outcome->what}});
     }
+    dispatcher_->Completed(name, *outcome, now);
   }
+}
+
+Status Notifier::Settle(Timestamp now) {
   dispatcher_->Expire(now);
   if (memory_->failed()) return EnvironmentError("the notifier's memory cannot be written");
   for (const NotifyDeadLetter& letter : dispatcher_->TakeDeadLetters()) {
     if (Status buried = Bury(letter); !buried) return buried;
   }
+  return {};
+}
+
+Status Notifier::Turn() {
+  const Timestamp now = WallTime();
+  Collect(now);
+  if (Status settled = Settle(now); !settled) return settled;
   for (auto& [name, lane] : lanes_) {
-    const auto job = dispatcher_->Next(name, now);
+    auto job = dispatcher_->Next(name, now);
     if (!job) continue;
     const std::lock_guard lock(lane.mutex);
-    lane.payload = RenderPayload(config_.destinations.at(name), job->items, now);
+    lane.payload = Render(name, &*job, now);
+    lane.busy = true;
     lane.wake.notify_one();
   }
-  if (const Duration at = MonotonicTime(); at - last_commit_ >= kCommitInterval) {
+  const Duration at = MonotonicTime();
+  if (at - last_commit_ >= kCommitInterval) {
     last_commit_ = at;
     // Not fatal: what is not committed is read again, and the memory knows it.
     if (Status done = source_->Commit(dispatcher_->Committable()); !done) LogWarn(done.error().message);
   }
+  if (at - last_forget_ >= kForgetInterval) {
+    last_forget_ = at;
+    return memory_->Forget(now - config_.max_age - kMemoryMargin);
+  }
   return {};
 }
 
-Status Notifier::Run() {
+Status Notifier::Drain() {
+  const Duration end = MonotonicTime() + kDrainBound;
+  const auto busy = [this] {
+    return std::any_of(lanes_.begin(), lanes_.end(), [](auto& entry) {
+      const std::lock_guard lock(entry.second.mutex);
+      return entry.second.busy;
+    });
+  };
+  while (busy() && MonotonicTime() < end) {
+    auto record = source_->Poll(kPollBound);  // keeps the membership; what it gives is read again
+    if (!record) return record.error();
+    Collect(WallTime());
+  }
+  if (Status settled = Settle(WallTime()); !settled) return settled;
+  return source_->Commit(dispatcher_->Committable());
+}
+
+Status Notifier::StartUp() {
   InitSender();
   auto memory = RocksNotifyMemory::Open(config_.storage_path, config_.max_age + kMemoryMargin, WallTime());
   if (!memory) return memory.error();
   memory_ = std::move(*memory);
+  last_forget_ = MonotonicTime();
   dispatcher_ = std::make_unique<Dispatcher>(config_, memory_.get());
   auto source = KafkaSource::Make(config_, [this](int32_t partition) { dispatcher_->Drop(partition); });
   if (!source) return source.error();
@@ -137,7 +200,24 @@ Status Notifier::Run() {
     Lane& lane = lanes_[name];
     lane.thread = std::thread([this, &destination, &lane] { Serve(destination, &lane); });
   }
-  Status status;
+  if (!config_.acknowledge) return {};
+  AckHooks hooks;
+  hooks.send = [this](const Command& command) { return SendCommand(command); };
+  hooks.answered = [this](const std::string& key, const std::string& sequence) { return memory_->Answered(key) >= sequence; };
+  hooks.told_pagerduty = [this](const std::string& key) {
+    return std::any_of(config_.destinations.begin(), config_.destinations.end(), [&](const auto& entry) {
+      return entry.second.kind == DestinationKind::kPagerDuty && !memory_->Told(entry.first, key).empty();
+    });
+  };
+  auto server = AckServer::Start(*config_.acknowledge, std::move(hooks));
+  if (!server) return server.error();
+  ack_server_ = std::move(*server);
+  LogInfo("receiving acknowledgements", {{"port", std::to_string(ack_server_->port())}});
+  return {};
+}
+
+Status Notifier::Run() {
+  Status status = StartUp();
   while (!stopping_ && status) {
     source_->Pause(dispatcher_->full());
     for (int i = 0; i < kRecordsATurn && status && !dispatcher_->full(); ++i) {
@@ -158,7 +238,7 @@ Status Notifier::Run() {
       Publish();
     }
   }
-  return status;
+  return status ? Drain() : status;
 }
 
 void Notifier::Publish() {
@@ -192,6 +272,19 @@ void Notifier::Publish() {
   Add(&all.back(), {}, static_cast<double>(dispatcher_->stale()));
   all.push_back(Family("triaged_notify_queued_bytes", "Memory that queued events take, about.", MetricType::Gauge));
   Add(&all.back(), {}, static_cast<double>(dispatcher_->queued_bytes()));
+  if (ack_server_) {
+    all.push_back(Family("triaged_notify_acknowledgements_total", "Acknowledgements received.", MetricType::Counter));
+    constexpr std::pair<AckOutcome, const char*> kOutcomes[] = {{AckOutcome::kAccepted, "accepted"},
+                                                                {AckOutcome::kIgnored, "ignored"},
+                                                                {AckOutcome::kRefused, "refused"},
+                                                                {AckOutcome::kFailed, "failed"}};
+    for (const auto& [outcome, name] : kOutcomes) {
+      ClientMetric metric;
+      metric.label = {{"outcome", name}};
+      metric.counter.value = static_cast<double>(ack_server_->Count(outcome));
+      all.back().metric.push_back(std::move(metric));
+    }
+  }
   std::string text = prometheus::TextSerializer().Serialize(all);
   const std::lock_guard lock(text_mutex_);
   text_ = std::move(text);

@@ -14,6 +14,7 @@
 #include <string>
 #include <thread>
 
+#include "daemon/notify/ack_server.h"
 #include "daemon/notify/kafka_source.h"
 #include "daemon/notify/memory.h"
 #include "pipeline/notify/dispatcher.h"
@@ -25,7 +26,8 @@ class Notifier {
   explicit Notifier(NotifyConfig config);
   ~Notifier();
 
-  // Until RequestStop, or an error that a restart may heal.
+  // Until RequestStop, or an error that a restart may heal. Requests that are under way at the end are waited for, within
+  // a bound, so that an orderly stop repeats nothing.
   Status Run();
   void RequestStop() { stopping_ = true; }
   std::string MetricsText() const;
@@ -37,13 +39,20 @@ class Notifier {
     std::condition_variable wake;
     std::optional<NotifyPayload> payload;   // to be sent
     std::optional<SendOutcome> outcome;     // of the last one
+    bool busy = false;                      // between the two
     bool stop = false;
     std::thread thread;
   };
 
   void Serve(const Destination& destination, Lane* lane);
   Status Take(const KafkaSource::Record& record);
+  Status StartUp();
   Status Turn();
+  void Collect(Timestamp now);
+  Status Settle(Timestamp now);
+  Status Drain();
+  NotifyPayload Render(const std::string& name, NotifyJob* job, Timestamp now) const;
+  Status SendCommand(const Command& command) const;
   Status Bury(const NotifyDeadLetter& letter);
   void Publish();
 
@@ -52,7 +61,8 @@ class Notifier {
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<KafkaSource> source_;
   std::map<std::string, Lane> lanes_;
-  Duration last_commit_{0}, last_publish_{0};
+  std::unique_ptr<AckServer> ack_server_;   // nullptr: not configured
+  Duration last_commit_{0}, last_publish_{0}, last_forget_{0};
   uint64_t records_ = 0, garbage_ = 0;
   std::atomic<bool> stopping_ = false, ready_ = false;
   mutable std::mutex text_mutex_;

@@ -4,7 +4,6 @@
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <openssl/hmac.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -15,6 +14,7 @@
 #include <cstring>
 
 #include "daemon/clock.h"
+#include "daemon/notify/hmac.h"
 
 extern char** environ;
 
@@ -42,7 +42,10 @@ bool PublicAddress(const sockaddr* address) {
     std::memcpy(&v4, a.s6_addr + 12, 4);
     return PublicV4(ntohl(v4));
   }
-  return (a.s6_addr[0] & 0xE0) == 0x20;  // 2000::/3 is all that is global unicast
+  const bool teredo_and_kin = a.s6_addr[0] == 0x20 && a.s6_addr[1] == 0x01 && (a.s6_addr[2] & 0xFE) == 0;
+  const bool six_to_four = a.s6_addr[0] == 0x20 && a.s6_addr[1] == 0x02;  // carries an IPv4 address, which may be private
+  // 2000::/3 is all that is global unicast.
+  return (a.s6_addr[0] & 0xE0) == 0x20 && !teredo_and_kin && !six_to_four;
 }
 
 curl_socket_t OpenChecked(void* refused, curlsocktype, curl_sockaddr* address) {
@@ -71,24 +74,10 @@ size_t GiveBody(char* to, size_t, size_t size, void* from) {
   return count;
 }
 
-std::string Hex(const unsigned char* bytes, size_t size) {
-  std::string out;
-  for (size_t i = 0; i < size; ++i) {
-    out += "0123456789abcdef"[bytes[i] >> 4];
-    out += "0123456789abcdef"[bytes[i] & 15];
-  }
-  return out;
-}
-
 // HMAC-SHA256 over "<seconds>.<body>": the time is signed, so that a receiver can refuse an old request.
 std::string Signature(const std::string& key, const std::string& body, Timestamp now) {
   const std::string seconds = std::to_string(ToUnixMillis(now) / 1000);
-  const std::string text = seconds + "." + body;
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()),
-       text.size(), digest, &size);
-  return "X-Triaged-Signature: t=" + seconds + ",v1=" + Hex(digest, size);
+  return "X-Triaged-Signature: t=" + seconds + ",v1=" + HmacSha256Hex(key, seconds + "." + body);
 }
 
 struct CurlSlist {
@@ -200,12 +189,22 @@ SendOutcome RunCommand(const Destination& d, const NotifyPayload& payload) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, pipes[0], 0);
+  // The command starts with the signals of a fresh process, not with those that we block.
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   std::vector<char*> argv;
   for (const std::string& word : d.command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   pid_t child = 0;
-  const int error = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
+  const int error = posix_spawnp(&child, argv[0], &actions, &attributes, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
   close(pipes[0]);
   if (error != 0) {
     close(pipes[1]);

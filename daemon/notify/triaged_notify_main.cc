@@ -7,10 +7,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
+#include <mutex>
 #include <thread>
 
 #include "daemon/ctl.h"
-#include "daemon/http_server.h"
+#include "daemon/admin_pages.h"
 #include "daemon/log.h"
 #include "daemon/notify/notifier.h"
 
@@ -47,40 +49,116 @@ int ShowRoute(const NotifyConfig& config, const std::string& path) {
   return kExitOk;
 }
 
-int Serve(NotifyConfig config) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+// What signals ask for, until it is taken. One thread waits for signals; the notifier that runs is told.
+class Signals {
+ public:
+  Signals() {
+    sigemptyset(&set_);
+    for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set_, signal);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    signal(SIGPIPE, SIG_IGN);
+  }
+  // `reload` answers whether the notifier shall end for a new configuration.
+  void Watch(std::function<bool()> reload) {
+    std::thread([this, reload = std::move(reload)] {
+      while (true) {
+        int signal = 0;
+        sigwait(&set_, &signal);
+        if (signal == SIGHUP && !reload()) continue;
+        const std::lock_guard lock(mutex_);
+        stop_ = stop_ || signal != SIGHUP;
+        if (running_) running_->RequestStop();
+      }
+    }).detach();
+  }
+  // False once a stop was asked for.
+  bool Run(Notifier* notifier) {
+    const std::lock_guard lock(mutex_);
+    running_ = notifier;
+    return !stop_;
+  }
+  bool stop() {
+    const std::lock_guard lock(mutex_);
+    running_ = nullptr;
+    return stop_;
+  }
+
+ private:
+  sigset_t set_;
+  std::mutex mutex_;
+  Notifier* running_ = nullptr;
+  bool stop_ = false;
+};
+
+// The configuration that a reload found right, and how reloads went.
+struct Reload {
+  std::mutex mutex;
+  std::optional<NotifyConfig> next;
+  bool successful = true;
+};
+
+bool CheckReload(const std::string& path, Reload* reload) {
+  Diagnostics diagnostics;
+  auto config = Load(path, &diagnostics);
+  const std::lock_guard lock(reload->mutex);
+  reload->successful = config.has_value();
+  if (config) {
+    reload->next = std::move(config);
+    LogInfo("configuration reloaded", {{"file", path}});
+  } else {
+    LogError("configuration refused; the old one stays", {{"why", diagnostics.Render()}});
+  }
+  return reload->successful;
+}
+
+Status RunOnce(NotifyConfig config, Reload* reload, Signals* signals) {
   const std::string address = config.listen_address;
   Notifier notifier(std::move(config));
-  HttpHooks hooks;
-  hooks.metrics = [&] { return notifier.MetricsText(); };
+  AdminHooks hooks;
+  hooks.metrics = [&] {
+    const std::lock_guard lock(reload->mutex);
+    return notifier.MetricsText() +
+           "# HELP triaged_notify_config_last_reload_successful 0 after a configuration was refused.\n"
+           "# TYPE triaged_notify_config_last_reload_successful gauge\n"
+           "triaged_notify_config_last_reload_successful " + (reload->successful ? "1\n" : "0\n");
+  };
   hooks.ready = [&] { return std::pair(notifier.ready(), std::string(notifier.ready() ? "ready" : "joining the group")); };
-  hooks.reload = [] { return std::pair(false, std::string("restart to apply a configuration")); };
-  const auto http = HttpServer::Start(address, std::move(hooks));
-  if (!http) {
-    LogError("stopped", {{"why", http.error().message}});
-    return kExitFailed;
-  }
-  std::thread([&] {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    notifier.RequestStop();
-  }).detach();
+  hooks.reload = [] { return std::pair(false, std::string("send SIGHUP to apply a configuration")); };
+  const auto http = StartAdminServer(address, std::move(hooks));
+  if (!http) return http.error();
   LogInfo("listening", {{"port", std::to_string((*http)->port())}});
   sd_notify(0, "READY=1");
-  const Status status = notifier.Run();
+  const bool run = signals->Run(&notifier);
+  {
+    const std::lock_guard lock(reload->mutex);
+    if (reload->next) notifier.RequestStop();  // came between two notifiers
+  }
+  const Status status = run ? notifier.Run() : Status();
+  const bool stop = signals->stop();  // from here on nobody calls the notifier
+  if (status && !stop) return status;
   if (status) {
     LogInfo("stopped", {});
   } else {
     LogError("stopped", {{"why", status.error().message}});
   }
   FlushLog();
-  // Senders may wait for a slow server; what is under way is sent again, and the memory counts it.
-  std::_Exit(status ? kExitOk : kExitFailed);
+  std::_Exit(status ? kExitOk : kExitFailed);  // senders may still wait for a slow server
+}
+
+int Serve(NotifyConfig config, const std::string& path) {
+  Signals signals;
+  Reload reload;
+  signals.Watch([&] { return CheckReload(path, &reload); });
+  while (true) {
+    if (const Status status = RunOnce(std::move(config), &reload, &signals); !status) {
+      LogError("stopped", {{"why", status.error().message}});
+      FlushLog();
+      std::_Exit(kExitFailed);
+    }
+    const std::lock_guard lock(reload.mutex);
+    config = std::move(*reload.next);  // a notifier ends without stop or error for this alone
+    reload.next.reset();
+  }
 }
 
 int Main(int argc, char** argv) {
@@ -104,7 +182,7 @@ int Main(int argc, char** argv) {
   if (check) return kExitOk;
   if (!route.empty()) return ShowRoute(*config, route);
   InitLog(log_level, LogFormat::kLogfmt);
-  return Serve(std::move(*config));
+  return Serve(std::move(*config), config_file);
 }
 
 }  // namespace

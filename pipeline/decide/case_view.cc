@@ -35,6 +35,12 @@ void CaseView::AddBool(FieldId id, bool flag) {
   fields_.Add(id, value);
 }
 
+void CaseView::AddObserved(const Case& c, FieldId id, FieldId observed) {
+  for (const Observed& seen : c.observed) {
+    if (seen.field == observed) AddText(id, seen.value);
+  }
+}
+
 void CaseView::Fill(FieldId id, const Policy& policy, const Case& c) {
   auto add_all = [&](const std::vector<std::string>& texts) {
     for (const std::string& text : texts) AddText(id, text);
@@ -81,6 +87,8 @@ void CaseView::Fill(FieldId id, const Policy& policy, const Case& c) {
     case field::kCaseSeverityScore:
       if (c.max_score >= 0) AddNumber(id, static_cast<uint64_t>(c.max_score));
       return;
+    case field::kCaseAssetCriticality: return AddObserved(c, id, field::kAssetCriticality);
+    case field::kCaseIdentityCriticality: return AddObserved(c, id, field::kIdentityCriticality);
     case field::kCaseDrill: return AddBool(id, c.drill);
     case field::kCaseFieldCount: return;
   }

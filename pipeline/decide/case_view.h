@@ -23,6 +23,7 @@ class CaseView {
   void AddText(FieldId id, std::string_view text);
   void AddNumber(FieldId id, uint64_t number);
   void AddBool(FieldId id, bool value);
+  void AddObserved(const Case& c, FieldId id, FieldId observed);
 
   FieldTable fields_;
   std::deque<std::string> texts_;  // of numbers; a deque keeps views stable

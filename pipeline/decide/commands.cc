@@ -1,5 +1,7 @@
 #include "pipeline/decide/commands.h"
 
+#include <algorithm>
+
 #include "pipeline/decide/beside.h"
 #include "pipeline/decide/clocks.h"
 #include "pipeline/decide/deadlines.h"
@@ -46,6 +48,8 @@ uint32_t LegalIn(CommandAction action) {
     case CommandAction::kMerge: return kActive;
     case CommandAction::kSplit: return kAny & ~Bit(CaseStatus::kClosed);
     case CommandAction::kSilence: return kActive;
+    case CommandAction::kTag: return kAny & ~Bit(CaseStatus::kClosed);
+    case CommandAction::kUntag: return kAny & ~Bit(CaseStatus::kClosed);
   }
   return 0;
 }
@@ -56,14 +60,6 @@ void Acted(CaseContext& ctx) {
   ctx.c.last_action_at = ctx.now;
   ctx.c.updated_at = ctx.now;
   EndClock(ctx, ClockKind::kReceipt);  // somebody has it: that is what the reporter waits to hear
-}
-
-CaseEvent& EmitFor(CaseContext& ctx, const Command& command, CaseEventType type, std::string reason) {
-  CaseEvent& event = Emit(ctx, type, std::move(reason));
-  event.actor = command.actor;
-  event.command_id = command.id;
-  event.detail = Bounded(command.reason);
-  return event;
 }
 
 // What `undo` gives back; only the last command of these kinds can be taken back.
@@ -151,6 +147,16 @@ Refused SetSeverity(CaseContext& ctx, const Command& command) {
                 ctx.policy.severities[from].name + " to " + command.severity + ": " + command.reason);
   StandingChanged(ctx);
   EmitFor(ctx, command, CaseEventType::kSeverityChanged, "command").severity_from = from;
+  return {};
+}
+
+// What was merged away has its content elsewhere, and would be counted twice.
+Refused ReopenByHand(CaseContext& ctx, const Command& command) {
+  if (!ctx.c.merged_into.empty()) {
+    return Refuse(Refusal::kIllegalTransition,
+                  "its content went into " + ctx.c.merged_into + ": reopen that one, or take the merge back with undo");
+  }
+  Reopen(ctx, command.reason, command.actor, command.id);
   return {};
 }
 
@@ -300,6 +306,31 @@ Refused Update(CaseContext& ctx, const Command& command) {
   return {};
 }
 
+// A fact that a person states: criteria, guards, raises and roles read it as they read a rule's tags.
+Refused Tag(CaseContext& ctx, const Command& command) {
+  auto& tags = ctx.c.tags;
+  const auto at = std::lower_bound(tags.begin(), tags.end(), command.name);
+  if (at != tags.end() && *at == command.name) {
+    return Refuse(Refusal::kNothingToChange, "the case has the tag '" + command.name + "' already");
+  }
+  if (tags.size() >= kMaxTechniques) {
+    return Refuse(Refusal::kTooMany, "a case has at most " + std::to_string(kMaxTechniques) + " tags");
+  }
+  tags.insert(at, command.name);
+  AddToTimeline(ctx, "tagged", command.actor, command.name + (command.reason.empty() ? "" : ": " + command.reason));
+  StandingChanged(ctx);
+  return {};
+}
+
+Refused Untag(CaseContext& ctx, const Command& command) {
+  if (std::erase(ctx.c.tags, command.name) == 0) {
+    return Refuse(Refusal::kNothingToChange, "the case has no tag '" + command.name + "'");
+  }
+  AddToTimeline(ctx, "untagged", command.actor, command.name + (command.reason.empty() ? "" : ": " + command.reason));
+  StandingChanged(ctx);
+  return {};
+}
+
 Refused FollowUpDone(CaseContext& ctx, const Command& command) {
   if (FinishFollowUp(ctx, command.name, command.actor, command.id)) return {};
   return Refuse(Refusal::kNothingToChange, "no follow-up '" + command.name + "' is owed");
@@ -322,49 +353,17 @@ Refused AcceptRole(CaseContext& ctx, const Command& command) {
   return Refuse(Refusal::kNothingToChange, "no hand-off of '" + command.name + "' waits to be accepted");
 }
 
-// Takes the last command back: what it replaced stands again, what it ended runs again as if it had never stopped.
-Refused Undo(CaseContext& ctx, const Command& command, Rearranger* rearranger) {
-  Case& c = ctx.c;
-  if (c.undo.action.empty()) return Refuse(Refusal::kNothingToChange, "there is nothing to take back");
-  const UndoState undo = std::exchange(c.undo, UndoState{});
-  const bool stopped = IsActive(c) != (undo.status != CaseStatus::kResolved && undo.status != CaseStatus::kClosed);
-  if (undo.action == "set-severity") c.severity = undo.severity;
-  if (undo.action == "assign") c.assignee = undo.assignee;
-  if (undo.action == "classify") {
-    c.classification = undo.classification;
-    c.incident = undo.incident;
-  }
-  if (undo.action == "verdict") {
-    c.verdict = undo.verdict;
-    c.verdict_confidence = undo.verdict_confidence;
-    c.verdict_by = undo.verdict_by;
-    c.verdict_reason = undo.verdict_reason;
-    c.verdict_severity = undo.verdict_severity;
-  }
-  if (stopped) {
-    const bool paused = undo.status == CaseStatus::kWaitingForInfo || undo.status == CaseStatus::kOnHold;
-    c.status = paused ? CaseStatus::kInProgress : undo.status;
-    c.resolved_at = c.closed_at = Timestamp{};
-    c.resolution.clear();
-    c.level_due = undo.level_due;
-    c.next_repeat = undo.next_repeat;
-    ContinueClocks(ctx, undo.at);
-    if (undo.action == "merge") SeparateAgain(ctx, undo, rearranger);
-  } else if (!IsActive(c) && c.status != undo.status) {  // a close of what was resolved before
-    c.status = undo.status;
-    c.closed_at = Timestamp{};
-  }
-  AddToTimeline(ctx, "undone", command.actor, undo.action + " by " + undo.actor + ": " + command.reason);
-  StandingChanged(ctx);
-  EmitFor(ctx, command, CaseEventType::kUndone, undo.action);
+Refused Undo(CaseContext& ctx, const Command& command, Surroundings* around) {
+  if (ctx.c.undo.action.empty()) return Refuse(Refusal::kNothingToChange, "there is nothing to take back");
+  TakeBack(ctx, command, around);
   return {};
 }
 
-Refused Merge(CaseContext& ctx, const Command& command, Rearranger* rearranger) {
+Refused Merge(CaseContext& ctx, const Command& command, Surroundings* around) {
   const UndoState before = ctx.c.undo;
   RememberForUndo(ctx, command);
   ctx.c.undo.other_case = command.into;
-  auto refused = MergeAway(ctx, command, rearranger);
+  auto refused = MergeAway(ctx, command, around);
   if (refused) ctx.c.undo = before;
   return refused;
 }
@@ -385,7 +384,7 @@ Refused SilenceCase(CaseContext& ctx, const Command& command) {
   return {};
 }
 
-Refused Dispatch(CaseContext& ctx, const Command& command, Rearranger* rearranger) {
+Refused Dispatch(CaseContext& ctx, const Command& command, Surroundings* around) {
   switch (command.action) {
     case CommandAction::kAck: return Ack(ctx, command);
     case CommandAction::kAssign: return Assign(ctx, command);
@@ -401,17 +400,19 @@ Refused Dispatch(CaseContext& ctx, const Command& command, Rearranger* rearrange
     case CommandAction::kResolve: return Resolve(ctx, command);
     case CommandAction::kConfirm: return Confirm(ctx, command);
     case CommandAction::kClose: return Close(ctx, command, "command");
-    case CommandAction::kReopen: Reopen(ctx, command.reason, command.actor, command.id); return {};
+    case CommandAction::kReopen: return ReopenByHand(ctx, command);
     case CommandAction::kContain: return Contain(ctx, command);
     case CommandAction::kUpdate: return Update(ctx, command);
     case CommandAction::kFollowUp: return FollowUpDone(ctx, command);
     case CommandAction::kEngage: return EngageRole(ctx, command);
     case CommandAction::kDisengage: return DisengageRole(ctx, command);
     case CommandAction::kAcceptHandoff: return AcceptRole(ctx, command);
-    case CommandAction::kUndo: return Undo(ctx, command, rearranger);
-    case CommandAction::kMerge: return Merge(ctx, command, rearranger);
-    case CommandAction::kSplit: return SplitOff(ctx, command, rearranger);
+    case CommandAction::kUndo: return Undo(ctx, command, around);
+    case CommandAction::kMerge: return Merge(ctx, command, around);
+    case CommandAction::kSplit: return SplitOff(ctx, command, around);
     case CommandAction::kSilence: return SilenceCase(ctx, command);
+    case CommandAction::kTag: return Tag(ctx, command);
+    case CommandAction::kUntag: return Untag(ctx, command);
   }
   return {};
 }
@@ -453,18 +454,60 @@ std::string_view Name(Refusal refusal) {
     case Refusal::kUnknownAlert: return "unknown_alert";
     case Refusal::kUnknownField: return "unknown_field";
     case Refusal::kTooMany: return "too_many";
-    case Refusal::kOtherPartition: return "other_partition";
   }
   return "";
 }
 
-std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command, Rearranger* rearranger) {
+CaseEvent& EmitFor(CaseContext& ctx, const Command& command, CaseEventType type, std::string reason) {
+  CaseEvent& event = Emit(ctx, type, std::move(reason));
+  event.actor = command.actor;
+  event.command_id = command.id;
+  event.detail = Bounded(command.reason);
+  return event;
+}
+
+void TakeBack(CaseContext& ctx, const Command& command, Surroundings* around) {
+  Case& c = ctx.c;
+  const UndoState undo = std::exchange(c.undo, UndoState{});
+  const bool stopped = IsActive(c) != (undo.status != CaseStatus::kResolved && undo.status != CaseStatus::kClosed);
+  if (undo.action == "set-severity") c.severity = undo.severity;
+  if (undo.action == "assign") c.assignee = undo.assignee;
+  if (undo.action == "classify") {
+    c.classification = undo.classification;
+    c.incident = undo.incident;
+  }
+  if (undo.action == "verdict") {
+    c.verdict = undo.verdict;
+    c.verdict_confidence = undo.verdict_confidence;
+    c.verdict_by = undo.verdict_by;
+    c.verdict_reason = undo.verdict_reason;
+    c.verdict_severity = undo.verdict_severity;
+  }
+  if (stopped) {
+    const bool paused = undo.status == CaseStatus::kWaitingForInfo || undo.status == CaseStatus::kOnHold;
+    c.status = paused ? CaseStatus::kInProgress : undo.status;
+    c.resolved_at = c.closed_at = Timestamp{};
+    c.resolution.clear();
+    c.level_due = undo.level_due;
+    c.next_repeat = undo.next_repeat;
+    ContinueClocks(ctx, undo.at);
+    if (undo.action == "merge") SeparateAgain(ctx, undo, around);
+  } else if (!IsActive(c) && c.status != undo.status) {  // a close of what was resolved before
+    c.status = undo.status;
+    c.closed_at = Timestamp{};
+  }
+  AddToTimeline(ctx, "undone", command.actor, undo.action + " by " + undo.actor + ": " + command.reason);
+  StandingChanged(ctx);
+  EmitFor(ctx, command, CaseEventType::kUndone, undo.action);
+}
+
+std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command, Surroundings* around) {
   if (auto refused = CheckAllowed(ctx, command)) return refused;
   // Acted() before: what follows may restart clocks from here; a refusal below changes nothing else.
   const Timestamp last_action = ctx.c.last_action_at;
   const Timestamp updated = ctx.c.updated_at;
   Acted(ctx);
-  auto refused = Dispatch(ctx, command, rearranger);
+  auto refused = Dispatch(ctx, command, around);
   if (refused) {
     ctx.c.last_action_at = last_action;
     ctx.c.updated_at = updated;

@@ -25,8 +25,7 @@ enum class Refusal : uint8_t {
   kUnknownRole,
   kUnknownAlert,        // split: not among the case's evidence
   kUnknownField,        // silence: not a normalised field
-  kTooMany,             // silence: kMaxSilences are there already
-  kOtherPartition,      // merge: the two cases are kept in different partitions
+  kTooMany,             // silence: kMaxSilences are there already; merge: kMaxMergedCases
 };
 std::string_view Name(Refusal refusal);
 
@@ -35,14 +34,21 @@ struct RefusedCommand {
   std::string message;
 };
 
-struct Rearranger;
+struct Surroundings;
 
 // A silence over all that match, for the partition of `store` (case sequence 0). Cases that stand under a silence that is
 // taken back are given in `released`.
 std::optional<RefusedCommand> ApplySilence(const Engine& engine, const Command& command, Timestamp now,
                                            CaseStore* store, std::vector<CaseId>* released);
 
-// Applies `command` to ctx.c, or refuses. Never partially. Other cases that it changes are added to `rearranger`.
-std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command, Rearranger* rearranger);
+// Applies `command` to ctx.c, or refuses. Never partially. Other cases that it changes are added to `around`.
+std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command, Surroundings* around);
+
+// Takes the last command back: what it replaced stands again, what it ended runs again as if it had never stopped.
+// Precondition: ctx.c.undo names one.
+void TakeBack(CaseContext& ctx, const Command& command, Surroundings* around);
+
+// An event that a command caused, with who gave it and why.
+CaseEvent& EmitFor(CaseContext& ctx, const Command& command, CaseEventType type, std::string reason);
 
 }  // namespace triaged

@@ -15,11 +15,15 @@
 
 namespace triaged {
 
+struct Surroundings;
+
 struct CaseContext {
   const Policy& policy;
   Case& c;
   Timestamp now;
   std::vector<CaseEvent>& events;
+  // The partition around the case; null where nothing beside the case may be looked at or changed.
+  Surroundings* around = nullptr;
   // What changed; the caller publishes the document and asks the criteria accordingly.
   bool standing_changed = false;  // status, level, severity, verdict, owner: the document is owed at once
   bool facts_changed = false;     // something a criterion may read (but alert_count, which changes each time)

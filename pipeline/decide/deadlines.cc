@@ -6,6 +6,7 @@
 #include "pipeline/decide/clocks.h"
 #include "pipeline/decide/escalation.h"
 #include "pipeline/decide/holds.h"
+#include "pipeline/decide/storm.h"
 
 namespace triaged {
 namespace {
@@ -67,9 +68,9 @@ void FireLadder(CaseContext& ctx) {
   const bool limit_moves = limit && ctx.policy.hard_limit && ctx.policy.hard_limit->to_level > c.level;
   if (!by_time && !limit_moves) return;
   if (!limit_moves) {
-    if (const auto hold = HoldOf(ctx, /*guards_too=*/true)) {
-      return HoldBack(ctx, *hold, "escalation to " + ctx.policy.levels[*by_time].name + " by time");
-    }
+    const std::string what = "escalation to " + ctx.policy.levels[*by_time].name + " by time";
+    if (const auto hold = HoldOf(ctx, /*guards_too=*/true)) return HoldBack(ctx, *hold, what);
+    if (const auto storm = FoldIntoStorm(ctx, *by_time, what)) return HoldBack(ctx, *storm, what);
   }
   Escalation escalation;
   escalation.to_level = std::max(by_time.value_or(0), limit_moves ? ctx.policy.hard_limit->to_level : uint8_t{0});

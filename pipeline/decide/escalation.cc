@@ -8,6 +8,7 @@
 #include "pipeline/decide/clocks.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/holds.h"
+#include "pipeline/decide/storm.h"
 
 namespace triaged {
 namespace {
@@ -23,16 +24,6 @@ std::string RequestFor(const CaseContext& ctx, const Escalation& escalation) {
   return Bounded(request);
 }
 
-// The rule behind an escalation: of those that voted for the case's verdict the surest, the first on a tie.
-std::string LeadingRule(const Case& c) {
-  const RuleVote* best = nullptr;
-  for (const RuleVote& vote : c.votes) {
-    if (vote.verdict != c.verdict) continue;
-    if (!best || vote.confidence > best->confidence) best = &vote;
-  }
-  return best ? best->rule_id : std::string();
-}
-
 void AssignOnShift(CaseContext& ctx, EscalationRecord* record) {
   Case& c = ctx.c;
   const LevelSpec& level = ctx.policy.levels[c.level];
@@ -46,6 +37,15 @@ void AssignOnShift(CaseContext& ctx, EscalationRecord* record) {
 }
 
 }  // namespace
+
+std::string LeadingRule(const Case& c) {
+  const RuleVote* best = nullptr;
+  for (const RuleVote& vote : c.votes) {
+    if (vote.verdict != c.verdict) continue;
+    if (!best || vote.confidence > best->confidence) best = &vote;
+  }
+  return best ? best->rule_id : std::string();
+}
 
 void Escalate(CaseContext& ctx, const Escalation& escalation) {
   Case& c = ctx.c;
@@ -87,6 +87,7 @@ void Escalate(CaseContext& ctx, const Escalation& escalation) {
   event.command_id = escalation.command_id;
   event.escalation = c.escalations.size() - 1;
   AddFollowUps(ctx, FollowUpOn::kEscalated);
+  if (escalation.kind != EscalationKind::kManual) CountForStorm(ctx);
 }
 
 void Deescalate(CaseContext& ctx, uint8_t to_level, const std::string& reason, const std::string& actor,
@@ -127,6 +128,9 @@ void AskCriteria(CaseContext& ctx) {
     if (const auto hold = criterion.bypass ? std::nullopt : HoldOf(ctx, /*guards_too=*/true)) {
       return HoldBack(ctx, *hold, "criterion " + criterion.name);
     }
+    if (const auto hold = criterion.bypass ? std::nullopt : FoldIntoStorm(ctx, target, "criterion " + criterion.name)) {
+      return HoldBack(ctx, *hold, "criterion " + criterion.name);
+    }
     c.criteria_fired.push_back(criterion.name);
     Escalation escalation;
     escalation.to_level = target;
@@ -162,7 +166,8 @@ void RaiseSeverity(CaseContext& ctx, uint8_t severity, std::string_view reason) 
   if (severity >= c.severity) return;
   const uint8_t from = c.severity;
   c.severity = severity;
-  c.severity_raised = true;
+  // What the opening alert says is where the case starts, not an increase.
+  if (ctx.now != c.opened_at) c.severity_raised = true;
   PullDeadlinesIn(ctx);
   AddToTimeline(ctx, "severity_changed", "", ctx.policy.severities[from].name + " to " +
                                                  ctx.policy.severities[severity].name + ": " + std::string(reason));
@@ -205,7 +210,6 @@ void Reopen(CaseContext& ctx, std::string_view reason, std::string_view actor, s
   c.resolved_at = c.closed_at = Timestamp{};
   c.resolution.clear();
   c.close_rule.clear();
-  c.merged_into.clear();
   StartEpisode(ctx);
   if (c.level > 0 && ctx.policy.repeat_interval > Duration{0}) c.next_repeat = ctx.now + ctx.policy.repeat_interval;
   AddToTimeline(ctx, "reopened", actor, reason);

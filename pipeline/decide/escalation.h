@@ -24,6 +24,9 @@ struct Escalation {
 // `escalated`. Precondition: to_level is above the case's level and the case is active.
 void Escalate(CaseContext& ctx, const Escalation& escalation);
 
+// The rule behind an escalation: of those that voted for the case's verdict the surest, the first on a tie; "": none did.
+std::string LeadingRule(const Case& c);
+
 // Moves down, by a person: the level's team takes over again; clocks run on.
 void Deescalate(CaseContext& ctx, uint8_t to_level, const std::string& reason, const std::string& actor,
                 const std::string& command_id);

@@ -150,6 +150,24 @@ class Untouched {
   size_t repeats_ = 0;
 };
 
+// One line an activity: the parts in the order R, A, C, I.
+std::string ExplainRaci(const Policy& policy) {
+  if (policy.raci.empty()) return {};
+  std::string out = "\nWho has which part (R responsible, A accountable, C consulted, I informed)\n";
+  for (const RaciSpec& activity : policy.raci) {
+    out += "  " + activity.activity + ":";
+    const std::pair<const char*, const std::vector<std::string>*> parts[] = {{" R ", &activity.responsible},
+                                                                             {"; A ", &activity.accountable},
+                                                                             {"; C ", &activity.consulted},
+                                                                             {"; I ", &activity.informed}};
+    for (const auto& [letter, parties] : parts) {
+      for (size_t i = 0; i < parties->size(); ++i) out += (i == 0 ? letter : ", ") + (*parties)[i];
+    }
+    out += "\n";
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<Deadline> Deadlines(const Policy& policy, const Case& c) {
@@ -215,7 +233,7 @@ std::string ExplainPolicy(const Policy& policy, Timestamp start) {
   for (size_t severity = 0; severity < policy.severities.size(); ++severity) {
     out += "\n" + Untouched(policy, static_cast<uint8_t>(severity), start).Run();
   }
-  return out;
+  return out + ExplainRaci(policy);
 }
 
 }  // namespace triaged

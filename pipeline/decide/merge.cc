@@ -28,6 +28,13 @@ constexpr std::array kObservedFields = {
     field::kCloudAccountId,    field::kCloudRegion,       field::kCloudResource,
     field::kContainerName,     field::kOrchestratorNamespace, field::kOrganizationId,
     field::kObserverVendor,    field::kObserverProduct,   field::kTraceparent,
+    field::kUserFullName,      field::kUserRoles,         field::kNetworkName,
+    field::kThreatFeedName,    field::kThreatIndicatorName, field::kAssetName,
+    field::kAssetOwner,        field::kAssetDepartment,   field::kAssetCriticality,
+    field::kAssetEnvironment,  field::kAssetZone,         field::kSourceZone,
+    field::kDestinationZone,   field::kIdentityName,      field::kIdentityDepartment,
+    field::kIdentityCriticality, field::kIdentityPrivileged, field::kIdentityVip,
+    field::kKnownGood,
 };
 static_assert(std::is_sorted(kObservedFields.begin(), kObservedFields.end()));
 
@@ -264,7 +271,10 @@ void MergeAlert(CaseContext& ctx, const IncomingAlert& incoming, CaseStore* stor
   if (alert.drill) c.drill = true;
   if (counted) ++c.alert_count;
 
+  const size_t values = c.observed.size();
   ObserveAll(c, alert);
+  const bool critical = alert.fields.Has(field::kAssetCriticality) || alert.fields.Has(field::kIdentityCriticality);
+  if (critical && c.observed.size() > values) ctx.facts_changed = true;
   CountEntities(ctx, alert);
   const AlertVerdict alert_verdict = VerdictOf(incoming);
   KeepEvidence(ctx, incoming, alert_verdict.verdict, store);

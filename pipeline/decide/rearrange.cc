@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pipeline/decide/absorb.h"
 #include "pipeline/decide/beside.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
@@ -12,150 +13,107 @@ namespace {
 
 using Refused = std::optional<RefusedCommand>;
 
-// Adds what is not there yet, while there is room.
-void AddTexts(const std::vector<std::string>& from, size_t limit, bool sorted, std::vector<std::string>* to) {
-  for (const std::string& text : from) {
-    if (std::find(to->begin(), to->end(), text) != to->end() || to->size() >= limit) continue;
-    to->insert(sorted ? std::lower_bound(to->begin(), to->end(), text) : to->end(), text);
-  }
-}
-
-void AddSketch(const DistinctSketch& from, DistinctSketch* to) {
-  for (uint64_t hash : from.hashes()) to->Add(hash);
-}
-
-void AddObserved(const Case& from, Case* to) {
-  to->observed_dropped += from.observed_dropped;
-  for (const Observed& seen : from.observed) {
-    auto begin = std::find_if(to->observed.begin(), to->observed.end(),
-                              [&](const Observed& o) { return o.field >= seen.field; });
-    auto end = std::find_if(begin, to->observed.end(), [&](const Observed& o) { return o.field != seen.field; });
-    const auto same = std::find_if(begin, end, [&](const Observed& o) { return o.value == seen.value; });
-    if (same != end) {
-      same->count += seen.count;
-    } else if (static_cast<size_t>(end - begin) >= kMaxObservedPerField) {
-      ++to->observed_dropped;
-    } else {
-      to->observed.insert(end, seen);
-    }
-  }
-}
-
-// A copy of one piece of evidence, with its bytes where there is room for them.
-Status AddEvidence(const Case& from, const Evidence& evidence, CaseStore* store, Case* to) {
-  if (to->evidence.size() >= kMaxEvidence) {
-    ++to->evidence_dropped;
-    return {};
-  }
-  Evidence copy = evidence;
-  copy.raw_slot.reset();
-  if (evidence.raw_slot && to->evidence.size() < kMaxEvidence - kLatestEvidence) {
-    auto raw = store->GetEvidenceRaw(from.id, *evidence.raw_slot);
-    if (!raw) return raw.error();
-    copy.raw_slot = static_cast<uint8_t>(to->evidence.size());
-    store->PutEvidenceRaw(to->id, *copy.raw_slot, raw->value_or(std::string()));
-  }
-  to->evidence.push_back(std::move(copy));
-  return {};
-}
-
-void AddNotes(const Case& from, Case* to) {
-  for (const TimelineEntry& note : from.notes) {
-    if (to->notes.size() >= kMaxNotes) to->notes.erase(to->notes.begin());
-    to->notes.push_back(note);
-  }
-  std::stable_sort(to->notes.begin(), to->notes.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
-}
-
-void AddVotes(const Case& from, Case* to) {
-  for (const RuleVote& vote : from.votes) {
-    const auto same =
-        std::find_if(to->votes.begin(), to->votes.end(), [&](const auto& v) { return v.rule_id == vote.rule_id; });
-    if (same != to->votes.end()) {
-      same->hits += vote.hits;
-    } else if (to->votes.size() < kMaxCaseRules) {
-      to->votes.push_back(vote);
-    }
-  }
-}
-
-Status Absorb(CaseContext& target, const Case& from, CaseStore* store) {
-  Case& c = target.c;
-  if (from.alert_count > 0) {
-    c.first_seen = c.alert_count > 0 ? std::min(c.first_seen, from.first_seen) : from.first_seen;
-    c.last_seen = std::max(c.last_seen, from.last_seen);
-  }
-  c.alert_count += from.alert_count;
-  c.suppressed_count += from.suppressed_count;
-  c.max_score = std::max(c.max_score, from.max_score);
-  AddSketch(from.hosts, &c.hosts), AddSketch(from.users, &c.users);
-  AddSketch(from.source_addresses, &c.source_addresses), AddSketch(from.techniques_seen, &c.techniques_seen);
-  AddTexts(from.sources, kMaxSources, true, &c.sources);
-  AddTexts(from.techniques, kMaxTechniques, true, &c.techniques);
-  AddTexts(from.tactics, kMaxTechniques, true, &c.tactics);
-  AddTexts(from.tags, kMaxTechniques, true, &c.tags);
-  AddTexts(from.requests, kMaxSources, false, &c.requests);
-  AddObserved(from, &c);
-  AddVotes(from, &c);
-  AddNotes(from, &c);
-  c.evidence_dropped += from.evidence_dropped;
-  for (const Evidence& evidence : from.evidence) {
-    if (Status added = AddEvidence(from, evidence, store, &c); !added) return added;
-  }
-  if (c.classification.empty()) c.classification = from.classification;
-  RaiseSeverity(target, from.severity, "merged");
-  RecomputeVerdict(target);
-  StandingChanged(target);
-  return {};
-}
-
 RefusedCommand StoreFailed(const Error& error) { return {Refusal::kUnknownCase, error.message}; }
 
-CaseEvent& EmitFor(CaseContext& ctx, const Command& command, CaseEventType type, std::string reason) {
-  CaseEvent& event = Emit(ctx, type, std::move(reason));
-  event.actor = command.actor;
-  event.command_id = command.id;
-  event.detail = Bounded(command.reason);
-  return event;
+// Whether `target` can take the content of a case of `policy`.
+Refused CheckTarget(const Case& target, const std::string& policy) {
+  const std::string id = ToString(target.id);
+  if (target.policy != policy) {
+    return RefusedCommand{Refusal::kIllegalTransition, id + " belongs to another policy, '" + target.policy + "'"};
+  }
+  if (!IsActive(target)) {
+    return RefusedCommand{Refusal::kIllegalTransition,
+                          id + " is " + std::string(Name(target.status)) + ": reopen it first"};
+  }
+  if (target.merged_from.size() >= kMaxMergedCases) {
+    return RefusedCommand{Refusal::kTooMany, id + " holds " + std::to_string(kMaxMergedCases) + " merged cases already"};
+  }
+  return {};
 }
 
-Refused CheckTarget(const CaseContext& ctx, const Command& command, const Case* target) {
-  if (!target) return RefusedCommand{Refusal::kUnknownCase, "there is no case " + command.into};
-  if (target == &ctx.c) return RefusedCommand{Refusal::kNothingToChange, "a case cannot be merged into itself"};
-  if (target->policy != ctx.c.policy) {
-    return RefusedCommand{Refusal::kIllegalTransition,
-                          command.into + " belongs to another policy, '" + target->policy + "'"};
+// What the target gains, and what it says about it.
+Status TakeContent(CaseContext& target, const Case& from, const Message& who, CaseStore* store) {
+  if (Status absorbed = Absorb(target, from, store); !absorbed) return absorbed;
+  target.c.merged_from.push_back(ToString(from.id));
+  AddToTimeline(target, "merged", who.actor, "content of " + ToString(from.id) + ": " + who.reason);
+  CaseEvent& event = Emit(target, CaseEventType::kMerged, "from " + ToString(from.id));
+  event.actor = who.actor;
+  event.command_id = who.command_id;
+  event.detail = Bounded(who.reason);
+  AskCase(target);
+  return {};
+}
+
+Message MessageOf(MessageKind kind, const Case& c, CaseId to, const Command& command) {
+  Message message;
+  message.kind = kind;
+  message.partition = to.partition;
+  message.from = c.id;
+  message.to = to;
+  message.command_id = command.id;
+  message.actor = command.actor;
+  message.reason = Bounded(command.reason);
+  return message;
+}
+
+// The content, and after it the bytes of its evidence. What only this case's own life is about stays here.
+Status SendContent(const Case& c, CaseId into, const Command& command, Surroundings* around) {
+  Case content = c;
+  content.timeline.clear();
+  content.escalations.clear();
+  content.follow_ups.clear();
+  content.roles.clear();
+  content.undo = UndoState{};
+  Message merge = MessageOf(MessageKind::kMerge, c, into, command);
+  merge.payload = around->store->Pack(content);
+  around->messages.push_back(std::move(merge));
+  for (const Evidence& evidence : c.evidence) {
+    if (!evidence.raw_slot) continue;
+    auto raw = around->store->GetEvidenceRaw(c.id, *evidence.raw_slot);
+    if (!raw) return raw.error();
+    if (!*raw) continue;
+    Message bytes = MessageOf(MessageKind::kEvidence, c, into, command);
+    bytes.text = evidence.alert_id;
+    bytes.number = evidence.offset;
+    bytes.payload = std::move(**raw);
+    around->messages.push_back(std::move(bytes));
   }
-  if (!IsActive(*target)) {
-    return RefusedCommand{Refusal::kIllegalTransition,
-                          command.into + " is " + std::string(Name(target->status)) + ": reopen it first"};
+  return {};
+}
+
+Refused MergeHere(CaseContext& ctx, CaseId into, const Command& command, Surroundings* around) {
+  if (into == ctx.c.id) return RefusedCommand{Refusal::kNothingToChange, "a case cannot be merged into itself"};
+  auto found = around->store->Find(into);
+  if (!found) return StoreFailed(found.error());
+  if (!*found) return RefusedCommand{Refusal::kUnknownCase, "there is no case " + command.into};
+  if (auto refused = CheckTarget(**found, ctx.c.policy)) return refused;
+  ChangedCase changed{*found, {}};
+  CaseContext other{ctx.policy, **found, ctx.now, changed.events};
+  const Message who = MessageOf(MessageKind::kMerge, ctx.c, into, command);
+  if (Status taken = TakeContent(other, ctx.c, who, around->store); !taken) return StoreFailed(taken.error());
+  around->others.push_back(std::move(changed));
+  return {};
+}
+
+Refused MergeThere(CaseContext& ctx, CaseId into, const Command& command, Surroundings* around) {
+  if (into.partition < 0 || into.partition >= around->partitions) {
+    return RefusedCommand{Refusal::kUnknownCase, "there is no case " + command.into + ": partitions are 0 to " +
+                                                     std::to_string(around->partitions - 1)};
+  }
+  if (Status sent = SendContent(ctx.c, into, command, around); !sent) {
+    around->messages.clear();  // a refusal changes nothing
+    return StoreFailed(sent.error());
   }
   return {};
 }
 
 }  // namespace
 
-Refused MergeAway(CaseContext& ctx, const Command& command, Rearranger* rearranger) {
+Refused MergeAway(CaseContext& ctx, const Command& command, Surroundings* around) {
   Case& c = ctx.c;
   const CaseId into = *ParseCaseId(command.into);
-  if (into.partition != c.id.partition) {
-    return RefusedCommand{Refusal::kOtherPartition, command.into + " is kept in partition " +
-                                                        std::to_string(into.partition) +
-                                                        ": link it with a note, and close this one"};
-  }
-  auto found = rearranger->store->Find(into);
-  if (!found) return StoreFailed(found.error());
-  if (auto refused = CheckTarget(ctx, command, *found)) return refused;
-  Case* target = *found;
-  ChangedCase changed{target, {}};
-  CaseContext other{ctx.policy, *target, ctx.now, changed.events};
-  if (Status absorbed = Absorb(other, c, rearranger->store); !absorbed) return StoreFailed(absorbed.error());
-  if (target->merged_from.size() < kMaxMergedCases) target->merged_from.push_back(ToString(c.id));
-  AddToTimeline(other, "merged", command.actor, "content of " + ToString(c.id) + ": " + command.reason);
-  EmitFor(other, command, CaseEventType::kMerged, "from " + ToString(c.id));
-  AskCase(other);
-  rearranger->others.push_back(std::move(changed));
-
+  const bool here = into.partition == c.id.partition;
+  if (auto refused = (here ? MergeHere : MergeThere)(ctx, into, command, around)) return refused;
   StopAllDeadlines(ctx);
   c.status = CaseStatus::kClosed;
   c.resolved_at = c.closed_at = ctx.now;
@@ -168,27 +126,28 @@ Refused MergeAway(CaseContext& ctx, const Command& command, Rearranger* rearrang
   return {};
 }
 
-void SeparateAgain(CaseContext& ctx, const UndoState& undo, Rearranger* rearranger) {
+void SeparateAgain(CaseContext& ctx, const UndoState& undo, Surroundings* around) {
   Case& c = ctx.c;
   c.merged_into.clear();
   const auto id = ParseCaseId(undo.other_case);
   if (!id) return;
-  auto found = rearranger->store->Find(*id);
+  Message message;
+  message.kind = MessageKind::kSeparate;
+  message.partition = id->partition;
+  message.from = c.id;
+  message.to = *id;
+  message.number = static_cast<int64_t>(c.alert_count);
+  message.second = static_cast<int64_t>(c.suppressed_count);
+  if (id->partition != c.id.partition) return around->messages.push_back(std::move(message));
+  auto found = around->store->Find(*id);
   if (!found || !*found) return;
-  Case* target = *found;
-  ChangedCase changed{target, {}};
-  CaseContext other{ctx.policy, *target, ctx.now, changed.events};
-  std::erase(target->merged_from, ToString(c.id));
-  // What was seen together cannot be told apart again; the counts can.
-  target->alert_count -= std::min(target->alert_count, c.alert_count);
-  target->suppressed_count -= std::min(target->suppressed_count, c.suppressed_count);
-  AddToTimeline(other, "undone", "", "the merge of " + ToString(c.id) + "; its evidence stays here, too");
-  StandingChanged(other);
-  Emit(other, CaseEventType::kUndone, "merge");
-  rearranger->others.push_back(std::move(changed));
+  ChangedCase changed{*found, {}};
+  CaseContext other{ctx.policy, **found, ctx.now, changed.events};
+  TakeSeparated(other, message);
+  around->others.push_back(std::move(changed));
 }
 
-Refused SplitOff(CaseContext& ctx, const Command& command, Rearranger* rearranger) {
+Refused SplitOff(CaseContext& ctx, const Command& command, Surroundings* around) {
   Case& c = ctx.c;
   std::vector<const Evidence*> moved;
   for (const std::string& alert : command.alerts) {
@@ -203,19 +162,19 @@ Refused SplitOff(CaseContext& ctx, const Command& command, Rearranger* rearrange
     return RefusedCommand{Refusal::kNothingToChange, "these are all alerts of the case: nothing would stay"};
   }
   Case fresh;
-  fresh.id = {c.id.partition, (*rearranger->next_case)++};
+  fresh.id = {c.id.partition, (*around->next_case)++};
   fresh.key = c.key + "/split-" + std::to_string(fresh.id.sequence);
   fresh.policy = c.policy;
   fresh.severity = c.severity;
   fresh.team = ctx.policy.levels.front().team;
   fresh.opened_at = ctx.now;
   fresh.previous_case = ToString(c.id);
-  Case* made = rearranger->store->Insert(std::move(fresh));
+  Case* made = around->store->Insert(std::move(fresh));
   ChangedCase changed{made, {}};
   CaseContext other{ctx.policy, *made, ctx.now, changed.events};
   StartEpisode(other);
   for (const Evidence* evidence : moved) {
-    if (Status added = AddEvidence(c, *evidence, rearranger->store, made); !added) return StoreFailed(added.error());
+    if (Status added = AddEvidence(c, *evidence, around->store, made); !added) return StoreFailed(added.error());
     made->max_score = std::max(made->max_score, evidence->score);
     made->first_seen = made->alert_count == 0 ? evidence->event_time : std::min(made->first_seen, evidence->event_time);
     made->last_seen = std::max(made->last_seen, evidence->event_time);
@@ -229,8 +188,69 @@ Refused SplitOff(CaseContext& ctx, const Command& command, Rearranger* rearrange
                 std::to_string(moved.size()) + " alerts to " + ToString(made->id) + ": " + command.reason);
   StandingChanged(ctx);
   EmitFor(ctx, command, CaseEventType::kSplit, "to " + ToString(made->id));
-  rearranger->others.push_back(std::move(changed));
+  around->others.push_back(std::move(changed));
   return {};
+}
+
+// ---- messages from other partitions -------------------------------------------------------------------------------
+
+void RefuseMerged(const Message& message, Refusal refusal, const std::string& why, Surroundings* around) {
+  Message answer = message;
+  answer.kind = MessageKind::kMergeRefused;
+  answer.partition = message.from.partition;
+  answer.from = message.to;
+  answer.to = message.from;
+  answer.reason = std::string(Name(refusal));
+  answer.text = why;
+  answer.payload.clear();
+  around->messages.push_back(std::move(answer));
+}
+
+void TakeMerged(CaseContext& ctx, const Message& message, const Case& content, Surroundings* around) {
+  if (const auto refused = CheckTarget(ctx.c, content.policy)) {
+    return RefuseMerged(message, refused->refusal, refused->message, around);
+  }
+  if (Status taken = TakeContent(ctx, content, message, around->store); !taken) {
+    RefuseMerged(message, Refusal::kUnknownCase, taken.error().message, around);
+  }
+}
+
+void TakeEvidence(CaseContext& ctx, const Message& message, CaseStore* store) {
+  auto& list = ctx.c.evidence;
+  constexpr size_t kKept = kMaxEvidence - kLatestEvidence;
+  for (size_t i = 0; i < std::min(list.size(), kKept); ++i) {
+    Evidence& evidence = list[i];
+    if (evidence.raw_slot || evidence.alert_id != message.text || evidence.offset != message.number) continue;
+    evidence.raw_slot = static_cast<uint8_t>(i);
+    return store->PutEvidenceRaw(ctx.c.id, *evidence.raw_slot, message.payload);
+  }
+}
+
+void TakeMergeRefused(CaseContext& ctx, const Message& message, Surroundings* around) {
+  Case& c = ctx.c;
+  CaseEvent& event = Emit(ctx, CaseEventType::kCommandRefused, message.reason);
+  event.actor = message.actor;
+  event.command_id = message.command_id;
+  event.detail = Bounded(message.text);
+  // Taken back or reopened meanwhile: nothing is left to restore.
+  if (c.merged_into != ToString(message.from) || c.undo.command_id != message.command_id) return;
+  Command undo;
+  undo.action = CommandAction::kUndo;
+  undo.id = message.command_id;
+  undo.reason = message.text;
+  c.undo.other_case.clear();  // there is nothing to separate from
+  TakeBack(ctx, undo, around);
+}
+
+void TakeSeparated(CaseContext& ctx, const Message& message) {
+  Case& c = ctx.c;
+  if (std::erase(c.merged_from, ToString(message.from)) == 0) return;
+  // What was seen together cannot be told apart again; the counts can.
+  c.alert_count -= std::min(c.alert_count, static_cast<uint64_t>(message.number));
+  c.suppressed_count -= std::min(c.suppressed_count, static_cast<uint64_t>(message.second));
+  AddToTimeline(ctx, "undone", "", "the merge of " + ToString(message.from) + "; its evidence stays here, too");
+  StandingChanged(ctx);
+  Emit(ctx, CaseEventType::kUndone, "merge");
 }
 
 }  // namespace triaged

@@ -1,34 +1,32 @@
 // Rearranging: merging one case into another, splitting alerts off, and taking a merge back. What the command's case
 // and the others gain and lose; every alert and note is kept (DOMAIN.md, Statuses).
+//
+// A case that goes to one of another partition is closed at once, its content sent there; when the target cannot take
+// it, an answer makes it a case again.
 #pragma once
 
 #include <optional>
-#include <vector>
 
 #include "pipeline/decide/commands.h"
 #include "pipeline/decide/context.h"
-#include "pipeline/processor/case_store.h"
+#include "pipeline/decide/surroundings.h"
 
 namespace triaged {
 
-// Another case that a command changed, with its events.
-struct ChangedCase {
-  Case* c = nullptr;
-  std::vector<CaseEvent> events;
-};
-
-// What a command needs beyond its own case; `others` is filled.
-struct Rearranger {
-  CaseStore* store = nullptr;
-  uint64_t* next_case = nullptr;  // the partition's sequence
-  std::vector<ChangedCase> others;
-};
-
 // Closes ctx.c and puts its content into command.into, to which its grouping key leads from then on.
-std::optional<RefusedCommand> MergeAway(CaseContext& ctx, const Command& command, Rearranger* rearranger);
+std::optional<RefusedCommand> MergeAway(CaseContext& ctx, const Command& command, Surroundings* around);
 // The target's part of taking a merge back; ctx.c is the case that was merged away.
-void SeparateAgain(CaseContext& ctx, const UndoState& undo, Rearranger* rearranger);
+void SeparateAgain(CaseContext& ctx, const UndoState& undo, Surroundings* around);
 // Opens a linked case for the named alerts, which must be among the case's evidence.
-std::optional<RefusedCommand> SplitOff(CaseContext& ctx, const Command& command, Rearranger* rearranger);
+std::optional<RefusedCommand> SplitOff(CaseContext& ctx, const Command& command, Surroundings* around);
+
+// ---- messages from other partitions; `ctx.c` is the case that message.to names ----
+// `packed`: the content, from Unpack. Where the case cannot take it an answer is sent.
+void TakeMerged(CaseContext& ctx, const Message& message, const Case& content, Surroundings* around);
+// The answer to a merge into a case that is not there.
+void RefuseMerged(const Message& message, Refusal refusal, const std::string& why, Surroundings* around);
+void TakeEvidence(CaseContext& ctx, const Message& message, CaseStore* store);
+void TakeMergeRefused(CaseContext& ctx, const Message& message, Surroundings* around);
+void TakeSeparated(CaseContext& ctx, const Message& message);
 
 }  // namespace triaged

@@ -13,10 +13,10 @@ namespace {
 
 class Taking {
  public:
-  Taking(const IncomingAlert& incoming, const Group& group, Timestamp now, int32_t partition, uint64_t* next_case,
-         CaseStore* store, std::vector<CaseEvent>* events)
-      : incoming_(incoming), group_(group), now_(now), partition_(partition), next_case_(next_case), store_(store),
-        events_(events) {}
+  Taking(const IncomingAlert& incoming, const Group& group, const SentOn& sent_on, Timestamp now, Surroundings* around,
+         std::vector<CaseEvent>* events)
+      : incoming_(incoming), group_(group), sent_on_(sent_on), now_(now), partition_(around->store->partition()),
+        around_(around), store_(around->store), events_(events) {}
 
   Result<AlertDecision> Take();
 
@@ -24,6 +24,8 @@ class Taking {
   Result<std::optional<AlertDecision>> TakeSeen(const SeenEntry& seen);
   Result<AlertDecision> TakeClosable(const Rule& rule);
   Result<AlertDecision> TakeGrouped();
+  bool Holds(const Case* c, CaseId from) const;
+  AlertDecision Forward(const Case* c, CaseId to) const;
   AlertDecision Open(const std::string& key, const Case* previous, std::string reason);
   AlertDecision Into(Case* c, AlertOutcome outcome, bool counted);
   bool SameRuleClosed(const Case& c) const;
@@ -34,9 +36,10 @@ class Taking {
 
   const IncomingAlert& incoming_;
   const Group& group_;
+  const SentOn& sent_on_;
   const Timestamp now_;
   const int32_t partition_;
-  uint64_t* next_case_;
+  Surroundings* around_;
   CaseStore* store_;
   std::vector<CaseEvent>* events_;
   uint64_t id_hash_ = 0;
@@ -60,7 +63,7 @@ Result<AlertDecision> Taking::Take() {
   }
   const Rule* closing = ClosingRule(VerdictOf(incoming_), now_);
   auto decision = closing && !InReviewSample() ? TakeClosable(*closing) : TakeGrouped();
-  if (decision) Remember(*decision);
+  if (decision && !decision->forward_to) Remember(*decision);
   return decision;
 }
 
@@ -68,7 +71,7 @@ Result<AlertDecision> Taking::Take() {
 Result<std::optional<AlertDecision>> Taking::TakeSeen(const SeenEntry& seen) {
   const uint16_t state = StateHash(incoming_.alert);
   const bool news = incoming_.alert.score > seen.score || (state != 0 && state != seen.state_hash);
-  if (!news) return std::optional<AlertDecision>(AlertDecision{AlertOutcome::kDuplicate, nullptr, false});
+  if (!news) return std::optional<AlertDecision>(AlertDecision{AlertOutcome::kDuplicate, nullptr, false, {}});
   Case* c = nullptr;
   if (seen.case_sequence != 0) {
     auto found = store_->Find({partition_, seen.case_sequence});
@@ -93,7 +96,7 @@ Result<AlertDecision> Taking::TakeClosable(const Rule& rule) {
     return Into(c, AlertOutcome::kAutoClosed, /*counted=*/true);
   }
   Case fresh;
-  fresh.id = {partition_, (*next_case_)++};
+  fresh.id = {partition_, (*around_->next_case)++};
   fresh.key = key;
   fresh.policy = group_.policy->name;
   fresh.severity = group_.policy->SeverityFor(incoming_.alert);
@@ -108,7 +111,7 @@ Result<AlertDecision> Taking::TakeClosable(const Rule& rule) {
   fresh.team = group_.policy->levels.front().team;
   if (c) fresh.previous_case = ToString(c->id);
   AlertDecision decision = Into(store_->Insert(std::move(fresh)), AlertOutcome::kAutoClosed, /*counted=*/true);
-  CaseContext ctx{*group_.policy, *decision.changed, now_, *events_};
+  CaseContext ctx{*group_.policy, *decision.changed, now_, *events_, around_};
   AddToTimeline(ctx, "closed", "", "by rule " + rule.title + ", owner " + rule.triage.close_owner);
   CaseEvent& event = Emit(ctx, CaseEventType::kClosed, "auto_closed");
   event.detail = decision.changed->verdict_reason;
@@ -116,14 +119,45 @@ Result<AlertDecision> Taking::TakeClosable(const Rule& rule) {
   return decision;
 }
 
+// Whether `c` holds the content of `from`.
+bool Taking::Holds(const Case* c, CaseId from) const {
+  return c && std::find(c->merged_from.begin(), c->merged_from.end(), ToString(from)) != c->merged_from.end();
+}
+
+AlertDecision Taking::Forward(const Case* c, CaseId to) const {
+  AlertDecision decision;
+  decision.outcome = AlertOutcome::kForwarded;
+  decision.forward_to = to;
+  Message message;
+  message.kind = MessageKind::kAlert;
+  message.partition = to.partition;
+  message.from = c ? c->id : sent_on_.into;
+  message.to = to;
+  message.text = group_.key;
+  message.number = sent_on_.hops + 1;
+  message.payload = std::string(incoming_.raw);
+  around_->messages.push_back(std::move(message));
+  return decision;
+}
+
 Result<AlertDecision> Taking::TakeGrouped() {
   auto found = store_->FindByKey(group_.key);
   if (!found) return found.error();
   Case* c = *found;
+  if (!c && sent_on_.hops > 0) {
+    auto named = store_->Find(sent_on_.into);
+    if (!named) return named.error();
+    c = *named;
+    // That merge was refused here, and its answer is on the way to whom the alert goes back.
+    if (!Holds(c, sent_on_.from) && sent_on_.hops < kMaxHops) return Forward(c, sent_on_.from);
+  }
   // The key of a case that was merged away leads to where its content went. The chain ends: each merge went into a case
   // that was open, and the bound is for a damaged one.
   for (size_t i = 0; c && !c->merged_into.empty() && i < kMaxMergedCases; ++i) {
-    auto next = store_->Find(*ParseCaseId(c->merged_into));
+    const CaseId into = *ParseCaseId(c->merged_into);
+    if (into.partition != partition_ && sent_on_.hops < kMaxHops) return Forward(c, into);
+    if (into.partition != partition_) break;
+    auto next = store_->Find(into);
     if (!next) return next.error();
     if (!*next) break;
     c = *next;
@@ -132,7 +166,7 @@ Result<AlertDecision> Taking::TakeGrouped() {
   switch (FitWindow(*group_.rule, *c, WindowTime(incoming_.alert, now_), now_, SameRuleClosed(*c))) {
     case WindowFit::kMerge: return Into(c, AlertOutcome::kMerged, /*counted=*/true);
     case WindowFit::kReopen: {
-      CaseContext ctx{*group_.policy, *c, now_, *events_};
+      CaseContext ctx{*group_.policy, *c, now_, *events_, around_};
       Reopen(ctx, "new_alert", "", "");
       AlertDecision decision = Into(c, AlertOutcome::kReopened, /*counted=*/true);
       decision.standing_changed = true;
@@ -146,7 +180,7 @@ Result<AlertDecision> Taking::TakeGrouped() {
 
 AlertDecision Taking::Open(const std::string& key, const Case* previous, std::string reason) {
   Case fresh;
-  fresh.id = {partition_, (*next_case_)++};
+  fresh.id = {partition_, (*around_->next_case)++};
   fresh.key = key;
   fresh.policy = group_.policy->name;
   fresh.severity = group_.policy->SeverityFor(incoming_.alert);
@@ -154,7 +188,7 @@ AlertDecision Taking::Open(const std::string& key, const Case* previous, std::st
   fresh.opened_at = now_;
   if (previous) CarryOn(*previous, &fresh);
   Case* c = store_->Insert(std::move(fresh));
-  CaseContext ctx{*group_.policy, *c, now_, *events_};
+  CaseContext ctx{*group_.policy, *c, now_, *events_, around_};
   StartEpisode(ctx);
   AddToTimeline(ctx, "opened", "", "by " + std::string(incoming_.alert.fields.First(field::kRuleName)));
   Emit(ctx, CaseEventType::kOpened, std::move(reason));
@@ -199,14 +233,14 @@ void Taking::ApplySilences(CaseContext& ctx) const {
 }
 
 AlertDecision Taking::Into(Case* c, AlertOutcome outcome, bool counted) {
-  CaseContext ctx{*group_.policy, *c, now_, *events_};
+  CaseContext ctx{*group_.policy, *c, now_, *events_, around_};
   MergeAlert(ctx, incoming_, store_, counted);
   if (c->status != CaseStatus::kClosed) ApplySilences(ctx);
   if (ctx.facts_changed || std::binary_search(group_.policy->criteria_fields.begin(),
                                               group_.policy->criteria_fields.end(), field::kCaseAlertCount)) {
     AskCase(ctx);
   }
-  return {outcome, c, ctx.standing_changed};
+  return {outcome, c, ctx.standing_changed, {}};
 }
 
 // A false-positive closure is never reopened by the rule it closed: neither by the detection that the analyst closed
@@ -238,9 +272,9 @@ bool WasSeen(const Alert& alert, const Policy& policy, Timestamp now, CaseStore*
   return seen && now - seen->at < policy.dedup_window;
 }
 
-Result<AlertDecision> TakeAlert(const IncomingAlert& incoming, const Group& group, Timestamp now, int32_t partition,
-                                uint64_t* next_case, CaseStore* store, std::vector<CaseEvent>* events) {
-  return Taking(incoming, group, now, partition, next_case, store, events).Take();
+Result<AlertDecision> TakeAlert(const IncomingAlert& incoming, const Group& group, const SentOn& sent_on, Timestamp now,
+                                Surroundings* around, std::vector<CaseEvent>* events) {
+  return Taking(incoming, group, sent_on, now, around, events).Take();
 }
 
 }  // namespace triaged

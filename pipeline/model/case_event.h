@@ -40,15 +40,21 @@ namespace triaged {
   X(kMerged, "merged")                          \
   X(kSplit, "split")                            \
   X(kUndone, "undone")                          \
-  X(kSuppressed, "suppressed")
+  X(kSuppressed, "suppressed")                  \
+  X(kStorm, "storm")                            \
+  X(kFeedSilent, "feed.silent")
 
 enum class CaseEventType : uint8_t {
 #define TRIAGED_X(id, name) id,
   TRIAGED_CASE_EVENTS(TRIAGED_X)
 #undef TRIAGED_X
 };
-inline constexpr size_t kCaseEventTypeCount = 28;
+inline constexpr size_t kCaseEventTypeCount = 30;
 std::string_view Name(CaseEventType type);  // without "io.triaged.case." and ".v1"
+// Storms and silent feeds are types of their own, not of a case's life: "io.triaged.storm.v1" (CONTRACTS.md).
+inline bool IsOwnType(CaseEventType type) {
+  return type == CaseEventType::kStorm || type == CaseEventType::kFeedSilent;
+}
 
 struct CaseEvent {
   CaseEventType type = CaseEventType::kOpened;

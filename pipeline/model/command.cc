@@ -99,6 +99,8 @@ constexpr Takes kTakes[] = {
     {CommandAction::kMerge, kInto | kReason, 0},
     {CommandAction::kSplit, kAlerts | kReason, 0},
     {CommandAction::kSilence, kNameArgument, kMatch | kReason | kUntil | kExpire},
+    {CommandAction::kTag, kNameArgument, kReason},
+    {CommandAction::kUntag, kNameArgument, kReason},
 };
 static_assert(std::size(kTakes) == std::size(kActions));
 static_assert(

@@ -40,7 +40,9 @@ namespace triaged {
   X(kUndo, "undo")                  \
   X(kMerge, "merge")                \
   X(kSplit, "split")                \
-  X(kSilence, "silence")
+  X(kSilence, "silence")           \
+  X(kTag, "tag")                    \
+  X(kUntag, "untag")
 
 enum class CommandAction : uint8_t {
 #define TRIAGED_X(id, name) id,

@@ -106,6 +106,33 @@ inline constexpr FieldId kNoField = 0xffff;
   X(kObserverProduct, "observer.product")              \
   X(kObserverName, "observer.name")                    \
   X(kTraceparent, "traceparent")                       \
+  X(kUserFullName, "user.full_name")                   \
+  X(kUserRoles, "user.roles")                          \
+  X(kNetworkName, "network.name")                      \
+  X(kThreatFeedName, "threat.feed.name")               \
+  X(kThreatIndicatorType, "threat.indicator.type")     \
+  X(kThreatIndicatorName, "threat.indicator.name")     \
+  X(kThreatIndicatorConfidence, "threat.indicator.confidence") \
+  X(kThreatIndicatorDescription, "threat.indicator.description") \
+  X(kThreatMatchedField, "threat.enrichments.matched.field") \
+  X(kRelatedHosts, "related.hosts")                    \
+  X(kRelatedIp, "related.ip")                          \
+  X(kRelatedUser, "related.user")                      \
+  X(kRelatedHash, "related.hash")                      \
+  X(kAssetName, "triaged.asset.name")                  \
+  X(kAssetOwner, "triaged.asset.owner")                \
+  X(kAssetDepartment, "triaged.asset.department")      \
+  X(kAssetCriticality, "triaged.asset.criticality")    \
+  X(kAssetEnvironment, "triaged.asset.environment")    \
+  X(kAssetZone, "triaged.asset.zone")                  \
+  X(kSourceZone, "triaged.source.zone")                \
+  X(kDestinationZone, "triaged.destination.zone")      \
+  X(kIdentityName, "triaged.identity.name")            \
+  X(kIdentityDepartment, "triaged.identity.department") \
+  X(kIdentityCriticality, "triaged.identity.criticality") \
+  X(kIdentityPrivileged, "triaged.identity.privileged") \
+  X(kIdentityVip, "triaged.identity.vip")              \
+  X(kKnownGood, "triaged.known_good")                  \
   X(kTriagedFormat, "triaged.format")                  \
   X(kTriagedSeverity, "triaged.severity")              \
   X(kTriagedIsAlert, "triaged.is_alert")               \
@@ -147,6 +174,8 @@ inline constexpr FieldId kNoField = 0xffff;
   X(kCaseContained, "case.contained")                  \
   X(kCaseBreached, "case.breached")                    \
   X(kCaseSeverityScore, "case.severity_score")         \
+  X(kCaseAssetCriticality, "case.asset_criticality")    \
+  X(kCaseIdentityCriticality, "case.identity_criticality") \
   X(kCaseDrill, "case.drill")
 
 namespace field {
@@ -225,6 +254,17 @@ class FieldTable {
     }
     ++range.count;
     values_.push_back(value);
+  }
+
+  // As Add, for a field whose values may stand elsewhere: they move to the end. Spans taken before are void.
+  void Append(FieldId id, const Value& value) {
+    Range& range = ranges_[id];
+    if (range.count > 0 && range.begin + range.count != values_.size()) {
+      const auto begin = static_cast<uint32_t>(values_.size());
+      for (uint32_t i = 0; i < range.count; ++i) values_.push_back(Value(values_[range.begin + i]));
+      range.begin = begin;
+    }
+    Add(id, value);
   }
 
   std::span<const Value> Get(FieldId id) const {

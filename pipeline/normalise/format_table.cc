@@ -76,6 +76,11 @@ FieldShape ShapeOf(FieldId id) {
     case field::kThreatTacticName:
     case field::kThreatTechniqueId:
     case field::kThreatTechniqueName:
+    case field::kUserRoles:
+    case field::kRelatedHosts:
+    case field::kRelatedIp:
+    case field::kRelatedUser:
+    case field::kRelatedHash:
       return FieldShape::kList;
     case field::kHostIp:
     case field::kSourceIp:
@@ -99,19 +104,19 @@ std::vector<std::string_view> CompiledTables::FormatNames() const {
 }
 
 std::shared_ptr<const FormatTables> FormatTables::Compile(const std::vector<SourceFile>& files,
-                                                          const FieldCatalog& catalog, Diagnostics* diagnostics) {
+                                                          const FieldCatalog& catalog, Diagnostics* all) {
+  Diagnostics found;
   auto compiled = std::make_shared<CompiledTables>();
   compiled->catalog = &catalog;
   std::vector<std::string> extends;
-  const bool had_errors = diagnostics->HasErrors();
   for (const SourceFile& file : files) {
-    const auto yaml = ParseYaml(file, diagnostics);
+    const auto yaml = ParseYaml(file, &found);
     if (!yaml) continue;
     for (const YamlNode& document : yaml->documents) {
       std::string base;
-      FormatTable table = ReadFormatTable(*yaml->source, document, compiled.get(), &base, diagnostics);
+      FormatTable table = ReadFormatTable(*yaml->source, document, compiled.get(), &base, &found);
       if (compiled->Find(table.name)) {
-        diagnostics->Error({file.name, document.line(), document.column()}, "two tables are named '" + table.name + "'");
+        found.Error({file.name, document.line(), document.column()}, "two tables are named '" + table.name + "'");
       }
       compiled->tables.push_back(std::move(table));
       extends.push_back(std::move(base));
@@ -123,12 +128,14 @@ std::shared_ptr<const FormatTables> FormatTables::Compile(const std::vector<Sour
     const auto base = std::find_if(originals.begin(), originals.end(),
                                    [&](const FormatTable& table) { return table.name == extends[i]; });
     if (base == originals.end()) {
-      diagnostics->Error({}, "format '" + compiled->tables[i].name + "' extends '" + extends[i] + "', which is not loaded");
+      found.Error({}, "format '" + compiled->tables[i].name + "' extends '" + extends[i] + "', which is not loaded");
     } else {
       Extend(&compiled->tables[i], *base);
     }
   }
-  CheckFallback(*compiled, diagnostics);
+  CheckFallback(*compiled, &found);
+  all->Append(found);
+  if (found.HasErrors()) return nullptr;  // a table with an error may name places that the trie does not have
   std::stable_sort(compiled->tables.begin(), compiled->tables.end(), [](const FormatTable& a, const FormatTable& b) {
     return a.fallback != b.fallback ? b.fallback : a.priority > b.priority;
   });
@@ -137,7 +144,6 @@ std::shared_ptr<const FormatTables> FormatTables::Compile(const std::vector<Sour
   }
   compiled->trie.Freeze();
   Index(compiled.get());
-  if (diagnostics->HasErrors() && !had_errors) return nullptr;
   return compiled;
 }
 

@@ -206,6 +206,7 @@ std::optional<NormaliseFailure> Normaliser::Normalise(std::string_view record, s
 }
 
 const Alert& Normaliser::alert() const { return impl_->alert; }
+Alert& Normaliser::alert() { return impl_->alert; }
 
 std::string_view Name(NormaliseError error) {
   switch (error) {

@@ -72,6 +72,7 @@ class Normaliser {
   std::optional<NormaliseFailure> Normalise(std::string_view record, std::string_view format, Timestamp record_time,
                                             const Zone* zone = nullptr);
   const Alert& alert() const;
+  Alert& alert();  // for what is added to it (enrichment)
 
  private:
   struct Impl;

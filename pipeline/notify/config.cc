@@ -101,6 +101,10 @@ Destination ReadDestination(MapReader& top, const std::string& name, const YamlN
   for (const std::string& text : {d.title, d.body}) {
     if (const auto wrong = TemplateError(text)) reader.ErrorHere("template: " + *wrong);
   }
+  d.ack_links = reader.Bool("ack_links", false);
+  if (d.ack_links && (d.kind == DestinationKind::kWebhook || d.kind == DestinationKind::kCommand)) {
+    reader.ErrorHere("`ack_links` needs a destination with a text: this kind gets the event as it is");
+  }
   d.fallback = reader.String("fallback");
   d.allow_private = reader.Bool("allow_private", false);
   d.timeout = reader.Interval("timeout", d.timeout, milliseconds(100), minutes(5));
@@ -202,6 +206,44 @@ void ReadKafka(MapReader& top, const ReadSecret& read, NotifyConfig* config) {
   kafka.Finish();
 }
 
+void CheckAcknowledge(MapReader& reader, const AcknowledgeConfig& ack) {
+  constexpr size_t kShortestKey = 32;
+  if (!ack.key.empty() && ack.key.size() < kShortestKey) {
+    reader.ErrorHere("the key in `key_file` is shorter than 32 characters", "openssl rand -hex 32 makes one");
+  }
+  const bool web = ack.public_url.starts_with("https://") || ack.public_url.starts_with("http://");
+  if (!ack.public_url.empty() && (!web || ack.public_url.ends_with('/') ||
+                                  ack.public_url.find_first_of(" <>&\"'?#\r\n") != ack.public_url.npos)) {
+    reader.ErrorHere("`public_url` is https://host or https://host/path, without '/' at its end, and without '?' or '#'");
+  }
+}
+
+void ReadAcknowledge(MapReader& top, const ReadSecret& read, NotifyConfig* config) {
+  const YamlNode* node = top.Node("acknowledge");
+  for (const auto& [name, destination] : config->destinations) {
+    if (destination.ack_links && !node) top.ErrorHere("destination '" + name + "' has ack_links: `acknowledge` is missing");
+  }
+  if (!node) return;
+  MapReader reader(top.source(), *node, "acknowledge", top.diagnostics());
+  AcknowledgeConfig ack;
+  ack.listen_address = reader.String("listen_address", ack.listen_address);
+  ack.public_url = reader.String("public_url", {}, true);
+  ack.key = Secret(reader, "key_file", read, true);
+  ack.pagerduty_secret = Secret(reader, "pagerduty_secret_file", read, false);
+  ack.slack_secret = Secret(reader, "slack_secret_file", read, false);
+  ack.lifetime = reader.Interval("lifetime", ack.lifetime, minutes(1), hours(24 * 30));
+  ack.tolerance = reader.Interval("tolerance", ack.tolerance, milliseconds(1000), hours(24));
+  ack.application_id = reader.String("application_id", ack.application_id);
+  ack.role = reader.String("role", {}, true);
+  for (const auto& entry : NodeOr(reader.Node("people")).map()) {
+    if (!entry.value.IsScalar()) reader.ErrorAt(entry.value, "the person's id in the policy is missing");
+    ack.people[entry.key] = entry.value.scalar();
+  }
+  CheckAcknowledge(reader, ack);
+  reader.Finish();
+  config->acknowledge = std::move(ack);
+}
+
 bool In(const std::vector<std::string>& list, const std::string& value) {
   return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
 }
@@ -242,6 +284,7 @@ std::optional<NotifyConfig> ParseNotifyConfig(const SourceFile& file, const Read
     config.destinations[entry.key] = ReadDestination(top, entry.key, entry.value, read);
   }
   CheckFallbacks(top, config);
+  ReadAcknowledge(top, read, &config);
   const YamlNode* routes = top.Node("routes", /*required=*/true);
   for (const YamlNode& node : NodeOr(routes).list()) config.routes.push_back(ReadRoute(top, node, config));
   if (routes && config.routes.empty()) top.ErrorHere("`routes` must be a list of at least one route");

@@ -29,6 +29,7 @@ struct Destination {
   std::vector<std::string> command;   // argv; the CloudEvent is its standard input
   std::string language = "en";        // en or ja
   std::string title, body;            // mustache; the language's default when empty
+  bool ack_links = false;             // each case with a signed link (Slack: a button, too) that acknowledges it
   std::string fallback;               // destination that takes over what cannot be delivered here
   bool allow_private = false;         // may the address be private or loopback
   Duration timeout{10'000};
@@ -55,6 +56,19 @@ struct Route {
   bool go_on = false;                 // later routes are looked at, too
 };
 
+// The receiver of acknowledgements: signed links, PagerDuty webhooks, Slack buttons.
+struct AcknowledgeConfig {
+  std::string listen_address = "127.0.0.1:9466";
+  std::string public_url;             // what stands before /ack/… in links
+  std::string key;                    // signs links
+  std::string pagerduty_secret, slack_secret;  // empty: that path is not served
+  Duration lifetime{24 * 3600'000};   // of a link
+  Duration tolerance{5 * 60'000};     // between a webhook's time and ours
+  std::string application_id = "triaged";
+  std::string role;                   // of the commands
+  std::map<std::string, std::string> people;  // id at PagerDuty or Slack → id in the policy
+};
+
 struct NotifyConfig {
   std::string group = "triaged-notify";
   std::string bootstrap_servers;
@@ -67,6 +81,7 @@ struct NotifyConfig {
   int64_t max_queued_bytes = 64 * 1024 * 1024;
   std::map<std::string, Destination> destinations;
   std::vector<Route> routes;
+  std::optional<AcknowledgeConfig> acknowledge;  // absent: nothing listens
 };
 
 using ReadSecret = std::function<Result<std::string>(const std::string& path)>;

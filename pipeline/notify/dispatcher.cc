@@ -36,7 +36,7 @@ void Dispatcher::Enqueue(Lane* lane, Waiting waiting) {
 void Dispatcher::Offer(std::shared_ptr<const NotifyEvent> event, int32_t partition, int64_t offset, Timestamp now) {
   offsets_[partition].next = offset + 1;
   if (!event) return;
-  Waiting waiting{{event, event->action, {}}, partition, offset, now, false};
+  Waiting waiting{{event, event->action, {}, {}, {}}, partition, offset, now, false};
   if (event->action != NotifyAction::kTrigger) {
     if (memory_->Answered(event->dedup_key) < event->sequence) {
       memory_->SetAnswered(event->dedup_key, event->sequence, now);

@@ -5,6 +5,7 @@
 
 #include "pipeline/base/hash.h"
 #include "pipeline/base/utf8.h"
+#include "pipeline/notify/acknowledge.h"
 #include "pipeline/report/base64.h"
 #include "pipeline/report/json_writer.h"
 
@@ -14,7 +15,7 @@ namespace {
 namespace mustache = kainjow::mustache;
 
 constexpr size_t kPagerDutySummary = 1024, kPagerDutyBytes = 512'000;
-constexpr size_t kSlackHeader = 150, kSlackSection = 3000;
+constexpr size_t kSlackHeader = 150, kSlackSection = 3000, kSlackButtons = 25, kSlackButtonText = 75;
 constexpr size_t kSubject = 200;
 constexpr Duration kAlertmanagerActive{24 * 3600'000};
 
@@ -25,11 +26,13 @@ constexpr std::string_view kTitleJa =
 constexpr std::string_view kBodyEn =
     "{{#cases}}Case {{case_id}} · {{severity}} · {{event}} · level {{level}}, team {{team}}, assignee {{assignee}}\n"
     "What: {{detections}}\nWhere: {{hosts}}\nWho: {{accounts}}\nWhy: {{reason}} ({{alerts}} alerts)\n"
-    "{{#requested}}Requested: {{requested}}\n{{/requested}}{{/cases}}";
+    "{{#requested}}Requested: {{requested}}\n{{/requested}}"
+    "{{#ack_url}}Acknowledge: {{{ack_url}}}\n{{/ack_url}}{{/cases}}";
 constexpr std::string_view kBodyJa =
     "{{#cases}}ケース {{case_id}} · {{severity}} · {{event}} · レベル {{level}}、チーム {{team}}、担当 {{assignee}}\n"
     "何が: {{detections}}\nどこで: {{hosts}}\n誰が: {{accounts}}\n理由: {{reason}}（アラート {{alerts}} 件）\n"
-    "{{#requested}}依頼: {{requested}}\n{{/requested}}{{/cases}}";
+    "{{#requested}}依頼: {{requested}}\n{{/requested}}"
+    "{{#ack_url}}確認: {{{ack_url}}}\n{{/ack_url}}{{/cases}}";
 
 bool Wordy(char ch) { return std::isalnum(static_cast<unsigned char>(ch)) || (ch & 0x80); }
 
@@ -66,7 +69,8 @@ std::string SlackEscape(const std::string& text) {
   return out;
 }
 
-mustache::data View(const NotifyEvent& event) {
+mustache::data View(const NotifyItem& item) {
+  const NotifyEvent& event = *item.event;
   mustache::data view;
   view.set("case_id", Clean(event.case_id));
   view.set("event", Clean(event.name));
@@ -85,6 +89,7 @@ mustache::data View(const NotifyEvent& event) {
   view.set("dedup_key", Clean(event.dedup_key));
   if (event.drill) view.set("drill", mustache::data(true));
   if (!event.requested.empty()) view.set("requested", Join(event.requested));
+  if (!item.ack_url.empty()) view.set("ack_url", item.ack_url);
   return view;
 }
 
@@ -92,10 +97,10 @@ std::string RenderTemplate(const std::string& text, const std::vector<NotifyItem
   mustache::mustache tmpl(text);
   tmpl.set_custom_escape(
       [kind](const std::string& value) { return kind == DestinationKind::kSlack ? SlackEscape(value) : value; });
-  mustache::data view = View(*items.front().event);
+  mustache::data view = View(items.front());
   if (items.size() > 1) view.set("more", std::to_string(items.size() - 1));
   mustache::data cases(mustache::data::type::list);
-  for (const NotifyItem& item : items) cases.push_back(View(*item.event));
+  for (const NotifyItem& item : items) cases.push_back(View(item));
   view.set("cases", cases);
   return tmpl.render(view);
 }
@@ -117,15 +122,30 @@ std::string_view PagerDutySeverity(std::string_view severity) {
   return "warning";
 }
 
-std::string PagerDuty(const Destination& d, const std::vector<NotifyItem>& items, bool details) {
+// An incident about many cases has a key of its own: an acknowledgement of one of them must not silence the others.
+std::string PagerDutyKey(const std::vector<NotifyItem>& items) {
+  if (items.size() == 1) return items.front().event->dedup_key;
+  return "bundle:" + std::to_string(StableHash64(items.front().event->id));
+}
+
+// `text`: with the rendered body, too. The cases are named in any case.
+std::string PagerDuty(const Destination& d, const std::vector<NotifyItem>& items, bool text) {
   const NotifyItem& first = items.front();
   JsonWriter out;
   out.Object({}, [&] {
     out.String("routing_key", d.secret);
     out.String("event_action", ActionName(first.action));
-    out.String("dedup_key", first.event->dedup_key);
+    out.String("dedup_key", PagerDutyKey(items));
     if (first.action != NotifyAction::kTrigger) return;
     out.String("client", "triaged");
+    if (items.size() == 1 && !first.ack_url.empty()) {
+      out.Array("links", [&] {
+        out.Object({}, [&] {
+          out.String("href", first.ack_url);
+          out.String("text", d.language == "ja" ? "確認" : "Acknowledge");
+        });
+      });
+    }
     out.Object("payload", [&] {
       out.String("summary", CutAtCodePoint(RenderTemplate(d.title, items, d.kind), kPagerDutySummary));
       out.String("source", first.event->hosts.empty() ? "triaged" : Clean(first.event->hosts.front()));
@@ -134,9 +154,8 @@ std::string PagerDuty(const Destination& d, const std::vector<NotifyItem>& items
       out.String("component", "case " + first.event->case_id);
       out.String("group", first.event->team);
       out.String("class", first.event->name);
-      if (!details) return;
       out.Object("custom_details", [&] {
-        out.String("text", RenderTemplate(d.body, items, d.kind));
+        if (text) out.String("text", RenderTemplate(d.body, items, d.kind));
         out.Array("cases", [&] {
           for (const NotifyItem& item : items) out.String({}, item.event->case_id);
         });
@@ -144,6 +163,59 @@ std::string PagerDuty(const Destination& d, const std::vector<NotifyItem>& items
     });
   });
   return out.Finish();
+}
+
+// Cuts escaped text, and not within an escape.
+std::string_view CutEscaped(std::string_view text, size_t max) {
+  if (text.size() <= max) return text;
+  text = CutAtCodePoint(text, max);
+  const size_t escape = text.rfind('&');
+  return escape != text.npos && text.find(';', escape) == text.npos ? text.substr(0, escape) : text;
+}
+
+void SlackText(std::string_view block, std::string_view kind, std::string_view text, JsonWriter* out) {
+  out->Object({}, [&] {
+    out->String("type", block);
+    out->Object("text", [&] {
+      out->String("type", kind);
+      out->String("text", text);
+    });
+  });
+}
+
+// Every case is named, even where the text of all of them does not fit.
+void SlackNames(const std::vector<NotifyItem>& items, JsonWriter* out) {
+  std::string names;
+  for (const NotifyItem& item : items) {
+    const std::string name = SlackEscape(Clean(item.event->case_id));
+    if (!names.empty() && names.size() + name.size() + 1 > kSlackSection) {
+      SlackText("section", "mrkdwn", names, out);
+      names.clear();
+    }
+    names += (names.empty() ? "" : " ") + name;
+  }
+  SlackText("section", "mrkdwn", CutEscaped(names, kSlackSection), out);
+}
+
+void SlackButtons(const Destination& d, const std::vector<NotifyItem>& items, JsonWriter* out) {
+  if (items.front().ack_token.empty()) return;
+  out->Object({}, [&] {
+    out->String("type", "actions");
+    out->Array("elements", [&] {
+      for (size_t i = 0; i < items.size() && i < kSlackButtons; ++i) {
+        out->Object({}, [&] {
+          out->String("type", "button");
+          out->String("action_id", std::string(kSlackAckAction) + "_" + std::to_string(i));
+          out->String("value", items[i].ack_token);
+          out->Object("text", [&] {
+            out->String("type", "plain_text");
+            const std::string word = d.language == "ja" ? "確認 " : "Acknowledge ";
+            out->String("text", CutAtCodePoint(word + items[i].event->case_id, kSlackButtonText));
+          });
+        });
+      }
+    });
+  });
 }
 
 std::string Slack(const Destination& d, const std::vector<NotifyItem>& items) {
@@ -155,38 +227,18 @@ std::string Slack(const Destination& d, const std::vector<NotifyItem>& items) {
     out.Bool("unfurl_links", false);
     out.Bool("unfurl_media", false);
     out.Array("blocks", [&] {
-      out.Object({}, [&] {
-        out.String("type", "header");
-        out.Object("text", [&] {
-          out.String("type", "plain_text");
-          out.String("text", CutAtCodePoint(title, kSlackHeader));
-        });
-      });
-      out.Object({}, [&] {
-        out.String("type", "section");
-        out.Object("text", [&] {
-          out.String("type", "mrkdwn");
-          out.String("text", CutAtCodePoint(body, kSlackSection));
-        });
-      });
-      if (body.size() <= kSlackSection) return;
-      // Every case is named, even where the text of all of them does not fit.
-      std::string names;
-      for (const NotifyItem& item : items) names += (names.empty() ? "" : " ") + item.event->case_id;
-      out.Object({}, [&] {
-        out.String("type", "section");
-        out.Object("text", [&] {
-          out.String("type", "mrkdwn");
-          out.String("text", CutAtCodePoint(SlackEscape(Clean(names)), kSlackSection));
-        });
-      });
+      SlackText("header", "plain_text", CutEscaped(title, kSlackHeader), &out);
+      SlackText("section", "mrkdwn", CutEscaped(body, kSlackSection), &out);
+      if (body.size() > kSlackSection) SlackNames(items, &out);
+      SlackButtons(d, items, &out);
     });
   });
   return out.Finish();
 }
 
-void WriteAlert(const NotifyEvent& event, const std::string& told, bool active, const Destination& d, Timestamp now,
+void WriteAlert(const NotifyItem& item, const std::string& told, bool active, const Destination& d, Timestamp now,
                 JsonWriter* out) {
+  const NotifyEvent& event = *item.event;
   const size_t one = told.find('\n'), two = told.find('\n', one + 1);
   out->Object({}, [&] {
     out->Object("labels", [&] {
@@ -200,7 +252,7 @@ void WriteAlert(const NotifyEvent& event, const std::string& told, bool active, 
       out->String("team", told.substr(two + 1));
     });
     out->Object("annotations", [&] {
-      const std::vector<NotifyItem> alone = {{std::make_shared<NotifyEvent>(event), NotifyAction::kTrigger, {}}};
+      const std::vector<NotifyItem> alone = {item};
       out->String("summary", RenderTemplate(d.title, alone, d.kind));
       out->String("description", RenderTemplate(d.body, alone, d.kind));
       out->String("event_id", event.id);
@@ -219,9 +271,9 @@ std::string Alertmanager(const Destination& d, const std::vector<NotifyItem>& it
       const std::string current = RememberAs(*item.event);
       const bool active = item.action == NotifyAction::kTrigger;
       if (!item.told.empty() && (!active || item.told != current)) {
-        WriteAlert(*item.event, item.told, false, d, now, &out);
+        WriteAlert(item, item.told, false, d, now, &out);
       }
-      if (active) WriteAlert(*item.event, current, true, d, now, &out);
+      if (active) WriteAlert(item, current, true, d, now, &out);
     }
   });
   return out.Finish();
@@ -275,8 +327,8 @@ NotifyPayload RenderPayload(const Destination& d, const std::vector<NotifyItem>&
     case DestinationKind::kSlack: return {"application/json", Slack(d, items)};
     case DestinationKind::kMail: return {"message/rfc822", Mail(d, items, now)};
     case DestinationKind::kPagerDuty: {
-      std::string body = PagerDuty(d, items, /*details=*/true);
-      if (body.size() > kPagerDutyBytes) body = PagerDuty(d, items, /*details=*/false);
+      std::string body = PagerDuty(d, items, /*text=*/true);
+      if (body.size() > kPagerDutyBytes) body = PagerDuty(d, items, /*text=*/false);
       return {"application/json", std::move(body)};
     }
     case DestinationKind::kWebhook:

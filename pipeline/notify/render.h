@@ -20,7 +20,8 @@ namespace triaged {
 struct NotifyItem {
   std::shared_ptr<const NotifyEvent> event;
   NotifyAction action = NotifyAction::kTrigger;
-  std::string told;  // what RememberAs of the last delivered trigger gave; empty: none was
+  std::string told;                // what RememberAs of the last delivered trigger gave; empty: none was
+  std::string ack_url, ack_token;  // a signed link, and its token alone; empty: the destination gets none
 };
 
 struct NotifyPayload {

@@ -1,13 +1,15 @@
-// Engine: formats, rules and policies compiled together. One immutable object is what a reload swaps, so that no step
+// Engine: formats, rules, policies and enrichment files compiled together. One immutable object is what a reload swaps, so that no step
 // ever sees new rules with an old policy.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "pipeline/base/diagnostics.h"
 #include "pipeline/base/yaml.h"
+#include "pipeline/enrich/enrichment.h"
 #include "pipeline/model/fields.h"
 #include "pipeline/normalise/normaliser.h"
 #include "pipeline/policy/policy.h"
@@ -19,6 +21,8 @@ struct EngineSources {
   std::vector<SourceFile> formats;
   std::vector<SourceFile> rules;
   std::vector<SourceFile> policies;  // in order: the first whose `when` matches owns the alert
+  EnrichmentSources enrichment;      // may be empty
+  std::optional<SourceFile> mapping;  // names and logsources of rules of another taxonomy
 };
 
 struct Engine {
@@ -27,10 +31,14 @@ struct Engine {
   std::shared_ptr<const RuleSet> rules;
   std::vector<std::shared_ptr<const Policy>> policies;
   std::shared_ptr<const FormatTables> formats;
+  std::shared_ptr<const Enrichment> enrichment;  // null: nothing is configured
   NormaliseLimits limits;
   std::string fingerprint;           // 16 hex digits over all sources, in order: named in every escalation and step
 
   const Policy* FindPolicy(std::string_view name) const;
+  void Enrich(Alert* alert) const {
+    if (enrichment) enrichment->Apply(alert);
+  }
 };
 
 // nullptr when `diagnostics` got an error. Rules and policies are compiled before formats: the trie needs their paths.

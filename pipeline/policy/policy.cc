@@ -200,7 +200,9 @@ std::shared_ptr<const Policy> CompilePolicy(const SourceFile& file, FieldCatalog
     ReadPauseOn(reading, &top);
     pack::ReadHolds(reading, &top);
     pack::ReadBeside(reading, &top);
+    pack::ReadRaci(reading, &top);
     pack::ReadUrgency(reading, &top);
+    pack::ReadWatched(reading, &top);
     pack::ReadCriteria(reading, &top);
     pack::ReadGrouping(reading, &top);
     ReadAutoClose(reading, &top);

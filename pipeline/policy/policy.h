@@ -130,6 +130,15 @@ struct RoleSpec {
   Duration accept_within{};                  // a shift change hands the role on, to be accepted in time; 0: no hand-off
 };
 
+// Who has which part in an activity: names of levels and engaged roles.
+struct RaciSpec {
+  std::string activity;
+  std::vector<std::string> responsible;      // carry it out
+  std::vector<std::string> accountable;      // answer for it; several decide together
+  std::vector<std::string> consulted;
+  std::vector<std::string> informed;
+};
+
 // The urgency matrix: what an asset's or identity's criticality makes of an alert's severity.
 struct UrgencySpec {
   std::vector<FieldId> fields;               // of the alert; the worst outcome of all their values counts
@@ -158,6 +167,21 @@ struct MaintenanceSpec {
   std::shared_ptr<const Condition> when;     // over the alert
   Timestamp from{};
   Timestamp to{};
+};
+
+// More automatic escalations of one rule than this within the window are folded into one storm case.
+struct StormSpec {
+  uint32_t escalations = 0;                  // 0: off
+  Duration window{};
+};
+
+// A feed of alerts that is expected to speak: silence for longer than this is an alert of its own.
+struct FeedSpec {
+  std::string name;
+  std::string topic;                         // "": any
+  std::string product;                       // observer.product, or the format's name; "": any
+  Duration silent_after{};
+  uint8_t severity = 0;                      // of the case that its silence opens
 };
 
 // First match wins; a rule whose `by` fields are not all present is passed over.
@@ -197,11 +221,14 @@ struct Policy {
   std::vector<Guard> guards;                 // in order; the first that holds gives its name
   std::vector<FollowUpSpec> follow_ups;
   std::vector<RoleSpec> engaged_roles;
+  std::vector<RaciSpec> raci;                // in the order of the pack
   std::vector<UrgencySpec> urgency;
   std::vector<RaiseSpec> raises;
   RiskSpec risk;
   Duration recurrence_window{};              // cases of one key within it count as recurrence; 0: off
   std::vector<MaintenanceSpec> maintenance;
+  StormSpec storm;
+  std::vector<FeedSpec> feeds;
 
   Duration repeat_interval{};                // re-notification while unacknowledged; 0: off
   uint32_t repeat_max = 0;                   // after the last one the case goes one level up

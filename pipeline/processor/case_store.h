@@ -18,6 +18,7 @@
 #include "pipeline/model/records.h"
 #include "pipeline/model/silence.h"
 #include "pipeline/rules/correlation_table.h"
+#include "pipeline/model/watch.h"
 
 namespace triaged {
 
@@ -70,6 +71,14 @@ class CaseStore {
   // The partition's correlation windows. What a step changes in the table is staged with it; the reference is valid as
   // long as the store.
   virtual rules::CorrelationTable& correlations() = 0;
+  // Feeds and rules that are watched. Put adds or replaces; at most kMaxWatches, which the caller sees to.
+  virtual const WatchTable& watches() const = 0;
+  virtual void PutWatch(Watch watch) = 0;
+  virtual void EraseWatch(std::string_view id) = 0;
+
+  // A case as bytes, for a message to another partition, and back. An error says what is wrong with the bytes.
+  virtual std::string Pack(const Case& c) const = 0;
+  virtual Result<Case> Unpack(std::string_view packed) const = 0;
 
   // The earliest (next_due, id) of all cases, staged changes included.
   virtual std::optional<DueCase> NextDue() const = 0;

@@ -49,6 +49,7 @@ void Intake::Take(const InputRecord& input, std::vector<OutputRecord>* outputs, 
   }
   const Alert& alert = impl.normaliser->alert();
   if (!alert.is_alert) return Impl::Count(AlertOutcome::kNotAnAlert, facts);
+  impl.engine->Enrich(&impl.normaliser->alert());
   ChooseGroup(*impl.engine, alert, &impl.group);
   if (!impl.group.policy) {
     return impl.DeadLetter(input, "no_policy", "no configured policy wants this alert; add one without `when`", outputs,

@@ -20,11 +20,15 @@ bool ReadNumber(std::string_view text, T* number) {
 }  // namespace
 
 std::vector<Header> IntakeHeaders(const InputRecord& input, std::string_view format) {
-  return {{std::string(kTopic), std::string(input.topic)},
-          {std::string(kPartition), std::to_string(input.partition)},
-          {std::string(kOffset), std::to_string(input.offset)},
-          {std::string(kTimestamp), std::to_string(ToUnixMillis(input.timestamp))},
-          {std::string(kFormat), std::string(format)}};
+  return IntakeHeaders(IntakeNote{input.topic, input.partition, input.offset, input.timestamp, format});
+}
+
+std::vector<Header> IntakeHeaders(const IntakeNote& note) {
+  return {{std::string(kTopic), std::string(note.topic)},
+          {std::string(kPartition), std::to_string(note.partition)},
+          {std::string(kOffset), std::to_string(note.offset)},
+          {std::string(kTimestamp), std::to_string(ToUnixMillis(note.record_time))},
+          {std::string(kFormat), std::string(note.format)}};
 }
 
 std::optional<IntakeNote> ReadIntakeHeaders(const InputRecord& input) {

@@ -19,6 +19,7 @@ struct IntakeNote {
 };
 
 std::vector<Header> IntakeHeaders(const InputRecord& input, std::string_view format);
+std::vector<Header> IntakeHeaders(const IntakeNote& note);
 // nullopt: a record that stage one did not write (somebody else produced to our topic).
 std::optional<IntakeNote> ReadIntakeHeaders(const InputRecord& input);
 

@@ -13,7 +13,9 @@
 #include "pipeline/decide/rearrange.h"
 #include "pipeline/decide/take_alert.h"
 #include "pipeline/processor/correlator.h"
+#include "pipeline/processor/feeds.h"
 #include "pipeline/processor/intake_headers.h"
+#include "pipeline/processor/message_record.h"
 #include "pipeline/processor/step_record.h"
 #include "pipeline/report/report.h"
 
@@ -36,23 +38,30 @@ struct Processor::Impl {
     normaliser.emplace(engine->formats, engine->limits);
     scratch = engine->rules->NewScratch();
     correlator.SetEngine(*engine, options.partitions);
+    feeds = std::make_unique<Feeds>(engine, store->partition(), options.partitions);
   }
 
   // ---- one step -------------------------------------------------------------------------------------------------
   Result<StepResult> Step(std::span<const InputRecord> inputs, StepTime time);
   Status MoveClock(Timestamp to, bool* fits);
   Status FireOne(const DueCase& due);
+  Status FireWatch(Watch watch);
+  Status FinishFeeds();
   Status TakeInput(const InputRecord& input);
   void Heartbeat(Timestamp before);
   Status FinishStep(StepTime time);
 
   // ---- inputs ---------------------------------------------------------------------------------------------------
-  Status TakeAlertRecord(const InputRecord& input);
+  Status TakeAlertRecord(const InputRecord& input, const SentOn& sent_on);
   Status TakeSignalRecord(const InputRecord& input);
   Status TakeMatch(const InputRecord& input, const SignalMatch& match);
   Status TakeDerived(const InputRecord& input);
-  Status Decide(const IncomingAlert& incoming, bool counted);
+  void TakeCorrelationsSentOn(const InputRecord& input);
+  Status Decide(const IntakeNote& note, std::string_view raw, const SentOn& sent_on, bool derived);
   Status TakeCommandRecord(const InputRecord& input);
+  Status TakeMessage(const InputRecord& input, const Result<Message>& read);
+  Status TakeCaseMessage(const Message& message);
+  Status TakeMergedContent(const Message& message);
   Status TakeSilence(const InputRecord& input, const Command& command, uint64_t id_hash);
   void RefuseCommand(const InputRecord& input, std::string_view reason, const std::string& message);
   bool ForwardCommand(const InputRecord& input, const Command& command);
@@ -63,6 +72,7 @@ struct Processor::Impl {
   void FitToPolicy(const Policy& policy, Case* c);
   void AfterChange(Case* c, bool standing_changed);
   void RenderEvents(const Case& c);
+  void Settle();
   ReportContext ContextFor(const Policy& policy) const { return {&policy, options.application_id, engine->fingerprint}; }
 
   void Count(AlertOutcome outcome) {
@@ -76,11 +86,13 @@ struct Processor::Impl {
   std::optional<Normaliser> normaliser;
   std::unique_ptr<RuleScratch> scratch;
   Correlator correlator;
+  std::unique_ptr<Feeds> feeds;
 
   // Of the step in hand; the containers keep their memory.
   StepResult result;
   Progress progress;
   std::vector<CaseEvent> events;
+  Surroundings around;
   std::vector<uint32_t> matched;
   Group group;
   std::set<CaseId> to_publish;
@@ -137,6 +149,35 @@ void Processor::Impl::AfterChange(Case* c, bool standing_changed) {
   if (!events.empty()) RenderEvents(*c);
 }
 
+// What an input or deadline did to other cases, and what it has to say to other partitions.
+void Processor::Impl::Settle() {
+  for (ChangedCase& other : std::exchange(around.others, {})) {
+    events = std::move(other.events);
+    AfterChange(other.c, /*standing_changed=*/true);
+  }
+  for (Message& message : std::exchange(around.messages, {})) {
+    result.outputs.push_back(MessageRecord(std::move(message)));
+  }
+}
+
+Status Processor::Impl::FireWatch(Watch watch) {
+  ++result.facts.timers_fired;
+  if (watch.id.starts_with(kFeedWatch)) {
+    if (Status fired = feeds->Fire(watch, progress.clock, &around); !fired) return fired;
+    Settle();
+  } else {
+    store->EraseWatch(watch.id);  // no escalation of the rule within the window: nothing to remember
+  }
+  return {};
+}
+
+Status Processor::Impl::FinishFeeds() {
+  if (feeds->MustArm(store->watches())) ++result.facts.timers_fired;  // so that the step counts
+  if (Status heard = feeds->Finish(progress.clock, &around); !heard) return heard;
+  Settle();
+  return {};
+}
+
 Status Processor::Impl::FireOne(const DueCase& due) {
   auto found = store->Find(due.id);
   if (!found) return found.error();
@@ -145,7 +186,7 @@ Status Processor::Impl::FireOne(const DueCase& due) {
   const Policy& policy = PolicyOf(*c);
   FitToPolicy(policy, c);
   // Everything of this case that the clock has passed fires at once: several overdue levels fold into one escalation.
-  CaseContext ctx{policy, *c, progress.clock, events};
+  CaseContext ctx{policy, *c, progress.clock, events, &around};
   bool publish = false;
   for (int round = 0; c->next_due != Timestamp{} && c->next_due <= progress.clock; ++round) {
     TRIAGED_CHECK(round < kMaxFireRounds);  // a deadline must be gone once it fired, else it would fire for ever
@@ -160,6 +201,7 @@ Status Processor::Impl::FireOne(const DueCase& due) {
   AfterChange(c, publish || ctx.standing_changed);
   for (size_t i = first; i < result.facts.events.size(); ++i) result.facts.events[i].overdue = progress.clock - due.at;
   ++result.facts.timers_fired;
+  Settle();
   return {};
 }
 
@@ -167,13 +209,17 @@ Status Processor::Impl::FireOne(const DueCase& due) {
 // limit of a step was reached first: the rest fires in the next step, before any input.
 Status Processor::Impl::MoveClock(Timestamp to, bool* fits) {
   progress.clock = std::max(progress.clock, to);
-  while (auto due = store->NextDue()) {
-    if (due->at > progress.clock) break;
+  while (true) {
+    const auto due = store->NextDue();
+    const Watch* watch = store->watches().Next();
+    const bool watch_first = watch && (!due || watch->due < due->at);
+    if (!due && !watch) break;
+    if ((watch_first ? watch->due : due->at) > progress.clock) break;
     if (result.facts.timers_fired >= options.max_timers) {
       *fits = false;
       return {};
     }
-    if (Status fired = FireOne(*due); !fired) return fired;
+    if (Status fired = watch_first ? FireWatch(*watch) : FireOne(*due); !fired) return fired;
   }
   *fits = true;
   return {};
@@ -186,13 +232,15 @@ void Processor::Impl::DeadLetter(const InputRecord& input, std::string_view reas
       {std::string(reason), std::string(input.topic), message, input.partition, input.offset});
 }
 
-Status Processor::Impl::TakeAlertRecord(const InputRecord& input) {
+Status Processor::Impl::TakeAlertRecord(const InputRecord& input, const SentOn& sent_on) {
+  // Its own partition took a derived alert as a signal.
+  const bool derived = sent_on.hops > 0 && KindOf(input) == SignalKind::kDerived;
   IntakeNote note{input.topic, input.partition, input.offset, input.timestamp, {}};
-  if (input.input_class == InputClass::kIntake) {
+  if (input.input_class != InputClass::kAlert) {
     const auto read = ReadIntakeHeaders(input);
     if (!read) {
       DeadLetter(input, "foreign_record", "not written by stage one; only triaged may produce to its intake topic", "decide");
-      Count(AlertOutcome::kDeadLettered);
+      if (!derived) Count(AlertOutcome::kDeadLettered);
       return {};
     }
     note = *read;
@@ -200,41 +248,64 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input) {
   const std::string_view raw = input.value.value_or(std::string_view());
   if (const auto failure = normaliser->Normalise(raw, note.format, note.record_time)) {
     DeadLetter(input, Name(failure->reason), failure->message, "decide");
-    Count(AlertOutcome::kDeadLettered);
+    if (!derived) Count(AlertOutcome::kDeadLettered);
     return {};
   }
   const Alert& alert = normaliser->alert();
   if (!alert.is_alert) {
-    Count(AlertOutcome::kNotAnAlert);
+    if (!derived) Count(AlertOutcome::kNotAnAlert);
     return {};
   }
-  if (input.input_class == InputClass::kIntake) FindGroup(*engine, *input.key, &group);
+  // Again, not handed over by stage one: what is known is that of the engine this step records, so a replay repeats it.
+  engine->Enrich(&normaliser->alert());
+  if (sent_on.hops == 0) feeds->Hear(note.topic, alert.source);
+  if (input.input_class != InputClass::kAlert) FindGroup(*engine, *input.key, &group);
   if (input.input_class == InputClass::kAlert || !group.rule) ChooseGroup(*engine, alert, &group);
   if (!group.policy) {
     DeadLetter(input, "no_policy", "no configured policy wants this alert; add one without `when`", "decide");
-    Count(AlertOutcome::kDeadLettered);
+    if (!derived) Count(AlertOutcome::kDeadLettered);
     return {};
   }
   matched.clear();
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
-  if (!correlator.empty()) {
-    if (WasSeen(alert, *group.policy, progress.clock, store)) {
-      correlator.TakeAgain(&matched);
-    } else {
-      correlator.Take(alert, progress.clock, store, &matched, &result.outputs);
-    }
+  if (sent_on.hops > 0) {
+    TakeCorrelationsSentOn(input);
+  } else if (!correlator.empty() && !WasSeen(alert, *group.policy, progress.clock, store)) {
+    correlator.Take(alert, progress.clock, store, &matched, &result.outputs);
+  } else {
+    correlator.TakeAgain(&matched);
   }
-  return Decide({alert, matched, engine->rules->rules(), note.topic, note.partition, note.offset, note.record_time, raw},
-                /*counted=*/true);
+  return Decide(note, raw, sent_on, derived);
 }
 
-// `counted`: in the balance, which is over the users' alerts.
-Status Processor::Impl::Decide(const IncomingAlert& incoming, bool counted) {
+// What fired where the alert was first decided on; nothing counts a second time.
+void Processor::Impl::TakeCorrelationsSentOn(const InputRecord& input) {
+  correlator.TakeAgain(&matched);
+  for (const rules::Correlation& one : engine->rules->correlations().all()) {
+    if (IsDerivedFrom(input, engine->rules->rules()[one.rule].id)) matched.push_back(one.rule);
+  }
+  std::sort(matched.begin(), matched.end());
+}
+
+// Decides on the normaliser's alert and what it matched. A derived one is in no balance, which is over the users' alerts.
+Status Processor::Impl::Decide(const IntakeNote& note, std::string_view raw, const SentOn& sent_on, bool derived) {
   result.facts.rule_hits.insert(result.facts.rule_hits.end(), matched.begin(), matched.end());
-  auto decided = TakeAlert(incoming, group, progress.clock, store->partition(), &progress.next_case, store, &events);
+  const IncomingAlert incoming{normaliser->alert(), matched, engine->rules->rules(), note.topic, note.partition,
+                               note.offset, note.record_time, raw};
+  auto decided = TakeAlert(incoming, group, sent_on, progress.clock, &around, &events);
   if (!decided) return decided.error();
-  if (counted) Count(decided->outcome);
+  if (!derived) Count(decided->outcome);
+  if (decided->forward_to) {
+    std::vector<Header>& headers = around.messages.back().headers;
+    headers = IntakeHeaders(note);
+    std::vector<std::string_view> fired;
+    for (const rules::Correlation& one : engine->rules->correlations().all()) {
+      if (std::binary_search(matched.begin(), matched.end(), one.rule)) fired.push_back(engine->rules->rules()[one.rule].id);
+    }
+    AddCorrelationHeaders(fired, derived, &headers);
+  }
   if (decided->changed) AfterChange(decided->changed, decided->standing_changed);
+  Settle();
   return {};
 }
 
@@ -259,6 +330,7 @@ Status Processor::Impl::TakeMatch(const InputRecord& input, const SignalMatch& m
     DeadLetter(input, Name(failure->reason), "the alert derived from this match: " + failure->message, "decide");
     return {};
   }
+  engine->Enrich(&normaliser->alert());
   ChooseGroup(*engine, normaliser->alert(), &group);
   if (!group.policy) {
     DeadLetter(input, "no_policy", "no configured policy wants the alert derived from this match", "decide");
@@ -273,6 +345,7 @@ Status Processor::Impl::TakeDerived(const InputRecord& input) {
     DeadLetter(input, Name(failure->reason), failure->message, "decide");
     return {};
   }
+  engine->Enrich(&normaliser->alert());
   const Alert& alert = normaliser->alert();
   FindGroup(*engine, *input.key, &group);
   if (!group.rule) ChooseGroup(*engine, alert, &group);
@@ -284,16 +357,15 @@ Status Processor::Impl::TakeDerived(const InputRecord& input) {
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
   const auto& all = engine->rules->correlations().all();
   const auto from = std::find_if(all.begin(), all.end(), [&](const rules::Correlation& one) {
-    return engine->rules->rules()[one.rule].id == DerivedFrom(input);
+    return IsDerivedFrom(input, engine->rules->rules()[one.rule].id);
   });
   if (from != all.end() && !WasSeen(alert, *group.policy, progress.clock, store)) {
     correlator.TakeDerived(alert, from->rule, progress.clock, store, &matched, &result.outputs);
   } else {
     correlator.TakeAgain(&matched);
   }
-  return Decide({alert, matched, engine->rules->rules(), input.topic, input.partition, input.offset, input.timestamp,
-                 *input.value},
-                /*counted=*/false);
+  const IntakeNote note{input.topic, input.partition, input.offset, input.timestamp, kDerivedFormat};
+  return Decide(note, *input.value, {}, /*derived=*/true);
 }
 
 void Processor::Impl::RefuseCommand(const InputRecord& input, std::string_view reason, const std::string& message) {
@@ -332,14 +404,16 @@ Status Processor::Impl::TakeSilence(const InputRecord& input, const Command& com
     if (!found) return found.error();
     const Policy& policy = PolicyOf(**found);
     FitToPolicy(policy, *found);
-    CaseContext ctx{policy, **found, progress.clock, events};
+    CaseContext ctx{policy, **found, progress.clock, events, &around};
     BreakSilence(ctx, "taken back by " + command.actor);
     AfterChange(*found, /*standing_changed=*/true);
   }
+  Settle();
   return {};
 }
 
 Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
+  if (const auto message = ReadMessage(input)) return TakeMessage(input, *message);
   ++result.facts.balance.commands_consumed;
   const auto command = ParseCommand(input.value.value_or(std::string_view()));
   if (!command) {
@@ -364,9 +438,8 @@ Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
   store->Remember({id_hash, progress.clock, command->case_id.sequence, -1, 0});
   const Policy& policy = PolicyOf(*c);
   FitToPolicy(policy, c);
-  CaseContext ctx{policy, *c, progress.clock, events};
-  Rearranger rearranger{store, &progress.next_case, {}};
-  if (const auto refused = ApplyCommand(ctx, *command, &rearranger)) {
+  CaseContext ctx{policy, *c, progress.clock, events, &around};
+  if (const auto refused = ApplyCommand(ctx, *command, &around)) {
     RefuseCommand(input, Name(refused->refusal), refused->message);
     CaseEvent& event = Emit(ctx, CaseEventType::kCommandRefused, std::string(Name(refused->refusal)));
     event.actor = command->actor;
@@ -377,10 +450,65 @@ Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
     if (ctx.facts_changed) AskCase(ctx);
   }
   AfterChange(c, ctx.standing_changed);
-  for (ChangedCase& other : rearranger.others) {
-    events = std::move(other.events);
-    AfterChange(other.c, /*standing_changed=*/true);
+  Settle();
+  return {};
+}
+
+// ---- messages from other partitions -------------------------------------------------------------------------------
+
+Status Processor::Impl::TakeMessage(const InputRecord& input, const Result<Message>& read) {
+  if (!read) {
+    DeadLetter(input, "invalid_message", read.error().message, "decide");
+    return {};
   }
+  switch (read->kind) {
+    case MessageKind::kAlert: return TakeAlertRecord(input, {read->from, read->to, std::max<int64_t>(1, read->number)});
+    case MessageKind::kFeedHeard: {
+      if (Status told = feeds->Told(*read, progress.clock, &around); !told) return told;
+      Settle();
+      return {};
+    }
+    case MessageKind::kMerge: return TakeMergedContent(*read);
+    case MessageKind::kEvidence:
+    case MessageKind::kMergeRefused:
+    case MessageKind::kSeparate: return TakeCaseMessage(*read);
+  }
+  return {};
+}
+
+Status Processor::Impl::TakeMergedContent(const Message& message) {
+  auto content = store->Unpack(message.payload);
+  auto found = message.to.partition == store->partition() ? store->Find(message.to) : Result<Case*>(nullptr);
+  if (!found) return found.error();
+  if (!content || !*found) {
+    RefuseMerged(message, Refusal::kUnknownCase,
+                 content ? "there is no case " + ToString(message.to) : content.error().message, &around);
+    Settle();
+    return {};
+  }
+  const Policy& policy = PolicyOf(**found);
+  FitToPolicy(policy, *found);
+  FitToPolicy(policy, &*content);
+  CaseContext ctx{policy, **found, progress.clock, events, &around};
+  TakeMerged(ctx, message, *content, &around);
+  AfterChange(*found, ctx.standing_changed);
+  Settle();
+  return {};
+}
+
+Status Processor::Impl::TakeCaseMessage(const Message& message) {
+  auto found = message.to.partition == store->partition() ? store->Find(message.to) : Result<Case*>(nullptr);
+  if (!found) return found.error();
+  Case* c = *found;
+  if (!c) return {};  // lost with its partition: there is nobody to tell
+  const Policy& policy = PolicyOf(*c);
+  FitToPolicy(policy, c);
+  CaseContext ctx{policy, *c, progress.clock, events, &around};
+  if (message.kind == MessageKind::kEvidence) TakeEvidence(ctx, message, store);
+  if (message.kind == MessageKind::kMergeRefused) TakeMergeRefused(ctx, message, &around);
+  if (message.kind == MessageKind::kSeparate) TakeSeparated(ctx, message);
+  AfterChange(c, ctx.standing_changed);
+  Settle();
   return {};
 }
 
@@ -391,7 +519,7 @@ Status Processor::Impl::TakeInput(const InputRecord& input) {
   trace.Taken(source, input.offset);
   at->second = input.offset + 1;
   if (input.input_class == InputClass::kCommand) return TakeCommandRecord(input);
-  return input.input_class == InputClass::kSignal ? TakeSignalRecord(input) : TakeAlertRecord(input);
+  return input.input_class == InputClass::kSignal ? TakeSignalRecord(input) : TakeAlertRecord(input, {});
 }
 
 // One a minute and partition, only while caught up: its absence tells that this partition is dead or behind.
@@ -428,7 +556,9 @@ Result<StepResult> Processor::Impl::Step(std::span<const InputRecord> inputs, St
   events.clear();
   to_publish.clear();
   trace.Clear();
+  feeds->Begin();
   progress = store->progress();
+  around = Surroundings{store, &progress.next_case, options.partitions, {}, {}};
   const Timestamp clock_before = progress.clock;
   bool fits = true;
   for (const InputRecord& input : inputs) {
@@ -440,6 +570,9 @@ Result<StepResult> Processor::Impl::Step(std::span<const InputRecord> inputs, St
   if (fits && time.caught_up && result.taken == inputs.size()) {
     if (Status moved = MoveClock(time.broker_time, &fits); !moved) return moved.error();
     if (fits) Heartbeat(clock_before);
+  }
+  if (progress.clock != Timestamp{}) {
+    if (Status finished = FinishFeeds(); !finished) return finished.error();
   }
   result.more_due = !fits;
   const bool idle = result.taken == 0 && result.facts.timers_fired == 0 && result.outputs.empty();
@@ -462,6 +595,9 @@ Result<StepResult> Processor::Step(std::span<const InputRecord> inputs, StepTime
 std::optional<Timestamp> Processor::NextDeadline() const {
   std::optional<Timestamp> next;
   if (const auto due = impl_->store->NextDue()) next = due->at;
+  const WatchTable& watches = impl_->store->watches();
+  if (const Watch* watch = watches.Next()) next = next ? std::min(*next, watch->due) : watch->due;
+  if (impl_->feeds->MustArm(watches)) next = impl_->store->progress().clock;
   if (impl_->options.heartbeat_interval > Duration{0}) {
     const int64_t interval = impl_->options.heartbeat_interval.count();
     const Timestamp beat = FromUnixMillis((ToUnixMillis(impl_->store->progress().clock) / interval + 1) * interval);

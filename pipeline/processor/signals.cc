@@ -125,6 +125,15 @@ OutputRecord DerivedRecord(const Rule& correlation, std::string json, std::strin
   return record;
 }
 
-std::string_view DerivedFrom(const InputRecord& input) { return HeaderOf(input, kCorrelation); }
+bool IsDerivedFrom(const InputRecord& input, std::string_view correlation) {
+  return std::any_of(input.headers.begin(), input.headers.end(), [&](const auto& header) {
+    return header.first == kCorrelation && header.second == correlation;
+  });
+}
+
+void AddCorrelationHeaders(const std::vector<std::string_view>& fired, bool derived, std::vector<Header>* headers) {
+  for (const std::string_view id : fired) headers->push_back({std::string(kCorrelation), std::string(id)});
+  if (derived) headers->push_back({std::string(kKind), std::string(kDerivedKind)});
+}
 
 }  // namespace triaged

@@ -39,7 +39,9 @@ std::optional<SignalMatch> ReadMatch(const InputRecord& input);
 // The JSON of the alert that a correlation's firing means. `id` makes it unique.
 std::string DerivedAlert(const Rule& correlation, const SignalMatch& match, const std::string& id);
 OutputRecord DerivedRecord(const Rule& correlation, std::string json, std::string case_key, int32_t partitions);
-// The id of the correlation that a derived alert is of; empty when the header is missing.
-std::string_view DerivedFrom(const InputRecord& input);
+// Whether the record is an alert that `correlation` (its id) was derived into, or fired on before it was sent on.
+bool IsDerivedFrom(const InputRecord& input, std::string_view correlation);
+// What goes along when the partition of a case sends an alert on: the correlations that fired, and whether it is derived.
+void AddCorrelationHeaders(const std::vector<std::string_view>& fired, bool derived, std::vector<Header>* headers);
 
 }  // namespace triaged

@@ -55,9 +55,22 @@ void WriteRequested(const EscalationRecord* record, const Case& c, DocumentWrite
   out->Texts("requested", c.requests);
 }
 
-void WriteChannels(uint8_t level, const ReportContext& context, DocumentWriter* out) {
+// A channel of the case's own: `YYYY-MM-DD` is the day it opened (UTC), `<name>` its id.
+std::string ChannelOf(std::string channel, const Case& c) {
+  const std::pair<std::string_view, std::string> parts[] = {{"YYYY-MM-DD", FormatTimestamp(c.opened_at).substr(0, 10)},
+                                                            {"<name>", ToString(c.id)}};
+  for (const auto& [part, value] : parts) {
+    if (const size_t at = channel.find(part); at != std::string::npos) channel.replace(at, part.size(), value);
+  }
+  return channel;
+}
+
+void WriteChannels(uint8_t level, const Case& c, const ReportContext& context, DocumentWriter* out) {
+  std::vector<std::string> channels;
   const bool known = context.policy && level < context.policy->levels.size();
-  out->Texts("channels", known ? context.policy->levels[level].channels : std::vector<std::string>());
+  if (known) channels = context.policy->levels[level].channels;
+  for (std::string& channel : channels) channel = ChannelOf(std::move(channel), c);
+  out->Texts("channels", channels);
 }
 
 void WriteData(const CaseEvent& event, const Case& c, const ReportContext& context, DocumentWriter* out) {
@@ -81,7 +94,7 @@ void WriteData(const CaseEvent& event, const Case& c, const ReportContext& conte
   WriteRequested(record, c, out);
   WriteClocks("clocks", c, out);
   WriteEvidence("evidence", c, out);
-  WriteChannels(event.level_to, context, out);
+  WriteChannels(event.level_to, c, context, out);
   out->Texts("tags", c.tags);
   out->TextOrNull("previous_case", c.previous_case);
   out->TextOrNull("resolution", c.resolution);
@@ -98,7 +111,7 @@ Envelope EnvelopeOf(const CaseEvent& event, const Case& c, const ReportContext& 
   envelope.sequence = TwentyDigits(event.sequence);
   envelope.subject = ToString(c.id);
   envelope.id = envelope.subject + "/" + envelope.sequence;
-  envelope.type = "case." + std::string(Name(event.type));
+  envelope.type = (IsOwnType(event.type) ? "" : "case.") + std::string(Name(event.type));
   envelope.time = event.at;
   envelope.schema = "case-event.v1";
   envelope.partition_key = envelope.subject;

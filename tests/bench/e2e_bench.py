@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The real daemon on a real broker, exactly once, on a pre-filled topic, next to a bare librdkafka consumer of the same
-topic in the same run; then the time from producing an alert to reading its escalation (read_committed). Prints both
-rates, their ratio and the percentiles, and fails below the floor.
+topic in the same run; then the time from producing an alert to reading its escalation (read_committed), next to a bare
+consumer that reads the alerts at the same time. Prints both rates, their ratio and the percentiles, and fails below the
+floor.
 
   e2e_bench.py TRIAGED E2E_CLIENT [--alerts 200000] [--rounds 5] [--latency-alerts 2000]
 """
@@ -27,7 +28,8 @@ PARTITIONS = 4
 FLOOR = {"direct": 0.08, "repartition": 0.03}
 WORKERS = 2  # one decides while the other waits for its commit
 LATENCY_RATE = 200
-LATENCY_LIMIT = 1000
+LATENCY_LIMIT = 1000  # ms; on a machine too busy for that, so many times what the bare consumer took
+LATENCY_RATIO = 20
 
 
 def free_port():
@@ -116,12 +118,14 @@ def latency(options, bootstrap, folder, routing):
     try:
         daemon.wait_ready()
         said = client(options, "latency", bootstrap, topic, f"{topic}.escalations", options.latency_alerts, LATENCY_RATE)
-        p50, p99, worst = map(float, said.split())
+        (p50, p99, worst), (bare50, bare99, _) = [map(float, line.split()) for line in said.splitlines()]
+        limit = max(LATENCY_LIMIT, LATENCY_RATIO * bare99)
         print(f"{routing}: produce to escalation, {options.latency_alerts} alerts at {LATENCY_RATE}/s: p50 {p50:.0f} ms, "
-              f"p99 {p99:.0f} ms, worst {worst:.0f} ms (limit of p99 {LATENCY_LIMIT} ms)", flush=True)
+              f"p99 {p99:.0f} ms, worst {worst:.0f} ms; bare consumer p50 {bare50:.0f} ms, p99 {bare99:.0f} ms "
+              f"(limit of p99 {limit:.0f} ms)", flush=True)
     finally:
         daemon.stop()
-    return p99 <= LATENCY_LIMIT
+    return p99 <= limit
 
 
 def main():

@@ -4,7 +4,8 @@
 //   e2e_client fill BOOTSTRAP TOPIC COUNT              alerts keyed by host, about 700 bytes each, 500 hosts
 //   e2e_client consume BOOTSTRAP TOPIC COUNT           prints records a second, from the first record on
 //   e2e_client latency BOOTSTRAP TOPIC ESCALATIONS COUNT RATE
-//       COUNT alerts that escalate at once, RATE a second; prints "p50 p99 max" in milliseconds
+//       COUNT alerts that escalate at once, RATE a second; prints "p50 p99 max" in milliseconds, and the same of a bare
+//       consumer that reads the alerts themselves meanwhile
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -155,36 +156,60 @@ int HostNumber(const rd_kafka_message_t& message) {
   return at == std::string_view::npos ? -1 : std::atoi(std::string(text.substr(at + kMark.size(), 8)).c_str());
 }
 
+// When each numbered alert was sent, and how long it took until it was seen.
+class Stopwatch {
+ public:
+  explicit Stopwatch(int count) : sent_(static_cast<size_t>(count), 0) {}
+
+  void Sent(int number) { sent_[static_cast<size_t>(number)] = NowMillis(); }
+  // Of a message that names the alert; one that was not sent, or was seen before, is a failure.
+  void Seen(const rd_kafka_message_t& message) {
+    const int number = HostNumber(message);
+    if (number < 0 || static_cast<size_t>(number) >= sent_.size()) return;
+    double& at = sent_[static_cast<size_t>(number)];
+    if (at == 0) Fail("alert " + std::to_string(number) + " came through twice");
+    took_.push_back(NowMillis() - at);
+    at = 0;
+  }
+  bool Done() const { return took_.size() == sent_.size(); }
+  size_t seen() const { return took_.size(); }
+  void Print() {
+    std::sort(took_.begin(), took_.end());
+    std::printf("%.1f %.1f %.1f\n", took_[took_.size() / 2], took_[took_.size() * 99 / 100], took_.back());
+  }
+
+ private:
+  std::vector<double> sent_;
+  std::vector<double> took_;
+};
+
 void Latency(const std::string& bootstrap, const std::string& topic, const std::string& escalations, int count,
              int rate) {
-  Reader reader(bootstrap, escalations, -1);
+  Reader events(bootstrap, escalations, -1);
+  Reader alerts(bootstrap, topic, -1);
   const RdHandle producer = Producer(bootstrap, "0");
   Partitions(producer.get(), topic);  // connected before the first alert
-  std::vector<double> sent(static_cast<size_t>(count), 0);
-  std::vector<double> took;
+  Stopwatch whole(count);
+  Stopwatch bare(count);
   const Duration end = MonotonicTime() + kPatience;
   const double begin = NowMillis();
-  for (int next = 0; took.size() < sent.size();) {
-    if (MonotonicTime() > end) Fail("of " + std::to_string(count) + " alerts " + std::to_string(took.size()) + " escalated in time");
+  for (int next = 0; !whole.Done() || !bare.Done();) {
+    if (MonotonicTime() > end) Fail("of " + std::to_string(count) + " alerts " + std::to_string(whole.seen()) + " escalated in time");
     if (next < count && NowMillis() >= begin + next * 1000.0 / rate) {
       const std::string host = "e2e-host-" + std::to_string(next);
       const std::string alert = Alert(host, host, kLoudRule, next % 50);
-      sent[static_cast<size_t>(next++)] = NowMillis();
+      whole.Sent(next);
+      bare.Sent(next++);
       Produce(producer.get(), topic, host, alert);
     }
     rd_kafka_poll(producer.get(), 0);
-    reader.Take(1, [&](const rd_kafka_message_t& message) {
-      if (EventType(message) != "io.triaged.case.escalated.v1") return;
-      const int number = HostNumber(message);
-      if (number < 0 || number >= next) return;
-      double& at = sent[static_cast<size_t>(number)];
-      if (at == 0) Fail("alert " + std::to_string(number) + " escalated twice");
-      took.push_back(NowMillis() - at);
-      at = 0;
+    alerts.Take(0, [&](const rd_kafka_message_t& message) { bare.Seen(message); });
+    events.Take(1, [&](const rd_kafka_message_t& message) {
+      if (EventType(message) == "io.triaged.case.escalated.v1") whole.Seen(message);
     });
   }
-  std::sort(took.begin(), took.end());
-  std::printf("%.1f %.1f %.1f\n", took[took.size() / 2], took[took.size() * 99 / 100], took.back());
+  whole.Print();
+  bare.Print();
 }
 
 }  // namespace

@@ -49,7 +49,10 @@ def flags_and_codes():
 
 def shipped_files():
     for what, path in (("config", "configs/triaged.yaml"), ("rules", "configs/rules"), ("formats", "configs/formats"),
-                       ("policy", "configs/policies/soc-tiered.yaml")):
+                       ("enrichment", "configs/enrichment"),
+                       *(("policy", f"configs/policies/{pack.name}")
+                         for pack in sorted((ROOT / "configs/policies").glob("*.yaml"))),
+                       ("rules", "configs/rules-operations")):
         result = ctl("check", what, str(ROOT / path))
         check(f"shipped {path}", result.returncode == 0 and result.stdout.startswith("ok"), result)
 

@@ -92,6 +92,8 @@ class Demo:
         self.start(["prometheus", f"--config.file={self.scratch / 'prometheus.yml'}",
                     f"--storage.tsdb.path={self.scratch / 'tsdb'}", f"--web.listen-address=127.0.0.1:{self.prometheus}"],
                    "prometheus.log")
+        # Until it has read its log it answers queries with 503.
+        wait_for("Prometheus is ready", lambda: get(f"http://127.0.0.1:{self.prometheus}/-/ready"), 60)
         # What is counted before the first scrape is no increase: the stream starts after it.
         wait_for("the first scrape", lambda: self.query("triaged_build_info"), 30)
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A real Apache Kafka (KRaft) on free loopback ports, for tests.
 
-  broker.py start DIR [--brokers N] [--set key=value]...   starts, waits until ready, prints "bootstrap ADDRESS"
+  broker.py start DIR [--brokers N] [--set key=value]... [--secure PEM]
+                                                           starts, waits until ready, prints "bootstrap ADDRESS"
   broker.py stop DIR [--id N] [--kill]                     stops what `start DIR` started (or one broker of it)
   broker.py run [--brokers N] [--set …] -- COMMAND…        runs COMMAND with TRIAGED_TEST_BOOTSTRAP set, then stops
 
@@ -9,6 +10,9 @@ The jars come once through Maven (pom.xml) and stay in .build/kafka. `start` on 
 same brokers again, on the same ports and data. Where Java or Maven cannot be had: says so and exits with 77, which
 ctest counts as skipped; with TRIAGED_REQUIRE_KAFKA=1 (CI) it is a failure. Only processes recorded in DIR, and whose
 command line names DIR, are ever signalled.
+
+--secure: one broker that listens with TLS and SASL/SCRAM-SHA-512, too, and prints "secure ADDRESS". PEM holds its key
+and certificate; its only user is "triaged" with the password "triaged-secret".
 """
 import argparse
 import base64
@@ -83,7 +87,7 @@ def free_ports(count):
             one.close()
 
 
-def properties(node, ports, controllers, folder, count, extra):
+def properties(node, ports, controllers, folder, count, extra, secure):
     replicas = min(count, 3)
     settings = {
         "process.roles": "broker,controller",
@@ -108,6 +112,15 @@ def properties(node, ports, controllers, folder, count, extra):
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
         "message.max.bytes": 1048588,
     }
+    if secure:
+        port, pem = secure
+        settings["listeners"] += f",SECURE://127.0.0.1:{port}"
+        settings["advertised.listeners"] += f",SECURE://127.0.0.1:{port}"
+        settings["listener.security.protocol.map"] += ",SECURE:SASL_SSL"
+        settings |= {"listener.name.secure.ssl.keystore.type": "PEM", "listener.name.secure.ssl.keystore.location": pem,
+                     "listener.name.secure.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+                     "listener.name.secure.scram-sha-512.sasl.jaas.config":
+                         "org.apache.kafka.common.security.scram.ScramLoginModule required;"}
     settings.update(extra)
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
@@ -152,15 +165,17 @@ class Cluster:
     def bootstrap(self):
         return ",".join(f"127.0.0.1:{port}" for port in self.saved["ports"])
 
-    def prepare(self, count, extra):
+    def prepare(self, count, extra, pem):
         self.folder.mkdir(parents=True, exist_ok=True)
-        ports = free_ports(2 * count)
-        self.saved = {"ports": ports[:count], "pids": {}}
+        *ports, secure_port = free_ports(2 * count + 1)
+        self.saved = {"ports": ports[:count], "pids": {}, "secure": secure_port if pem else None}
+        secure = (secure_port, pathlib.Path(pem).resolve()) if pem else None
+        users = ["--add-scram", "SCRAM-SHA-512=[name=triaged,password=triaged-secret]"] if pem else []
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         for node in range(1, count + 1):
             config = self.folder / f"server-{node}.properties"
-            config.write_text(properties(node, ports[:count], ports[count:], self.folder, count, extra))
-            made = self.java(["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", config])
+            config.write_text(properties(node, ports[:count], ports[count:], self.folder, count, extra, secure))
+            made = self.java(["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", config, *users])
             if made.returncode != 0:
                 sys.exit("FAILED: formatting the broker's storage:\n" + made.stdout[-2000:])
         self.save()
@@ -169,9 +184,9 @@ class Cluster:
         return subprocess.run(["java", *HEAP, "-cp", f"{jars()}/*", *arguments], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
 
-    def start(self, count=1, extra=None):
+    def start(self, count=1, extra=None, pem=None):
         if not self.saved:
-            self.prepare(count, extra or {})
+            self.prepare(count, extra or {}, pem)
         pids = self.saved["pids"]
         for node in range(1, len(self.saved["ports"]) + 1):
             if ours(pids.get(str(node), -1), self.folder):
@@ -249,6 +264,7 @@ def main():
         action = actions.add_parser(name)
         if name == "start":
             action.add_argument("folder")
+            action.add_argument("--secure", metavar="PEM", help="a listener with TLS and SASL, too")
         action.add_argument("--brokers", type=int, default=1)
         action.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a broker setting")
         if name == "run":
@@ -265,7 +281,9 @@ def main():
     if options.action == "run":
         return run(options, extra)
     cluster = Cluster(options.folder)
-    cluster.start(options.brokers, extra)
+    cluster.start(options.brokers, extra, options.secure)
+    if options.secure:
+        print(f"secure 127.0.0.1:{cluster.saved['secure']}")
     print("bootstrap", cluster.bootstrap)
     return 0
 

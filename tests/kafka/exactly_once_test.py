@@ -1,328 +1,102 @@
 #!/usr/bin/env python3
-"""Exactly once on a real Kafka: kill -9 under load, a rebalance between two processes, restore on an empty disk.
+"""Exactly once on a real Kafka, under what a production machine does to a daemon. Each fault is a phase that can be run
+alone; after each one the oracle (oracle.py) compares what it sent with what the topics say, and at the end
+kafka_replay_check repeats every recorded step with a processor that never crashed: state, events and documents byte for
+byte.
 
-The oracle is this script: it knows every alert it sent and computes what must come out, and reads the topics with a
-reader of its own (kcat, read_committed). It never asks the daemon for its opinion. At the end kafka_replay_check repeats
-every recorded step with a processor that never crashed, and compares state, events and documents byte for byte.
+  exactly_once_test.py TRIAGED --replay-check PROGRAM [--phases kill,rebalance,…] [--cycles 20] [--seed N] [--brokers N]
 
-  exactly_once_test.py TRIAGED --replay-check PROGRAM [--cycles 20] [--seed N] [--hosts 60] [--keep]
+  kill        kill -9 at random points under load, --cycles times
+  rebalance   a second process joins, the first is killed, the second takes over, the first comes back; twice
+  storm       a second process joins and leaves again and again
+  zombie      the owner is stopped past its session time-out, its partitions are taken over, it wakes
+  broker      the broker is stopped, and then killed, under load, and comes back; of several brokers, one at a time
+  reload      reloads under load, one in ten of them wrong
+  damage      stores with a flipped byte, a missing file, an unreadable MANIFEST: set aside, reported, restored
+  empty-disk  restore on an empty disk
 """
 import argparse
 import json
 import os
 import pathlib
 import random
-import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 
+from oracle import PARTITIONS, Daemon, Load, Source, intake_problems, replay_problems, report, settle, wait_for
+
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-APPLICATION = "exactly-once"
-PARTITIONS = 4
+SESSION_SECONDS = 6  # the daemons' session time-out
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+class Trial:
+    """One broker, one source, two daemons; the phases run on it one after another."""
+
+    def __init__(self, options, folder, bootstrap):
+        self.options, self.folder, self.bootstrap = options, folder, bootstrap
+        self.rng = random.Random(options.seed)
+        self.source = Source(bootstrap, self.rng, options.hosts)
+        self.first = Daemon(options.triaged, bootstrap, folder, "first")
+        self.second = Daemon(options.triaged, bootstrap, folder, "second")
+        self.problems = []
+
+    def daemons(self):
+        return [d for d in (self.first, self.second) if d.process and d.process.poll() is None]
+
+    def only_first(self):
+        """Where each phase begins: the first daemon runs everything."""
+        if self.second in self.daemons():
+            self.second.stop()
+        if self.first not in self.daemons():
+            self.first.start()
+        self.first.wait_ready(90)
+        wait_for(lambda: self.first.died() or self.first.running() == PARTITIONS, 60, "the first process to run everything")
+
+    def load(self, rate):
+        load = Load(self.source, rate)
+        load.start()
+        return load
+
+    def report(self, title, extra=""):
+        self.problems += report(title, settle(self.bootstrap, self.source, self.daemons()), self.source, extra)
+
+    def expect(self, what, held):
+        if not held:
+            self.problems.append(what)
+            print(f"  {what}", flush=True)
 
 
-class Daemon:
-    """One triaged process with its own store."""
-
-    def __init__(self, binary, bootstrap, folder, name):
-        self.binary, self.name = binary, name
-        self.folder = folder / name
-        self.store = self.folder / "store"
-        self.folder.mkdir()
-        self.port = free_port()
-        self.log = open(self.folder / "log", "ab")
-        self.process = None
-        policy = (ROOT / "configs/policies/soc-tiered.yaml").read_text()
-        policy = re.sub(r"document_interval: \S+", "document_interval: 1s", policy)
-        (self.folder / "policy.yaml").write_text(policy)
-        (self.folder / "triaged.yaml").write_text(f"""
-application_id: {APPLICATION}
-instance: {name}
-kafka:
-  bootstrap_servers: {bootstrap}
-  alert_topics: [alerts]
-  partitions: {PARTITIONS}
-  session_timeout: 6s
-storage: {{path: {self.store}, memory: 64MiB}}
-web: {{listen_address: "127.0.0.1:{self.port}"}}
-formats: {ROOT}/configs/formats
-rules: {ROOT}/configs/rules
-policies: {self.folder}/policy.yaml
-""")
-
-    def start(self):
-        self.process = subprocess.Popen([self.binary, f"--config.file={self.folder}/triaged.yaml"], stdout=self.log,
-                                        stderr=self.log)
-
-    def ready(self):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=2) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def wait_ready(self, seconds=60):
-        wait_for(lambda: self.ready() or self.died(), seconds, f"{self.name} to be ready")
-
-    def died(self):
-        if self.process.poll() is not None:
-            raise SystemExit(f"FAILED: {self.name} ended by itself with {self.process.returncode}; its log:\n{self.tail()}")
-        return False
-
-    def running(self):
-        """How many partitions it runs, by its log since it last started."""
-        states = {}
-        for line in open(self.folder / "log", errors="replace"):
-            if "msg=listening" in line:
-                states = {}
-            found = re.search(r"msg=partition worker=\d+ partition=(\d+) state=(\w+)", line)
-            if found:
-                states[found[1]] = found[2]
-        return sum(1 for state in states.values() if state == "running")
-
-    def tail(self):
-        self.log.flush()
-        return "".join(open(self.folder / "log", errors="replace").readlines()[-30:])
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=60)
-        if code != 0:
-            raise SystemExit(f"FAILED: {self.name} stopped with {code}; its log:\n{self.tail()}")
-
-
-def wait_for(condition, seconds, what):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.2)
-    raise SystemExit(f"FAILED: waited {seconds} s for {what}")
-
-
-class Source:
-    """Sends alerts and remembers them: the oracle's own record."""
-
-    def __init__(self, bootstrap, rng, hosts):
-        self.rng, self.bootstrap = rng, bootstrap
-        self.hosts = [f"host-{n:03d}" for n in range(hosts)]
-        self.attacked = set(self.hosts[::5])
-        self.sent = {host: 0 for host in self.hosts}
-        self.number = 0
-        self.attack_sent = set()
-    def alert(self, host, attack=False):
-        self.number += 1
-        self.sent[host] += 1
-        return {
-            "@timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "ecs": {"version": "8.11"},
-            "event": {"kind": "alert", "id": f"alert-{self.number}", "severity": 30},
-            "rule": {"name": "Ransomware found" if attack else "Unusual thing"},
-            "host": {"name": host},
-        }
-
-    def send(self, count):
-        lines = []
-        for _ in range(count):
-            host = self.rng.choice(self.hosts)
-            attack = host in self.attacked and host not in self.attack_sent and self.sent[host] >= 3
-            if attack:
-                self.attack_sent.add(host)
-            lines.append(json.dumps(self.alert(host, attack)))
-        self.write(lines)
-
-    def write(self, lines):
-        # One producer per burst: kcat keeps the last lines of an open pipe in its own buffer.
-        subprocess.run(["kcat", "-P", "-q", "-b", self.bootstrap, "-t", "alerts", "-X", "acks=all", "-X",
-                        "enable.idempotence=true", "-X", "linger.ms=1"], input=("\n".join(lines) + "\n").encode(),
-                       check=True, timeout=60)
-
-
-class Load(threading.Thread):
-    """Keeps sending until stopped."""
-
-    def __init__(self, source, rate):
-        super().__init__(daemon=True)
-        self.source, self.rate, self.done, self.error = source, rate, threading.Event(), None
-
-    def run(self):
-        try:
-            while not self.done.wait(0.1):
-                self.source.send(self.rate // 10)
-        except (OSError, subprocess.SubprocessError) as error:
-            self.error = error
-
-    def stop(self):
-        self.done.set()
-        self.join()
-        if self.error:
-            raise SystemExit(f"FAILED: the oracle could not send: {self.error}")
-
-
-def read_topic(bootstrap, topic):
-    """Every committed (key, value) of a topic, from the beginning to the end."""
-    result = subprocess.run(["kcat", "-C", "-q", "-e", "-b", bootstrap, "-t", f"{APPLICATION}.{topic}", "-o", "beginning",
-                             "-X", "isolation.level=read_committed", "-J"], capture_output=True, timeout=120, check=False)
-    records = []
-    for line in result.stdout.splitlines():
-        record = json.loads(line)
-        records.append((record.get("key"), record.get("payload")))
-    return records
-
-
-def intake_problems(bootstrap, source):
-    """Stage one, by id: each alert sent passed it exactly once."""
-    seen = {}
-    for _, value in read_topic(bootstrap, "intake"):
-        name = json.loads(value)["event"]["id"]
-        seen[name] = seen.get(name, 0) + 1
-    sent = {f"alert-{n}" for n in range(1, source.number + 1)}
-    lost, twice = sent - set(seen), [name for name, count in seen.items() if count > 1]
-    print(f"intake: {len(seen)} of {len(sent)} alert ids; lost {len(lost)}, duplicated {len(twice)}", flush=True)
-    found = [f"{len(lost)} alerts never reached intake: {sorted(lost)[:5]}"] if lost else []
-    return found + ([f"{len(twice)} alerts reached intake more than once: {twice[:5]}"] if twice else [])
-
-
-def replay_problems(program, daemon, source):
-    """The clean replay. No daemon may be running."""
-    result = subprocess.run([program, daemon.folder / "triaged.yaml"], capture_output=True, text=True, timeout=600,
-                            check=False)
-    print(f"clean replay: {result.stdout.strip()}", flush=True)
-    if result.returncode != 0:
-        return [f"the clean replay differs (exit status {result.returncode}): {result.stderr.strip()[-500:]}"]
-    figures = json.loads(result.stdout)
-    hosts = sum(1 for count in source.sent.values() if count)
-    wanted = {"consumed": source.number, "opened": hosts, "merged": source.number - hosts, "duplicate": 0}
-    return [f"balance: {name} is {figures[name]}, expected {count}" for name, count in wanted.items()
-            if figures[name] != count]
-
-
-class Outcome:
-    """What the topics say, compared with what the source sent."""
-
-    def __init__(self, bootstrap, source):
-        self.events = [json.loads(value) for _, value in read_topic(bootstrap, "escalations")]
-        self.cases = {}
-        for key, value in read_topic(bootstrap, "cases"):
-            self.cases[key] = json.loads(value)["data"] if value else None
-        self.dead = read_topic(bootstrap, "dead-letter")
-        self.source = source
-
-    def counted(self):
-        return sum(case["counts"]["alerts"] for case in self.cases.values() if case)
-
-    def problems(self):
-        found = []
-        events = [e for e in self.events if e["type"].startswith("io.triaged.case.")]
-        ids = [event["id"] for event in events]
-        self.duplicates = len(ids) - len(set(ids))
-        if self.duplicates:
-            found.append(f"{self.duplicates} event ids occur more than once")
-        by_case = {}
-        for event in events:
-            by_case.setdefault(event["subject"], set()).add(int(event["sequence"]))
-        gaps = [case for case, seen in by_case.items() if seen != set(range(len(seen)))]
-        self.lost = len(gaps)
-        if gaps:
-            found.append(f"events are missing in cases {gaps[:5]}")
-        hosts = {}
-        for key, case in self.cases.items():
-            host = next((o["value"] for o in case["five_ws"]["where"].get("hosts", []) if o["field"] == "host.name"), None)
-            hosts.setdefault(host, []).append((key, case["counts"]["alerts"]))
-        expected_hosts = {host for host, count in self.source.sent.items() if count}
-        if set(hosts) != expected_hosts:
-            found.append(f"cases for {len(hosts)} hosts, alerts were sent for {len(expected_hosts)}")
-        self.mismatches = 0
-        for host in expected_hosts & set(hosts):
-            total = sum(count for _, count in hosts[host])
-            if total != self.source.sent[host] or len(hosts[host]) != 1:
-                self.mismatches += 1
-                found.append(f"{host}: sent {self.source.sent[host]}, counted {total} in {len(hosts[host])} cases")
-        opened = [e for e in events if e["type"] == "io.triaged.case.opened.v1"]
-        if len(opened) != len(expected_hosts):
-            found.append(f"{len(opened)} opened events, expected {len(expected_hosts)}")
-        escalated = sorted(e["subject"] for e in events if e["type"] == "io.triaged.case.escalated.v1"
-                           and e["data"]["reason"] == "major_attack_indicators")
-        wanted = sorted(hosts[h][0][0] for h in self.source.attack_sent if h in hosts)
-        if escalated != wanted:
-            found.append(f"{len(escalated)} escalations by the attack criterion, expected {len(wanted)}")
-        if self.dead:
-            found.append(f"{len(self.dead)} dead letters, none was expected")
-        return found
-
-
-def settle(bootstrap, source, daemons):
-    """Waits until every alert sent is counted in the published cases (or a minute and a half has passed). What belongs
-    to the same transactions may become visible a moment later in other partitions: the topics are then read anew."""
-    end = time.monotonic() + 90
-    while True:
-        for daemon in daemons:
-            daemon.died()
-        if Outcome(bootstrap, source).counted() >= source.number or time.monotonic() > end:
-            break
-        time.sleep(1)
-    time.sleep(1)
-    return Outcome(bootstrap, source)
-
-
-def report(title, outcome, source, extra=""):
-    problems = outcome.problems()
-    print(f"{title}: {source.number} alerts sent, {outcome.counted()} counted in {len(outcome.cases)} cases, "
-          f"{len(outcome.events)} events, {len(source.attack_sent)} escalations expected; lost {outcome.lost}, "
-          f"duplicated {outcome.duplicates}, mismatches {outcome.mismatches}{extra}", flush=True)
-    for problem in problems[:20]:
-        print("  " + problem)
-    return problems
-
-
-def kill_phase(options, rng, bootstrap, source, daemon):
-    load = Load(source, rate=1500)
-    load.start()
+def kill(trial):
+    trial.first.stop()
+    load = trial.load(rate=1500)
     recovery = []
-    for cycle in range(options.cycles):
-        daemon.start()
+    for cycle in range(trial.options.cycles):
+        trial.first.start()
         begin = time.monotonic()
         if cycle % 4 == 3:  # also while it starts, joins and restores
-            time.sleep(rng.uniform(0.005, 1.5))
+            time.sleep(trial.rng.uniform(0.005, 1.5))
         else:
-            daemon.wait_ready()
+            trial.first.wait_ready()
             recovery.append(time.monotonic() - begin)
-            time.sleep(rng.uniform(0.005, 0.5))
-        daemon.kill()
+            time.sleep(trial.rng.uniform(0.005, 0.5))
+        trial.first.kill()
     load.stop()
-    daemon.start()
-    daemon.wait_ready()
-    outcome = settle(bootstrap, source, [daemon])
+    trial.only_first()
     recovery.sort()
     middle = recovery[len(recovery) // 2] if recovery else 0
-    return report(f"kill -9, {options.cycles} cycles", outcome, source,
-                  f"; start to ready: median {middle:.1f} s, worst {max(recovery, default=0):.1f} s")
+    trial.report(f"kill -9, {trial.options.cycles} cycles",
+                 f"; start to ready: median {middle:.1f} s, worst {max(recovery, default=0):.1f} s")
 
 
-def rebalance_phase(bootstrap, source, first, second):
-    """A second process joins, the first is killed in the middle of a transaction or between two, the second takes all
-    over, the first comes back: twice, under load."""
-    load = Load(source, rate=1000)
-    load.start()
+def rebalance(trial):
+    load = trial.load(rate=1000)
+    first, second = trial.first, trial.second
     second.start()
     second.wait_ready()
     wait_for(lambda: 0 < second.running() < PARTITIONS, 60, "the partitions to be shared")
@@ -336,33 +110,172 @@ def rebalance_phase(bootstrap, source, first, second):
         first.wait_ready()
         wait_for(lambda: 0 < second.running() < PARTITIONS, 60, "the first process to get its share again")
     load.stop()
-    outcome = settle(bootstrap, source, [first, second])
-    return report("rebalance between two processes", outcome, source,
-                  f"; taken over after {max(takeovers):.1f} s at most")
+    trial.report("rebalance between two processes", f"; taken over after {max(takeovers):.1f} s at most")
 
 
-def empty_disk_phase(bootstrap, source, daemons):
-    for daemon in daemons:
+def storm(trial):
+    load = trial.load(rate=500)
+    for _ in range(trial.options.rounds):
+        trial.second.start()
+        trial.second.wait_ready()
+        time.sleep(trial.rng.uniform(0.0, 1.0))
+        if trial.rng.random() < 0.5:
+            trial.second.stop()
+        else:
+            trial.second.kill()
+    load.stop()
+    trial.only_first()
+    trial.report(f"rebalance storm, {trial.options.rounds} joins and leaves")
+
+
+def zombie(trial):
+    first, second = trial.first, trial.second
+    second.start()
+    second.wait_ready()
+    wait_for(lambda: 0 < second.running() < PARTITIONS, 60, "the partitions to be shared")
+    load = trial.load(rate=500)
+    time.sleep(trial.rng.uniform(0.2, 1.0))
+    first.process.send_signal(signal.SIGSTOP)
+    wait_for(lambda: second.died() or second.running() == PARTITIONS, 60, "the second process to take over")
+    first.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: 0 < second.running() < PARTITIONS, 60, "the woken process to join again")
+    load.stop()
+    trial.report("a stopped owner that wakes after the takeover")
+
+
+def broker_phase(trial):
+    """With several brokers the others go on; with one there is none for some seconds."""
+    load = trial.load(rate=300)
+    script = [sys.executable, HERE / "broker.py"]
+    folder = trial.folder / "broker"
+    outages = []
+    for node in range(1, trial.options.brokers + 1):
+        for how in ([], ["--kill"]):
+            begin = time.monotonic()
+            subprocess.run([*script, "stop", folder, "--id", str(node), *how], check=True, timeout=60)
+            if trial.options.brokers == 1:
+                wait_for(lambda: not trial.first.ready(), 60, "the daemon to say that it is not ready without a broker")
+            time.sleep(trial.rng.uniform(1, 3))
+            subprocess.run([*script, "start", folder], check=True, timeout=200, stdout=subprocess.DEVNULL)
+            trial.first.wait_ready(90)
+            outages.append(time.monotonic() - begin)
+    load.stop()
+    trial.report(f"{len(outages)} stops of a broker out of {trial.options.brokers}",
+                 f"; stop to ready again: {max(outages):.1f} s at most")
+
+
+def reload_phase(trial):
+    daemon = trial.first
+    policy = daemon.folder / "policy.yaml"
+    good = policy.read_text()
+    load = trial.load(rate=500)
+    applied = refused = 0
+    resident = []
+    for number in range(trial.options.reloads):
+        wrong = number % 10 == 7
+        # A right one is the same text: the clean replay at the end knows no other policy.
+        policy.write_text(good.replace("levels:", "levles:", 1) if wrong else good)
+        try:
+            request = urllib.request.Request(f"http://127.0.0.1:{daemon.port}/-/reload", method="POST", data=b"")
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                applied += answer.status == 200
+                trial.expect(f"reload {number} was wrong and was applied", not wrong)
+        except urllib.error.HTTPError as error:
+            refused += error.code == 400 and b"policy.yaml" in error.read()
+            trial.expect(f"reload {number} was right and was refused", wrong)
+        if number in (trial.options.reloads // 4, trial.options.reloads - 1):
+            resident.append(int(open(f"/proc/{daemon.process.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20)
+    policy.write_text(good)
+    load.stop()
+    trial.expect(f"memory grew from {resident[0]} to {resident[-1]} MiB", resident[-1] < resident[0] * 1.5 + 64)
+    trial.report(f"{trial.options.reloads} reloads, {applied} applied, {refused} refused",
+                 f"; resident after a quarter {resident[0]} MiB, at the end {resident[-1]} MiB")
+
+
+def damage(trial):
+    """A damaged file is found when it is read: at the start, or later while it runs. Either way the store is set aside
+    and restored, and what it held is right."""
+    kinds = {"a byte of the newest SST": lambda store: flip(newest(store, "*.sst")),
+             "the end of the MANIFEST": lambda store: flip(newest(store, "MANIFEST-*")),
+             "CURRENT": lambda store: (store / "CURRENT").write_text("MANIFEST-999999\n"),
+             "a missing SST": lambda store: newest(store, "*.sst").unlink()}
+    for number, (what, harm) in enumerate(kinds.items()):
+        trial.first.stop()
+        store = trial.first.store / str(number % PARTITIONS)
+        harm(store)
+        before = trial.first.log_size()
+        trial.first.start()
+        trial.first.wait_ready(90)
+        trial.source.write([json.dumps(trial.source.alert(host)) for host in trial.source.hosts])
+        trial.report(f"damaged: {what}")
+        aside = list(trial.first.store.glob(f"{store.name}.*"))
+        said = "corrupt" in trial.first.log_since(before)
+        trial.expect(f"{what}: neither told nor set aside ({[p.name for p in aside]})", said and aside)
+        for one in aside:
+            shutil.rmtree(one)
+
+
+def newest(store, pattern):
+    return max(store.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
+
+
+def flip(path):
+    """Every 64th byte of the second half: a checksum must notice."""
+    data = bytearray(path.read_bytes())
+    for at in range(len(data) // 2, len(data), 64):
+        data[at] ^= 0xFF
+    path.write_bytes(data)
+
+
+def empty_disk(trial):
+    for daemon in trial.daemons():
         daemon.stop()
-    for daemon in daemons:
-        shutil.rmtree(daemon.store)
-    daemon = daemons[0]
-    daemon.start()
+    for daemon in (trial.first, trial.second):
+        shutil.rmtree(daemon.store, ignore_errors=True)
+    trial.first.start()
     begin = time.monotonic()
-    daemon.wait_ready(90)
+    trial.first.wait_ready(90)
     seconds = time.monotonic() - begin
-    source.write([json.dumps(source.alert(host)) for host in source.hosts])
-    outcome = settle(bootstrap, source, [daemon])
-    problems = report("restore on an empty disk", outcome, source, f"; ready after {seconds:.1f} s")
-    daemon.stop()
-    return problems
+    trial.source.write([json.dumps(trial.source.alert(host)) for host in trial.source.hosts])
+    trial.report("restore on an empty disk", f"; ready after {seconds:.1f} s")
+
+
+PHASES = {"kill": kill, "rebalance": rebalance, "storm": storm, "zombie": zombie, "broker": broker_phase,
+          "reload": reload_phase, "damage": damage, "empty-disk": empty_disk}
+
+
+def run(trial):
+    trial.source.send(1200)
+    for name in trial.options.phases:
+        trial.only_first()
+        begin = time.monotonic()
+        PHASES[name](trial)
+        print(f"  ({name}: {time.monotonic() - begin:.0f} s)", flush=True)
+    for daemon in trial.daemons():
+        daemon.stop()
+    trial.problems += intake_problems(trial.bootstrap, trial.source)
+    trial.problems += replay_problems(trial.options.replay_check, trial.first, trial.source)
+    if trial.source.number < 1000 or not trial.source.attack_sent:
+        trial.problems.append("too little was sent to show anything")
+
+
+def phases(text):
+    names = text.split(",")
+    wrong = [name for name in names if name not in PHASES]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"no phase {wrong[0]!r}; there are {', '.join(PHASES)}")
+    return names
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("triaged")
     parser.add_argument("--replay-check", required=True, metavar="PROGRAM", help="kafka_replay_check")
-    parser.add_argument("--cycles", type=int, default=20)
+    parser.add_argument("--phases", type=phases, default=["kill", "rebalance", "empty-disk"])
+    parser.add_argument("--cycles", type=int, default=20, help="of kill")
+    parser.add_argument("--rounds", type=int, default=4, help="of storm")
+    parser.add_argument("--reloads", type=int, default=60)
+    parser.add_argument("--brokers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--hosts", type=int, default=60)
     parser.add_argument("--keep", action="store_true", help="keep the working folder")
@@ -370,36 +283,23 @@ def main():
     print(f"seed {options.seed}", flush=True)
     # Stopped from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("FAILED: stopped from outside"))
-    rng = random.Random(options.seed)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="triaged-exactly-once-"))
-    broker = subprocess.run([sys.executable, HERE / "broker.py", "start", folder / "broker"], stdout=subprocess.PIPE,
-                            text=True, timeout=900, check=False)
+    broker = subprocess.run([sys.executable, HERE / "broker.py", "start", folder / "broker", "--brokers",
+                             str(options.brokers)], stdout=subprocess.PIPE, text=True, timeout=900, check=False)
     if broker.returncode != 0:
         raise SystemExit(broker.returncode)  # 77: skipped, and it has said why
-    bootstrap = broker.stdout.split()[-1]
-    daemons = []
+    trial = Trial(options, folder, broker.stdout.split()[-1])
     try:
-        source = Source(bootstrap, rng, options.hosts)
-        first = Daemon(options.triaged, bootstrap, folder, "first")
-        second = Daemon(options.triaged, bootstrap, folder, "second")
-        daemons = [first, second]
-        problems = kill_phase(options, rng, bootstrap, source, first)
-        problems += rebalance_phase(bootstrap, source, first, second)
-        problems += empty_disk_phase(bootstrap, source, daemons)
-        problems += intake_problems(bootstrap, source)
-        problems += replay_problems(options.replay_check, first, source)
-        if source.number < 1000 or not source.attack_sent:
-            problems.append("too little was sent to show anything")
+        run(trial)
     finally:
-        for daemon in daemons:
-            if daemon.process and daemon.process.poll() is None:
-                daemon.kill()
-        subprocess.run([sys.executable, HERE / "broker.py", "stop", folder / "broker"], check=False, timeout=60)
-    if problems:
-        for daemon in daemons:
+        for daemon in trial.daemons():
+            daemon.kill()
+        subprocess.run([sys.executable, HERE / "broker.py", "stop", folder / "broker"], check=False, timeout=90)
+    if trial.problems:
+        for daemon in (trial.first, trial.second):
             print(f"--- end of {daemon.name}'s log\n{daemon.tail()}")
         print(f"kept: {folder}")
-        raise SystemExit(f"FAILED with {len(problems)} problems (seed {options.seed})")
+        raise SystemExit(f"FAILED with {len(trial.problems)} problems (seed {options.seed})")
     if options.keep:
         print(f"kept: {folder}")
     else:

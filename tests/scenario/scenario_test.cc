@@ -1,4 +1,4 @@
-// Runs every timeline under tests/scenario against the shipped formats, rules and SOC pack.
+// Runs every timeline under tests/scenario against the shipped formats, rules and packs.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -14,10 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::shared_ptr<const Engine> LoadedEngine(const std::string& rules, const std::string& pack) {
+std::shared_ptr<const Engine> LoadedEngine(const std::vector<std::string>& rules, const std::string& pack) {
   Config config;
   config.formats = {TRIAGED_SOURCE_DIR "/configs/formats"};
-  config.rules = {rules};
+  config.rules = rules;
   config.policies = {pack};
   Diagnostics diagnostics;
   auto engine = LoadEngine(config, &diagnostics);
@@ -26,9 +26,12 @@ std::shared_ptr<const Engine> LoadedEngine(const std::string& rules, const std::
   return engine;
 }
 
-std::shared_ptr<const Engine> ShippedEngine(const std::string& pack) {
-  const std::string configs = TRIAGED_SOURCE_DIR "/configs/";
-  return LoadedEngine(configs + "rules", configs + "policies/" + pack + ".yaml");
+const std::string kConfigs = TRIAGED_SOURCE_DIR "/configs/";
+
+std::shared_ptr<const Engine> ShippedEngine(const std::string& pack, const std::vector<std::string>& rules = {"rules"}) {
+  std::vector<std::string> folders;
+  for (const std::string& folder : rules) folders.push_back(kConfigs + folder);
+  return LoadedEngine(folders, kConfigs + "policies/" + pack + ".yaml");
 }
 
 std::vector<std::string> Timelines(const std::string& folder) {
@@ -59,16 +62,35 @@ void RunAll(const std::string& folder, size_t at_least, const std::shared_ptr<co
 
 TEST_CASE("every timeline of the SOC pack goes as written") { RunAll("soc", 15, ShippedEngine("soc-tiered")); }
 
-TEST_CASE("every timeline of the platform pack goes as written") { RunAll("platform", 4, ShippedEngine("platform")); }
+TEST_CASE("every timeline of the platform pack goes as written") {
+  RunAll("platform", 10, ShippedEngine("platform", {"rules", "rules-operations"}));
+}
+
+TEST_CASE("every timeline of the help desk pack goes as written") {
+  RunAll("helpdesk", 9, ShippedEngine("helpdesk", {"rules", "rules-operations"}));
+}
+
+TEST_CASE("every timeline of the ticket support pack goes as written") {
+  RunAll("kb005", 12, ShippedEngine("kb005", {"rules-operations"}));
+}
+
+TEST_CASE("every timeline of the support framework pack goes as written") {
+  RunAll("support", 7, ShippedEngine("support-framework", {"rules-operations"}));
+}
 
 TEST_CASE("every timeline of the engine's mechanisms goes as written") {
   const std::string folder = TRIAGED_SOURCE_DIR "/tests/scenario/engine/";
-  RunAll("engine", 15, LoadedEngine(folder + "rules.yaml", folder + "pack.yaml"));
+  RunAll("engine", 15, LoadedEngine({folder + "rules.yaml"}, folder + "pack.yaml"));
 }
 
 TEST_CASE("every timeline of time in level goes as written") {
   const std::string folder = TRIAGED_SOURCE_DIR "/tests/scenario/";
-  RunAll("entered", 2, LoadedEngine(folder + "engine/rules.yaml", folder + "entered/pack.yaml"));
+  RunAll("entered", 2, LoadedEngine({folder + "engine/rules.yaml"}, folder + "entered/pack.yaml"));
+}
+
+TEST_CASE("every timeline of storms, feeds and partitions goes as written") {
+  const std::string folder = TRIAGED_SOURCE_DIR "/tests/scenario/";
+  RunAll("watched", 5, LoadedEngine({folder + "engine/rules.yaml"}, folder + "watched/pack.yaml"));
 }
 
 TEST_CASE("a timeline can fail") {

@@ -8,6 +8,7 @@
 //   3. every store equals the replay of its changelog, and the state that repeating its recorded steps leads to
 //   4. every alert and command is accounted for, and the balances add up
 //   5. every event that a case counted was published; no open case is overdue
+//   6. what was merged away, also across partitions, is held once by its target; cases count every alert once
 //
 // The same seed gives the same bytes. A violation is told as text, not asserted, so that planted bugs can be tested.
 #pragma once
@@ -163,11 +164,14 @@ class World {
   void CheckEscalations();
   void CheckPositions();
   bool Quiet();
+  bool SignalsTaken(const Partition& partition);
+  uint64_t DerivedAlerts();
   struct Sums {
     uint64_t stage_one = 0, forwarded = 0, stage_two = 0, commands = 0, commands_forwarded = 0;
   };
   Sums Add();
   void CheckPartition(const Partition& partition);
+  void CheckCases();
   std::optional<std::string> ReplaySteps(const Partition& partition);
 
   std::vector<std::unique_ptr<Process>> processes_;

@@ -53,7 +53,8 @@ TEST_CASE("command: every key is read") {
 TEST_CASE("command: names of actions go both ways") {
   for (const char* name : {"ack", "assign", "verdict", "set-severity", "escalate", "de-escalate", "note", "classify",
                            "wait", "hold", "resume", "resolve", "confirm", "close", "reopen", "contain", "update",
-                           "follow-up", "engage", "disengage", "accept-handoff", "undo", "merge", "split", "silence"}) {
+                           "follow-up", "engage", "disengage", "accept-handoff", "undo", "merge", "split", "silence",
+                           "tag", "untag"}) {
     const auto action = ParseCommandAction(name);
     REQUIRE(action);
     CHECK(Name(*action) == name);
@@ -95,7 +96,9 @@ TEST_CASE("command: each action takes its own arguments and no others") {
                                                                  {"undo", R"({"reason":"x"})"},
                                                                  {"merge", R"({"into":"3-18","reason":"x"})"},
                                                                  {"split", R"({"alerts":["a","b"],"reason":"x"})"},
-                                                                 {"silence", R"({"name":"s","expire":true})"}};
+                                                                 {"silence", R"({"name":"s","expire":true})"},
+                                                                 {"tag", R"({"name":"minimal_impact"})"},
+                                                                 {"untag", R"({"name":"t","reason":"x"})"}};
   for (const auto& [action, arguments] : good) {
     CAPTURE(action);
     CAPTURE(arguments);

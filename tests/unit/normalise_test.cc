@@ -299,6 +299,7 @@ TEST_CASE("format tables are checked at load") {
   CHECK(errors("format: x\nfallback: true\nfields: {host.name: {path: a, match: '('}}\n").find("no regular expression") !=
         std::string::npos);
   CHECK(errors("format: x\nfallback: true\nembedded: [{path: a, shape: cef}]\n").find("`into` is missing") != std::string::npos);
+  CHECK(errors("r:\nmarkers").find("table.yaml") != std::string::npos);  // once indexed by a place that is not there
 }
 
 TEST_CASE("every line of the real alerts normalises or is refused, none crashes") {

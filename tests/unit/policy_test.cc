@@ -142,7 +142,7 @@ TEST_CASE("policy: the small pack compiles to what it says") {
   REQUIRE(policy.roles.size() == 2);
   CHECK(policy.roles[0].actions ==
         (1u << static_cast<int>(CommandAction::kAck) | 1u << static_cast<int>(CommandAction::kNote)));
-  CHECK(policy.roles[1].actions == 0x1ffffff);
+  CHECK(policy.roles[1].actions == 0x7ffffff);
   REQUIRE(policy.roster);
   CHECK(policy.roster->At("one", Timestamp{}).person == "ann");
   CHECK(policy.roster->FindPerson("bob")->name == "bob");

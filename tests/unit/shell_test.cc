@@ -16,7 +16,7 @@
 #include <thread>
 
 #include "daemon/config.h"
-#include "daemon/http_server.h"
+#include "daemon/admin_pages.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
 
@@ -227,7 +227,7 @@ Answer Ask(int port, const std::string& request_line, const std::string& headers
 struct Hooks {
   std::atomic<bool> ready{true}, good{true};
   std::atomic<int> reloads{0};
-  HttpHooks Make() {
+  AdminHooks Make() {
     return {[] { return std::string("metric 1\n"); },
             [this] { return ready ? std::pair(true, std::string("ready")) : std::pair(false, std::string("restoring")); },
             [this] {
@@ -239,7 +239,7 @@ struct Hooks {
 
 TEST_CASE("http: pages, methods and statuses") {
   Hooks hooks;
-  const auto server = HttpServer::Start("127.0.0.1:0", hooks.Make());
+  const auto server = StartAdminServer("127.0.0.1:0", hooks.Make());
   REQUIRE(server);
   const int port = (*server)->port();
   REQUIRE(port > 0);
@@ -265,7 +265,7 @@ TEST_CASE("http: pages, methods and statuses") {
 
 TEST_CASE("http: reload is a POST, from this machine, and not from a page") {
   Hooks hooks;
-  const auto server = HttpServer::Start("127.0.0.1:0", hooks.Make());
+  const auto server = StartAdminServer("127.0.0.1:0", hooks.Make());
   REQUIRE(server);
   const int port = (*server)->port();
   CHECK(Ask(port, "GET /-/reload").status == 405);
@@ -279,25 +279,46 @@ TEST_CASE("http: reload is a POST, from this machine, and not from a page") {
   CHECK(hooks.reloads == 2);
 
   Hooks open;
-  const auto anywhere = HttpServer::Start("0.0.0.0:0", open.Make());
+  const auto anywhere = StartAdminServer("0.0.0.0:0", open.Make());
   REQUIRE(anywhere);
   CHECK(Ask((*anywhere)->port(), "GET /metrics").status == 200);
   CHECK(Ask((*anywhere)->port(), "POST /-/reload").status == 403);
   CHECK(open.reloads == 0);
 }
 
+TEST_CASE("http: what is too large is refused, what is no HTTP too, and who says nothing keeps nobody waiting") {
+  Hooks hooks;
+  const auto server = StartAdminServer("127.0.0.1:0", hooks.Make());
+  REQUIRE(server);
+  const int port = (*server)->port();
+  std::vector<int> silent;
+  for (int i = 0; i < 40; ++i) {
+    silent.push_back(socket(AF_INET, SOCK_STREAM, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(connect(silent.back(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  }
+  CHECK(Ask(port, "GET /metrics").status == 200);
+  CHECK(Ask(port, "GET /metrics", "X-Long: " + std::string(20'000, 'x') + "\r\n").status == 413);
+  CHECK(Ask(port, "GET\x01/metrics").status == 400);
+  CHECK(Ask(port, "GET /metrics").status == 200);
+  for (const int fd : silent) close(fd);
+}
+
 TEST_CASE("http: a wrong or taken address says so") {
   Hooks hooks;
   for (const char* address : {"", "9464", ":9464", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1"}) {
     CAPTURE(address);
-    const auto server = HttpServer::Start(address, hooks.Make());
+    const auto server = StartAdminServer(address, hooks.Make());
     REQUIRE_FALSE(server);
     CHECK(server.error().kind == ErrorClass::kBadInput);
   }
-  const auto first = HttpServer::Start("127.0.0.1:0", hooks.Make());
+  const auto first = StartAdminServer("127.0.0.1:0", hooks.Make());
   REQUIRE(first);
   const std::string taken = "127.0.0.1:" + std::to_string((*first)->port());
-  const auto second = HttpServer::Start(taken, hooks.Make());
+  const auto second = StartAdminServer(taken, hooks.Make());
   REQUIRE_FALSE(second);
   CHECK(Has(second.error().message, taken));
 }
