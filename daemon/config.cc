@@ -169,6 +169,7 @@ std::optional<Config> ParseConfig(const SourceFile& file, Diagnostics* diagnosti
   for (auto [key, list] : {std::pair("formats", &config.formats), {"rules", &config.rules}, {"policies", &config.policies}}) {
     for (const std::string& path : top.Strings(key, /*required=*/true)) list->push_back(Resolve(base, path));
   }
+  if (const std::string mapping = top.String("mapping"); !mapping.empty()) config.mapping = Resolve(base, mapping);
   for (const std::string& path : top.Strings("enrichment")) config.enrichment.push_back(Resolve(base, path));
   top.Finish();
   if (diagnostics->HasErrors()) return std::nullopt;
@@ -246,6 +247,14 @@ std::shared_ptr<const Engine> LoadEngine(const Config& config, Diagnostics* diag
   sources.rules = ReadSources(config.rules, diagnostics);
   sources.policies = ReadSources(config.policies, diagnostics);
   sources.enrichment = ReadEnrichment(config.enrichment, diagnostics);
+  if (!config.mapping.empty()) {
+    auto file = ReadSourceFile(config.mapping);
+    if (file) {
+      sources.mapping = std::move(*file);
+    } else {
+      diagnostics->Error({config.mapping, 0, 0}, file.error().message);
+    }
+  }
   if (diagnostics->HasErrors()) return nullptr;
   return CompileEngine(sources, config.alert_limits, diagnostics);
 }

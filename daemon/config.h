@@ -71,6 +71,7 @@ struct Config {
   // Files or directories, relative to the config file's directory.
   std::vector<std::string> formats, rules, policies;
   std::vector<std::string> enrichment;        // lists of enrichment files; may be empty
+  std::string mapping;                        // the rules' mapping table; may be empty
 };
 
 // Parses the text. Paths of formats, rules and policies are made relative to `file`'s directory; `*_file` secrets are

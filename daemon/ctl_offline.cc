@@ -14,6 +14,7 @@
 #include "pipeline/normalise/explain.h"
 #include "pipeline/report/ocsf.h"
 #include "pipeline/report/report.h"
+#include "pipeline/rules/correlation_set.h"
 
 namespace triaged {
 namespace {
@@ -102,6 +103,21 @@ std::string XmlEscaped(std::string_view text) {
   return escaped;
 }
 
+// ", 12 rules, 1 correlation" when they load.
+std::string CheckRules(const std::vector<SourceFile>& files, const std::string& mapping, Diagnostics* diagnostics) {
+  RuleOptions options;
+  if (!mapping.empty()) {
+    const std::vector<SourceFile> tables = ReadSources({mapping}, diagnostics);
+    if (!tables.empty()) options.mapping = RuleMapping::Read(tables.front(), diagnostics);
+  }
+  FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
+  const auto rules = RuleSet::Compile(files, &catalog, diagnostics, options);
+  if (!rules) return {};
+  const size_t correlations = rules->correlations().all().size();
+  return ", " + std::to_string(rules->rules().size() - correlations) + " rules, " + std::to_string(correlations) +
+         " correlations";
+}
+
 struct TestReport {
   int failed = 0;
   std::string cases;
@@ -116,7 +132,7 @@ struct TestReport {
 
 }  // namespace
 
-int CheckFiles(const std::string& what, const std::vector<std::string>& paths) {
+int CheckFiles(const std::string& what, const std::vector<std::string>& paths, const std::string& mapping) {
   Diagnostics diagnostics;
   std::string summary;
   if (what == "config") {
@@ -127,7 +143,7 @@ int CheckFiles(const std::string& what, const std::vector<std::string>& paths) {
     const std::vector<SourceFile> files = ReadSources(paths, &diagnostics);
     FieldCatalog alerts(FieldCatalog::Taxonomy::kAlert);
     FieldCatalog cases(FieldCatalog::Taxonomy::kCase);
-    if (what == "rules") RuleSet::Compile(files, &alerts, &diagnostics);
+    if (what == "rules") summary = CheckRules(files, mapping, &diagnostics);
     if (what == "formats") FormatTables::Compile(files, alerts, &diagnostics);
     if (what == "policy") {
       for (const SourceFile& file : files) CompilePolicy(file, &alerts, &cases, &diagnostics);

@@ -232,6 +232,9 @@ int Main(int argc, char** argv) {
   bool graph = false;
   check->get_subcommand("policy")->add_flag("--graph", graph, "print the ladder as Graphviz");
 
+  std::string mapping;
+  check->get_subcommand("rules")->add_option("--mapping", mapping, "mapping table that the rules are loaded with");
+
   PolicyVerbs policy_verbs;
   policy_verbs.Add(&app);
 
@@ -293,7 +296,7 @@ int Main(int argc, char** argv) {
   }
   if (*check && graph) return GraphPolicies(paths);
   if (const auto exit_code = policy_verbs.Run(config_path)) return *exit_code;
-  if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
+  if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths, mapping);
   normalize_options.ocsf = normalize_output == "ocsf";
   if (*normalize) return Normalize(config_path, normalize_options);
   if (*eval) return EvalRules(config_path, eval_options);

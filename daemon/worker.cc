@@ -134,7 +134,7 @@ Status Worker::OnAssigned(const GroupEvent& event) {
   for (const TopicPartition& assigned : event.partitions) {
     if (assigned.topic == driver) {
       owned.insert(assigned.partition);
-    } else if (!direct() && assigned.topic != topics_.commands) {
+    } else if (!direct() && assigned.topic != topics_.commands && assigned.topic != topics_.signals) {
       alerts.push_back(assigned);
     }
   }
@@ -155,6 +155,7 @@ Status Worker::OnAssigned(const GroupEvent& event) {
       for (const std::string& topic : options_.direct_topics) options.sources.push_back({topic, number});
       if (!direct()) options.sources.push_back({topics_.intake, number});
       options.sources.push_back({topics_.commands, number});
+      options.sources.push_back({topics_.signals, number});
       options.processor = {options_.application_id, options_.partitions, options_.max_timers, options_.record_steps,
                            options_.heartbeat_interval, options_.ocsf};
       options.accept_data_loss = options_.accept_data_loss;

@@ -96,7 +96,7 @@ class Worker {
   const BrokerClient* client() const { return client_.get(); }
   // Joined, and every assigned partition runs.
   bool Ready() const;
-  // Its commands and its intake were read to the end since they were assigned.
+  // Its commands, its signals and its intake were read to the end since they were assigned.
   bool CaughtUp(const Partition& partition) const;
 
  private:
@@ -201,7 +201,7 @@ class Worker {
   Duration last_flush_{0};
   Duration last_stats_{0};
   std::optional<Duration> failing_since_;
-  bool intake_full_ = false;  // the last poll was filled by intake and commands
+  bool intake_full_ = false;  // the last poll was filled by intake, signals and commands
   int alert_polls_skipped_ = 0;
 
   // Of the assignment in hand.

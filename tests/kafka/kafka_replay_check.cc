@@ -141,11 +141,13 @@ class Replay {
       sources.push_back({names_.intake, number});
     }
     sources.push_back({names_.commands, number});
+    sources.push_back({names_.signals, number});
     return sources;
   }
 
   InputClass ClassOf(const std::string& topic) const {
     if (topic == names_.commands) return InputClass::kCommand;
+    if (topic == names_.signals) return InputClass::kSignal;
     return topic == names_.intake ? InputClass::kIntake : InputClass::kAlert;
   }
 
