@@ -128,7 +128,12 @@ Result<std::string> RenderTemplateText(const std::string& name, const std::strin
   mustache::mustache tmpl(text);
   if (!tmpl.is_valid()) return BadInput(name + ": the mustache template is not well-formed: " + tmpl.error_message());
   tmpl.set_custom_escape([style](const std::string& value) { return EscapeFor(style, value); });
-  return tmpl.render(DataOf(view));
+  // A section that shows nothing leaves its line: no more than one empty line in a row.
+  std::string out;
+  for (const char ch : tmpl.render(DataOf(view))) {
+    if (ch != '\n' || !out.ends_with("\n\n")) out += ch;
+  }
+  return out;
 }
 
 size_t DisplayWidth(std::string_view raw) {
