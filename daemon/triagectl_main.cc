@@ -216,6 +216,20 @@ class PolicyVerbs {
   ReportVerbs reports_;
 };
 
+// `output`: "ecs" or "ocsf".
+CLI::App* AddNormalize(CLI::App* app, NormalizeOptions* options, std::string* output) {
+  CLI::App* normalize = app->add_subcommand("normalize", "print each alert as flat JSON with ECS names");
+  normalize->add_option("--format", options->format, "format table to use (default: detect)");
+  normalize->add_flag("--strict", options->strict, "exit with 1 when a line is no JSON object");
+  normalize->add_flag("--explain", options->explain, "print which table, and which path gave each value");
+  normalize->add_option("--output", *output, "ecs: flat JSON; ocsf: a Detection Finding")
+      ->check(CLI::IsMember({"ecs", "ocsf"}))
+      ->capture_default_str();
+  normalize->add_flag("--enrich", options->enrich, "add what the configured enrichment files know");
+  normalize->add_option("files", options->inputs, "NDJSON files (default: standard input)");
+  return normalize;
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("triagectl: checks, replays and commands for triaged", "triagectl");
   app.set_version_flag("--version", "triagectl " TRIAGED_VERSION);
@@ -239,16 +253,8 @@ int Main(int argc, char** argv) {
   policy_verbs.Add(&app);
 
   NormalizeOptions normalize_options;
-  CLI::App* normalize = app.add_subcommand("normalize", "print each alert as flat JSON with ECS names");
-  normalize->add_option("--format", normalize_options.format, "format table to use (default: detect)");
-  normalize->add_flag("--strict", normalize_options.strict, "exit with 1 when a line is no JSON object");
-  normalize->add_flag("--explain", normalize_options.explain, "print which table, and which path gave each value");
   std::string normalize_output = "ecs";
-  normalize->add_option("--output", normalize_output, "ecs: flat JSON; ocsf: a Detection Finding")
-      ->check(CLI::IsMember({"ecs", "ocsf"}))
-      ->capture_default_str();
-  normalize->add_flag("--enrich", normalize_options.enrich, "add what the configured enrichment files know");
-  normalize->add_option("files", normalize_options.inputs, "NDJSON files (default: standard input)");
+  CLI::App* normalize = AddNormalize(&app, &normalize_options, &normalize_output);
 
   RuleEvalOptions eval_options;
   CLI::App* rules = app.add_subcommand("rules", "try rules on events");
