@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
@@ -16,6 +17,7 @@ namespace triaged {
 namespace {
 
 constexpr Duration kOffsetsBound{5'000};
+constexpr Duration kAssignSpacing{50};  // stopping takes a few milliseconds
 constexpr Duration kMinPollInterval{60'000};
 constexpr Duration kHeartbeat{3'000};
 
@@ -220,7 +222,16 @@ void KafkaClient::Forward() {
   }
 }
 
+// An assignment that comes before librdkafka has stopped the fetchers of the one before last stops them twice, and the
+// second answer fails an assertion of its own (librdkafka issue 5573). There is no way to ask whether they stopped.
+void KafkaClient::WaitForFetchersToStop() {
+  const Duration since = MonotonicTime() - assigned_at_;
+  if (since < kAssignSpacing) std::this_thread::sleep_for(kAssignSpacing - since);
+  assigned_at_ = MonotonicTime();
+}
+
 Status KafkaClient::Assign(const std::vector<PartitionOffset>& partitions) {
+  WaitForFetchersToStop();
   DropPolled();
   strays_.clear();
   by_topic_.clear();

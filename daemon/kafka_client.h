@@ -112,6 +112,7 @@ class KafkaClient final : public BrokerClient {
   void TakeEnd(const rd_kafka_message_t& message, PollResult* result) const;
   void TakeEvent(PollResult* result);
   void DropPolled();
+  void WaitForFetchersToStop();
 
   KafkaOptions options_;
   TopicNames names_;
@@ -132,6 +133,7 @@ class KafkaClient final : public BrokerClient {
   std::map<rd_kafka_resp_err_t, Duration> warned_;
   std::optional<Error> fatal_;
   bool fenced_instance_ = false;
+  Duration assigned_at_{};                // monotonic; of the last Assign
   bool revoke_owed_ = false;              // the last event took partitions away: Assign({}) answers it
   bool holds_assignment_ = false;         // the group thinks that we have partitions
 };

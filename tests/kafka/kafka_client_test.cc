@@ -375,6 +375,18 @@ TEST_CASE("rewinding: exactly the asked offset comes first and nothing is skippe
   CHECK(rewinds == 150);
 }
 
+TEST_CASE("assigning again and again at once does no harm") {
+  Member member(2);
+  member.Join();
+  Fill(member.alerts(), 0, 100);
+  const std::vector<PartitionOffset> all = {{{member.alerts(), 0}, 0, {}}, {{member.names().intake, 0}, 0, {}},
+                                            {{member.names().intake, 1}, 0, {}}, {{member.names().commands, 0}, 0, {}}};
+  REQUIRE(member->Assign(all).ok());
+  CHECK(Eventually([&] { return !member->Poll({}).records.empty(); }));  // fetchers run
+  for (int round = 0; round < 60; ++round) REQUIRE(member->Assign(all).ok());
+  CHECK(Eventually([&] { return !member->Poll({}).records.empty(); }));
+}
+
 TEST_CASE("classes: a command overtakes prefetched alerts, and alerts can be left untaken") {
   Member member(1);
   member.Join();
