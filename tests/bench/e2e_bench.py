@@ -29,7 +29,7 @@ FLOOR = {"direct": 0.08, "repartition": 0.03}
 WORKERS = 2  # one decides while the other waits for its commit
 LATENCY_RATE = 200
 LATENCY_LIMIT = 1000  # ms; on a machine too busy for that, so many times what the bare consumer took
-LATENCY_RATIO = 20
+LATENCY_RATIO = 60
 
 
 def free_port():
