@@ -5,7 +5,7 @@ import os
 import sys
 
 COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-QUIET = {"opened", "verdict_changed", "severity_changed"}  # counted, not shown: there are many
+QUIET = {"opened", "verdict_changed", "severity_changed", "follow_up.added"}  # counted, not shown: there are many
 
 
 def paint(code, text):
