@@ -22,10 +22,11 @@ WorldOptions Zombies(std::string pause_point) {
   return options;
 }
 
-// The first seed whose life is spoilt by the bugs, and how.
-void MustBeNoticed(const Bugs& bugs, WorldOptions options = {}) {
+// The first seed from `first` on whose life is spoilt by the bugs, and how. Rare ones begin shortly before the seed that
+// once showed them: under a sanitizer the search took a quarter of an hour.
+void MustBeNoticed(const Bugs& bugs, WorldOptions options = {}, uint64_t first = 1) {
   options.bugs = bugs;
-  for (uint64_t seed = 1; seed <= kMaxSeeds; ++seed) {
+  for (uint64_t seed = first; seed < first + kMaxSeeds; ++seed) {
     options.seed = seed;
     const WorldResult result = RunWorld(options);
     if (!result.violation) continue;
@@ -36,10 +37,10 @@ void MustBeNoticed(const Bugs& bugs, WorldOptions options = {}) {
 }
 
 TEST_CASE("hole: a step that only fires deadlines sends no offsets, so a former owner is not fenced") {
-  MustBeNoticed({.idle_steps_send_no_offsets = true}, Zombies("before_begin"));
+  MustBeNoticed({.idle_steps_send_no_offsets = true}, Zombies("before_begin"), 240);
 }
 TEST_CASE("hole: of several state partitions touched, only one's offsets are sent") {
-  MustBeNoticed({.only_one_partition_sent = true}, Zombies("before_begin"));
+  MustBeNoticed({.only_one_partition_sent = true}, Zombies("before_begin"), 45);
 }
 TEST_CASE("hole: group metadata read at commit instead of at assignment") {
   MustBeNoticed({.generation_read_at_commit = true}, Zombies("before_begin"));
