@@ -68,11 +68,14 @@ policies: {ROOT}/configs/policies/soc-tiered.yaml
         except (urllib.error.URLError, OSError):
             return ""
 
-    def wait_ready(self):
-        end = time.monotonic() + 60
-        while not self.get("/-/ready"):
+    def wait_settled(self):
+        """Ready for five seconds on end: its workers have joined one after the other and shared the partitions."""
+        end, since = time.monotonic() + 60, time.monotonic()
+        while time.monotonic() - since < 5:
             if time.monotonic() > end:
                 raise SystemExit("FAILED: the daemon did not become ready")
+            if not self.get("/-/ready"):
+                since = time.monotonic()
             time.sleep(0.05)
 
     def decided(self):
@@ -116,7 +119,7 @@ def latency(options, bootstrap, folder, routing):
     client(options, "fill", bootstrap, topic, 1)
     daemon = Daemon(options.triaged, bootstrap, routing, folder, topic, topic)
     try:
-        daemon.wait_ready()
+        daemon.wait_settled()
         said = client(options, "latency", bootstrap, topic, f"{topic}.escalations", options.latency_alerts, LATENCY_RATE)
         (p50, p99, worst), (bare50, bare99, _) = [map(float, line.split()) for line in said.splitlines()]
         limit = max(LATENCY_LIMIT, LATENCY_RATIO * bare99)
