@@ -20,6 +20,7 @@ int CheckFiles(const std::string& what, const std::vector<std::string>& paths);
 
 struct NormalizeOptions {
   std::string format;               // empty: detect
+  std::string topic;                // empty: no topic's settings
   bool strict = false;              // exit 1 when a line is no JSON object
   bool explain = false;             // print which table and which path gave each value instead
   bool enrich = false;              // add what the enrichment files know

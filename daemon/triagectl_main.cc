@@ -187,6 +187,7 @@ int Main(int argc, char** argv) {
   NormalizeOptions normalize_options;
   CLI::App* normalize = app.add_subcommand("normalize", "print each alert as flat JSON with ECS names");
   normalize->add_option("--format", normalize_options.format, "format table to use (default: detect)");
+  normalize->add_option("--topic", normalize_options.topic, "alert topic whose settings hold (format, zone, split)");
   normalize->add_flag("--strict", normalize_options.strict, "exit with 1 when a line is no JSON object");
   normalize->add_flag("--explain", normalize_options.explain, "print which table, and which path gave each value");
   normalize->add_flag("--enrich", normalize_options.enrich, "add what the configured enrichment files know");

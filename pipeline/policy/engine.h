@@ -11,6 +11,7 @@
 #include "pipeline/enrich/enrichment.h"
 #include "pipeline/model/fields.h"
 #include "pipeline/normalise/normaliser.h"
+#include "pipeline/normalise/topic_settings.h"
 #include "pipeline/policy/policy.h"
 #include "pipeline/rules/rules.h"
 
@@ -21,6 +22,7 @@ struct EngineSources {
   std::vector<SourceFile> rules;
   std::vector<SourceFile> policies;  // in order: the first whose `when` matches owns the alert
   EnrichmentSources enrichment;      // may be empty
+  std::vector<TopicSettings> topics; // formats that they name must exist
 };
 
 struct Engine {
@@ -31,6 +33,7 @@ struct Engine {
   std::shared_ptr<const FormatTables> formats;
   std::shared_ptr<const Enrichment> enrichment;  // null: nothing is configured
   NormaliseLimits limits;
+  TopicTable topics;
   std::string fingerprint;           // 16 hex digits over all sources, in order: named in every escalation and step
 
   const Policy* FindPolicy(std::string_view name) const;

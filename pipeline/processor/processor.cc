@@ -12,6 +12,7 @@
 #include "pipeline/decide/holds.h"
 #include "pipeline/decide/rearrange.h"
 #include "pipeline/decide/take_alert.h"
+#include "pipeline/processor/alert_parts.h"
 #include "pipeline/processor/correlator.h"
 #include "pipeline/processor/feeds.h"
 #include "pipeline/processor/intake_headers.h"
@@ -53,6 +54,7 @@ struct Processor::Impl {
 
   // ---- inputs ---------------------------------------------------------------------------------------------------
   Status TakeAlertRecord(const InputRecord& input, const SentOn& sent_on);
+  Status TakePart(const InputRecord& input, size_t index, const IntakeNote& note, const SentOn& sent_on);
   Status TakeCommandRecord(const InputRecord& input);
   Status TakeMessage(const InputRecord& input, const Result<Message>& read);
   Status TakeCaseMessage(const Message& message);
@@ -79,6 +81,7 @@ struct Processor::Impl {
   CaseStore* store;
   std::shared_ptr<const Engine> engine;
   std::optional<Normaliser> normaliser;
+  AlertParts parts;
   std::unique_ptr<RuleScratch> scratch;
   Correlator correlator;
   std::unique_ptr<Feeds> feeds;
@@ -238,12 +241,29 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input, const SentOn& 
     }
     note = *read;
   }
-  const std::string_view raw = input.value.value_or(std::string_view());
-  if (const auto failure = normaliser->Normalise(raw, note.format, note.record_time)) {
-    DeadLetter(input, Name(failure->reason), failure->message, "decide");
-    Count(AlertOutcome::kDeadLettered);
-    return {};
+  TopicSettings settings;  // of a record of stage one: it is one alert, whose format is known
+  const TopicSettings& topic = engine->topics.Of(note.topic);
+  const bool first = input.input_class == InputClass::kAlert;
+  if (!first) {
+    settings.format = note.format;
+    settings.zone = topic.zone;
   }
+  const std::string_view record = input.value.value_or(std::string_view());
+  const size_t count = first ? parts.Cut(record, topic, note.record_time, &*normaliser)
+                             : parts.Take(record, settings, note.record_time, &*normaliser);
+  for (size_t index = 0; index < count; ++index) {
+    if (Status taken = TakePart(input, index, note, sent_on); !taken) return taken;
+  }
+  return {};
+}
+
+Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const IntakeNote& note, const SentOn& sent_on) {
+  const auto refuse = [&](std::string_view reason, const std::string& message) {
+    DeadLetter(parts.AsRecord(input, index), reason, message, "decide");
+    Count(AlertOutcome::kDeadLettered);
+    return Status{};
+  };
+  if (const auto failure = parts.Read(index)) return refuse(Name(failure->reason), failure->message);
   const Alert& alert = normaliser->alert();
   if (!alert.is_alert) {
     Count(AlertOutcome::kNotAnAlert);
@@ -254,18 +274,14 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input, const SentOn& 
   if (sent_on.hops == 0) feeds->Hear(note.topic, alert.source);
   if (input.input_class != InputClass::kAlert) FindGroup(*engine, *input.key, &group);
   if (input.input_class == InputClass::kAlert || !group.rule) ChooseGroup(*engine, alert, &group);
-  if (!group.policy) {
-    DeadLetter(input, "no_policy", "no configured policy wants this alert; add one without `when`", "decide");
-    Count(AlertOutcome::kDeadLettered);
-    return {};
-  }
+  if (!group.policy) return refuse("no_policy", "no configured policy wants this alert; add one without `when`");
   matched.clear();
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
   const bool again = sent_on.hops > 0 || (!correlator.empty() && WasSeen(alert, *group.policy, progress.clock, store));
   correlator.Take(alert, again, progress.clock, store, &matched);
   result.facts.rule_hits.insert(result.facts.rule_hits.end(), matched.begin(), matched.end());
   const IncomingAlert incoming{alert, matched, engine->rules->rules(), note.topic, note.partition,
-                               note.offset, note.record_time, raw};
+                               note.offset, note.record_time, parts.bytes(index)};
   auto decided = TakeAlert(incoming, group, sent_on, progress.clock, &around, &events);
   if (!decided) return decided.error();
   Count(decided->outcome);
