@@ -111,14 +111,14 @@ void World::ProduceAlert(const std::string& host, const std::string& rule, int s
   const int32_t count_there = broker.Partitions(topic);
   const int32_t where = direct ? PartitionForKey(host, count_there)
                                : static_cast<int32_t>(random.Below(static_cast<uint64_t>(count_there)));
-  if (topic == "alerts-0" && entry.value && random.Below(6) == 0) {
+  if (message == "m" && topic == "alerts-0" && entry.value && random.Below(6) == 0) {
     // The second is the first with another id, or broken.
     const std::string first = *entry.value;
-    const std::string id = "\"id\":\"a";
-    const size_t at = first.find(id);
+    const std::string before = "\"id\":\"a";
+    const size_t at = first.find(before);
     entry.value = first + (at == std::string::npos || random.Below(3) == 0
                                ? "\n{broken"
-                               : "\n" + first.substr(0, at) + id + "second-" + first.substr(at + id.size()));
+                               : "\n" + first.substr(0, at) + before + "second-" + first.substr(at + before.size()));
     if (at != std::string::npos) ++result.alerts;  // broken text takes all that follows it
   }
   broker.Append({topic, where}, std::move(entry));
