@@ -5,7 +5,7 @@ namespace triaged {
 TopicNames TopicNames::For(std::string_view application_id) {
   const std::string prefix = std::string(application_id) + ".";
   return {prefix + "intake", prefix + "commands", prefix + "state", prefix + "steps",
-          prefix + "escalations", prefix + "cases", prefix + "dead-letter"};
+          prefix + "escalations", prefix + "cases", prefix + "dead-letter", prefix + "signals"};
 }
 
 const std::string& TopicNames::Of(OutputTopic topic) const {
@@ -17,6 +17,7 @@ const std::string& TopicNames::Of(OutputTopic topic) const {
     case OutputTopic::kEscalations: return escalations;
     case OutputTopic::kCases: return cases;
     case OutputTopic::kDeadLetter: return dead_letter;
+    case OutputTopic::kSignals: return signals;
   }
   return dead_letter;
 }

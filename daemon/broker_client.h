@@ -40,7 +40,7 @@ struct PartitionOffset {
 
 // The names of our own topics: prefix = application id.
 struct TopicNames {
-  std::string intake, commands, state, steps, escalations, cases, dead_letter;
+  std::string intake, commands, state, steps, escalations, cases, dead_letter, signals;
   static TopicNames For(std::string_view application_id);
   const std::string& Of(OutputTopic topic) const;
 };
@@ -59,7 +59,7 @@ struct GroupEvent {
 };
 
 struct PollResult {
-  // Records in serving order: commands, intake, alerts; views valid until the next Poll.
+  // Records in serving order: commands, signals, intake, alerts; views valid until the next Poll.
   std::vector<InputRecord> records;
   // At most one; when set, `records` is empty: everything polled before it was dropped unless it was stepped.
   std::optional<GroupEvent> event;

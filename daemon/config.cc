@@ -201,12 +201,14 @@ std::optional<Config> ParseConfig(const SourceFile& file, Diagnostics* diagnosti
   ReadTopics(top, &config);
   ReadWebAndLog(top, base, &config);
   config.heartbeat_interval = top.Interval("heartbeat_interval", config.heartbeat_interval, Duration(0), hours(1));
+  config.ocsf = top.Bool("ocsf", false);
   config.shutdown_timeout = top.Interval("shutdown_timeout", config.shutdown_timeout, seconds(1), minutes(10));
   // Joining may take a minute (WorkerOptions::start_timeout) in which a worker has no turn.
   config.watchdog_timeout = top.Interval("watchdog_timeout", config.watchdog_timeout, seconds(90), hours(1));
   for (auto [key, list] : {std::pair("formats", &config.formats), {"rules", &config.rules}, {"policies", &config.policies}}) {
     for (const std::string& path : top.Strings(key, /*required=*/true)) list->push_back(Resolve(base, path));
   }
+  if (const std::string mapping = top.String("mapping"); !mapping.empty()) config.mapping = Resolve(base, mapping);
   for (const std::string& path : top.Strings("enrichment")) config.enrichment.push_back(Resolve(base, path));
   top.Finish();
   if (diagnostics->HasErrors()) return std::nullopt;
@@ -284,6 +286,14 @@ std::shared_ptr<const Engine> LoadEngine(const Config& config, Diagnostics* diag
   sources.rules = ReadSources(config.rules, diagnostics);
   sources.policies = ReadSources(config.policies, diagnostics);
   sources.enrichment = ReadEnrichment(config.enrichment, diagnostics);
+  if (!config.mapping.empty()) {
+    auto file = ReadSourceFile(config.mapping);
+    if (file) {
+      sources.mapping = std::move(*file);
+    } else {
+      diagnostics->Error({config.mapping, 0, 0}, file.error().message);
+    }
+  }
   if (diagnostics->HasErrors()) return nullptr;
   sources.topics = config.topics;
   return CompileEngine(sources, config.alert_limits, diagnostics);

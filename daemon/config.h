@@ -66,11 +66,13 @@ struct Config {
   std::string log_level = "info";
   LogFormat log_format = LogFormat::kLogfmt;
   Duration heartbeat_interval{60'000};
+  bool ocsf = false;                          // case events carry an OCSF Incident Finding, too
   Duration shutdown_timeout{30'000};
   Duration watchdog_timeout{120'000};
   // Files or directories, relative to the config file's directory.
   std::vector<std::string> formats, rules, policies;
   std::vector<std::string> enrichment;        // lists of enrichment files; may be empty
+  std::string mapping;                        // the rules' mapping table; may be empty
 };
 
 // Parses the text. Paths of formats, rules and policies are made relative to `file`'s directory; `*_file` secrets are

@@ -16,13 +16,15 @@ inline constexpr int kExitUsage = 2;
 inline constexpr int kExitConfig = 78;  // of the daemon: EX_CONFIG
 
 // `what`: config, policy, rules, formats or enrichment; all problems of all files at once.
-int CheckFiles(const std::string& what, const std::vector<std::string>& paths);
+// `mapping`: the table that rules are checked with, or "".
+int CheckFiles(const std::string& what, const std::vector<std::string>& paths, const std::string& mapping);
 
 struct NormalizeOptions {
   std::string format;               // empty: detect
   std::string topic;                // empty: no topic's settings
   bool strict = false;              // exit 1 when a line is no JSON object
   bool explain = false;             // print which table and which path gave each value instead
+  bool ocsf = false;                // print OCSF Detection Findings instead
   bool enrich = false;              // add what the enrichment files know
   std::vector<std::string> inputs;  // empty: stdin
 };

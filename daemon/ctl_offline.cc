@@ -7,32 +7,18 @@
 
 #include "daemon/config.h"
 #include "daemon/ctl.h"
+#include "daemon/ctl_load.h"
 #include "daemon/replay.h"
 #include "daemon/timeline.h"
 #include "pipeline/base/utf8.h"
 #include "pipeline/normalise/explain.h"
 #include "pipeline/processor/alert_parts.h"
+#include "pipeline/report/ocsf.h"
 #include "pipeline/report/report.h"
+#include "pipeline/rules/correlation_set.h"
 
 namespace triaged {
 namespace {
-
-struct Loaded {
-  Config config;
-  std::shared_ptr<const Engine> engine;
-};
-
-std::optional<Loaded> Load(const std::string& config_path) {
-  Diagnostics diagnostics;
-  Loaded loaded;
-  if (auto config = LoadConfig(config_path, &diagnostics)) {
-    loaded.config = std::move(*config);
-    loaded.engine = LoadEngine(loaded.config, &diagnostics);
-  }
-  std::fputs(diagnostics.Render().c_str(), stderr);
-  if (!loaded.engine) return std::nullopt;
-  return loaded;
-}
 
 // Calls `take` with each line of each input ("-" or none: stdin); false when an input cannot be read.
 template <typename Take>
@@ -118,6 +104,21 @@ std::string XmlEscaped(std::string_view text) {
   return escaped;
 }
 
+// ", 12 rules, 1 correlation" when they load.
+std::string CheckRules(const std::vector<SourceFile>& files, const std::string& mapping, Diagnostics* diagnostics) {
+  RuleOptions options;
+  if (!mapping.empty()) {
+    const std::vector<SourceFile> tables = ReadSources({mapping}, diagnostics);
+    if (!tables.empty()) options.mapping = RuleMapping::Read(tables.front(), diagnostics);
+  }
+  FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
+  const auto rules = RuleSet::Compile(files, &catalog, diagnostics, options);
+  if (!rules) return {};
+  const size_t correlations = rules->correlations().all().size();
+  return ", " + std::to_string(rules->rules().size() - correlations) + " rules, " + std::to_string(correlations) +
+         " correlations";
+}
+
 struct TestReport {
   int failed = 0;
   std::string cases;
@@ -132,7 +133,7 @@ struct TestReport {
 
 }  // namespace
 
-int CheckFiles(const std::string& what, const std::vector<std::string>& paths) {
+int CheckFiles(const std::string& what, const std::vector<std::string>& paths, const std::string& mapping) {
   Diagnostics diagnostics;
   std::string summary;
   if (what == "config") {
@@ -143,7 +144,7 @@ int CheckFiles(const std::string& what, const std::vector<std::string>& paths) {
     const std::vector<SourceFile> files = ReadSources(paths, &diagnostics);
     FieldCatalog alerts(FieldCatalog::Taxonomy::kAlert);
     FieldCatalog cases(FieldCatalog::Taxonomy::kCase);
-    if (what == "rules") RuleSet::Compile(files, &alerts, &diagnostics);
+    if (what == "rules") summary = CheckRules(files, mapping, &diagnostics);
     if (what == "formats") FormatTables::Compile(files, alerts, &diagnostics);
     if (what == "policy") {
       for (const SourceFile& file : files) CompilePolicy(file, &alerts, &cases, &diagnostics);
@@ -156,7 +157,7 @@ int CheckFiles(const std::string& what, const std::vector<std::string>& paths) {
 }
 
 int Normalize(const std::string& config_path, const NormalizeOptions& options) {
-  const auto loaded = Load(config_path);
+  const auto loaded = LoadConfigured(config_path);
   if (!loaded) return kExitFailed;
   if (!options.format.empty() && !loaded->engine->formats->HasFormat(options.format)) {
     std::fprintf(stderr, "triagectl: there is no format '%s'\n", options.format.c_str());
@@ -175,7 +176,7 @@ int Normalize(const std::string& config_path, const NormalizeOptions& options) {
       std::cout << error.dump() << '\n';
     } else {
       if (options.enrich) loaded->engine->Enrich(&normaliser.alert());
-      const auto print = options.explain ? ExplainedJson : NormalisedJson;
+      const auto print = options.explain ? ExplainedJson : options.ocsf ? OcsfDetectionFinding : NormalisedJson;
       std::cout << print(normaliser.alert(), *loaded->engine->alert_catalog) << '\n';
     }
   };
@@ -190,7 +191,7 @@ int Normalize(const std::string& config_path, const NormalizeOptions& options) {
 }
 
 int RunReplay(const std::string& config_path, const ReplayOptions& options) {
-  const auto loaded = Load(config_path);
+  const auto loaded = LoadConfigured(config_path);
   if (!loaded) return kExitFailed;
   std::optional<Timestamp> until;
   if (!options.until.empty() && !(until = ParseTimestamp(options.until))) {
@@ -198,7 +199,8 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options) {
     return kExitUsage;
   }
   const std::string& application_id = loaded->config.application_id;
-  Replay replay(loaded->engine, application_id, loaded->config.kafka.partitions);
+  Replay replay(loaded->engine, application_id, loaded->config.kafka.partitions,
+                loaded->config.ocsf);
   Status status = replay.Open();
   Normaliser normaliser(loaded->engine->formats, loaded->engine->limits);
   const bool read = ForEachLine(options.inputs, [&](const std::string& text) {
@@ -223,7 +225,7 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options) {
 }
 
 int RunTests(const std::string& config_path, const std::vector<std::string>& timelines, const std::string& junit) {
-  const auto loaded = Load(config_path);
+  const auto loaded = LoadConfigured(config_path);
   if (!loaded) return kExitFailed;
   TestReport report;
   for (const std::string& path : timelines) {

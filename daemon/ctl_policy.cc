@@ -7,6 +7,7 @@
 #include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/ctl.h"
+#include "daemon/ctl_load.h"
 #include "daemon/kafka_reader.h"
 #include "pipeline/decide/explain.h"
 #include "storage/codec.h"
@@ -17,23 +18,6 @@ namespace {
 
 constexpr Duration kBound{15'000};
 constexpr size_t kSliceRecords = 10'000;
-
-struct Loaded {
-  Config config;
-  std::shared_ptr<const Engine> engine;
-};
-
-std::optional<Loaded> Load(const std::string& config_path) {
-  Diagnostics diagnostics;
-  Loaded loaded;
-  if (auto config = LoadConfig(config_path, &diagnostics)) {
-    loaded.config = std::move(*config);
-    loaded.engine = LoadEngine(loaded.config, &diagnostics);
-  }
-  std::fputs(diagnostics.Render().c_str(), stderr);
-  if (!loaded.engine) return std::nullopt;
-  return loaded;
-}
 
 // RFC 3339, or now for an empty text; nullopt: neither (said).
 std::optional<Timestamp> ReadTime(const std::string& text) {
@@ -158,7 +142,7 @@ std::string Shown(const SilenceRule& rule, Timestamp now) {
 }  // namespace
 
 int OnCall(const std::string& config_path, const OnCallOptions& options) {
-  const auto loaded = Load(config_path);
+  const auto loaded = LoadConfigured(config_path);
   const auto at = ReadTime(options.at);
   if (!loaded) return kExitFailed;
   if (!at) return kExitUsage;
@@ -182,7 +166,7 @@ int OnCall(const std::string& config_path, const OnCallOptions& options) {
 }
 
 int Explain(const std::string& config_path, const ExplainOptions& options) {
-  const auto loaded = Load(config_path);
+  const auto loaded = LoadConfigured(config_path);
   const auto at = ReadTime(options.at);
   if (!loaded) return kExitFailed;
   if (!at) return kExitUsage;

@@ -1,4 +1,5 @@
 // triagectl rules: rules tried on events, without the rest of the pipeline.
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -8,6 +9,8 @@
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "pipeline/normalise/normaliser.h"
+#include "pipeline/rules/correlation_set.h"
+#include "pipeline/rules/correlation_table.h"
 #include "pipeline/rules/explain.h"
 #include "pipeline/rules/raw_event.h"
 #include "pipeline/rules/rules.h"
@@ -110,6 +113,43 @@ int RunEvents(const std::string& config_path, const RuleEvalOptions& options, co
   return ForEachEvent(&*source, in, take) ? kExitOk : kExitFailed;
 }
 
+// Correlations over the events as they come; their time is `@timestamp`, without one that of the event before.
+class StreamOfEvents {
+ public:
+  explicit StreamOfEvents(const rules::CorrelationSet& set) : set_(set), table_(SIZE_MAX) {}
+
+  // Adds the correlations that fire, and takes the rules that only serve them away.
+  void Take(const FieldTable& fields, std::vector<uint32_t>* matched) {
+    if (set_.empty()) return;
+    if (const auto at = ParseTimestamp(fields.First(field::kTimestamp))) at_ = *at;
+    now_ = std::max(now_, at_);
+    for (size_t i = 0; i < matched->size(); ++i) Feed(fields, (*matched)[i], matched);
+    std::erase_if(*matched, [this](uint32_t rule) { return !set_.StandsAlone(rule); });
+    std::sort(matched->begin(), matched->end());
+  }
+
+ private:
+  void Feed(const FieldTable& fields, uint32_t rule, std::vector<uint32_t>* matched) {
+    for (const auto& link : set_.LinksOf(rule)) {
+      const rules::Correlation& correlation = set_.all()[link.correlation];
+      const rules::CorrelatedRule& part = correlation.rules[link.position];
+      const auto group = rules::GroupKey(part, fields);
+      if (!group) continue;
+      rules::Observation seen{at_, link.position, rules::ConditionValue(part, fields)};
+      const bool fires = table_.Observe(correlation.spec, correlation.state_name + *group, std::move(seen), now_);
+      table_.EndStep();
+      if (fires && std::find(matched->begin(), matched->end(), correlation.rule) == matched->end()) {
+        matched->push_back(correlation.rule);
+      }
+    }
+  }
+
+  const rules::CorrelationSet& set_;
+  rules::CorrelationTable table_;
+  Timestamp at_{};
+  Timestamp now_{};
+};
+
 }  // namespace
 
 int EvalRules(const std::string& config_path, const RuleEvalOptions& options) {
@@ -122,9 +162,11 @@ int EvalRules(const std::string& config_path, const RuleEvalOptions& options) {
   if (!rules) return kExitFailed;
   const auto scratch = rules->NewScratch();
   std::vector<uint32_t> matched;
+  StreamOfEvents stream(rules->correlations());
   return RunEvents(config_path, options, catalog, [&](uint64_t number, const FieldTable& fields) {
     matched.clear();
     rules->Evaluate(fields, scratch.get(), &matched);
+    stream.Take(fields, &matched);
     nlohmann::ordered_json result = {{"line", number}, {"rules", nlohmann::ordered_json::array()}};
     for (uint32_t rule : matched) result["rules"].push_back(rules->rules()[rule].id);
     std::cout << result.dump() << '\n';

@@ -28,7 +28,8 @@ std::vector<TopicSpec> Specs(const std::string& application_id) {
   const TopicNames names = TopicNames::For(application_id);
   return {{names.intake, false, true, true},   {names.commands, false, true, true}, {names.state, true, true, true},
           {names.steps, false, true, true},    {names.escalations, false, false, false},
-          {names.cases, true, false, false},   {names.dead_letter, false, false, false}};
+          {names.cases, true, false, false},   {names.dead_letter, false, false, false},
+          {names.signals, false, true, true}};
 }
 
 struct Cluster {

@@ -147,8 +147,8 @@ Status KafkaClient::Start(Duration bound) {
   return Subscribe();
 }
 
-// Never the commands topic: two topics of one subscription are not sure to be assigned together, so the owner of an
-// intake partition adds the commands itself.
+// Never commands and signals: two topics of one subscription are not sure to be assigned together, so the owner of an
+// intake partition adds theirs itself.
 Status KafkaClient::Subscribe() {
   std::vector<std::string> topics;
   if (options_.direct) {
@@ -196,6 +196,7 @@ void KafkaClient::TakeRebalance(rd_kafka_resp_err_t code, const rd_kafka_topic_p
 
 InputClass KafkaClient::ClassOf(std::string_view topic) const {
   if (topic == names_.commands) return InputClass::kCommand;
+  if (topic == names_.signals) return InputClass::kSignal;
   return topic == names_.intake ? InputClass::kIntake : InputClass::kAlert;
 }
 

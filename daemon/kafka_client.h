@@ -68,7 +68,7 @@ class KafkaClient final : public BrokerClient {
   void Close(bool leave_group, Duration bound) override;
 
  private:
-  static constexpr size_t kClasses = 3;  // of InputClass
+  static constexpr size_t kClasses = 4;  // of InputClass
 
   // A partition as last assigned.
   struct Source {

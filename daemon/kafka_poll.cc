@@ -148,7 +148,7 @@ bool KafkaClient::TakeRecords(const PollLimits& limits, PollResult* result, size
     strays_.pop_front();
     took = true;
   }
-  for (InputClass input_class : {InputClass::kCommand, InputClass::kIntake, InputClass::kAlert}) {
+  for (InputClass input_class : {InputClass::kCommand, InputClass::kSignal, InputClass::kIntake, InputClass::kAlert}) {
     if (input_class == InputClass::kAlert && !limits.take_alerts) continue;
     rd_kafka_queue_t* queue = class_queues_[static_cast<size_t>(input_class)].get();
     while (strays_.empty() && room()) {

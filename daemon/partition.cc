@@ -292,7 +292,7 @@ Result<PartitionStep> Partition::Refuse(const InputRecord& input, std::string_vi
   if (input.input_class == InputClass::kCommand) {
     ++balance.commands_consumed;
     ++balance.commands_refused;
-  } else {
+  } else if (input.input_class != InputClass::kSignal) {  // which are our own, and in no balance
     ++balance.consumed;
     ++balance.outcomes[static_cast<size_t>(AlertOutcome::kDeadLettered)];
   }

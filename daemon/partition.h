@@ -39,7 +39,7 @@ bool MayMove(PartitionState from, PartitionState to);
 struct PartitionOptions {
   int32_t number = 0;
   std::string directory;                // of its store
-  std::vector<TopicPartition> sources;  // intake i or alert topics i (direct), then commands i
+  std::vector<TopicPartition> sources;  // intake i or alert topics i (direct), then commands i and signals i
   ProcessorOptions processor;
   bool accept_data_loss = false;
   // A store that was last applied to longer ago may miss tombstones that the changelog has dropped since (the state

@@ -12,13 +12,15 @@ struct Replay::Partition {
   std::unique_ptr<PartitionStore> store;
   std::unique_ptr<Processor> processor;
   int64_t next_intake = 0;
+  int64_t next_signal = 0;
   int64_t next_command = 0;
 };
 
-Replay::Replay(std::shared_ptr<const Engine> engine, std::string application_id, int32_t partitions)
+Replay::Replay(std::shared_ptr<const Engine> engine, std::string application_id, int32_t partitions, bool ocsf)
     : engine_(std::move(engine)) {
   options_.application_id = std::move(application_id);
   options_.partitions = partitions;
+  options_.ocsf = ocsf;
   options_.record_steps = false;
   options_.max_timers = SIZE_MAX;
 }
@@ -54,8 +56,9 @@ Status Replay::Step(Partition& partition, const std::vector<InputRecord>& inputs
   Balance& step = stepped->facts.balance;
   step.consumed -= std::exchange(step.outcomes[static_cast<size_t>(AlertOutcome::kForwarded)], 0);
   balance_.Add(step);
+  for (const uint32_t rule : stepped->facts.rule_hits) matched_.insert(engine_->rules->rules()[rule].id);
   for (OutputRecord& record : stepped->outputs) {
-    if (record.topic == OutputTopic::kCommands) {
+    if (record.topic == OutputTopic::kCommands || record.topic == OutputTopic::kSignals) {
       if (Status delivered = Deliver(record); !delivered) return delivered;
     } else {
       outputs_.push_back(std::move(record));
@@ -68,11 +71,12 @@ Status Replay::Step(Partition& partition, const std::vector<InputRecord>& inputs
 Status Replay::Deliver(const OutputRecord& record) {
   Partition& partition = *partitions_[static_cast<size_t>(record.partition)];
   const bool command = record.topic == OutputTopic::kCommands;
+  const bool signal = record.topic == OutputTopic::kSignals;
   InputRecord input;
-  input.input_class = command ? InputClass::kCommand : InputClass::kIntake;
-  input.topic = command ? "commands" : "intake";
+  input.input_class = command ? InputClass::kCommand : signal ? InputClass::kSignal : InputClass::kIntake;
+  input.topic = command ? "commands" : signal ? "signals" : "intake";
   input.partition = record.partition;
-  input.offset = command ? partition.next_command++ : partition.next_intake++;
+  input.offset = command ? partition.next_command++ : signal ? partition.next_signal++ : partition.next_intake++;
   input.timestamp = now_;
   if (record.key) input.key = *record.key;
   if (record.value) input.value = *record.value;

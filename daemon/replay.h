@@ -7,8 +7,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "pipeline/base/result.h"
@@ -22,7 +24,8 @@ namespace triaged {
 
 class Replay {
  public:
-  Replay(std::shared_ptr<const Engine> engine, std::string application_id, int32_t partitions);
+  // `ocsf`: case events carry an OCSF Incident Finding, too.
+  Replay(std::shared_ptr<const Engine> engine, std::string application_id, int32_t partitions, bool ocsf = false);
   ~Replay();
 
   // Opens the stores; call once, first.
@@ -34,8 +37,10 @@ class Replay {
   // Lets deadlines fire up to and including `to`.
   Status AdvanceTo(Timestamp to);
 
-  // Outputs since the last call, in the order they were made (all topics but state, intake, commands and steps).
+  // Outputs since the last call, in the order they were made (all topics but state, intake, commands, signals and steps).
   std::vector<OutputRecord> TakeOutputs();
+  // Ids of the rules that matched alerts since the last call.
+  std::set<std::string> TakeMatched() { return std::exchange(matched_, {}); }
 
   Timestamp now() const { return now_; }
   const Balance& balance() const { return balance_; }  // intake and partitions together
@@ -53,6 +58,7 @@ class Replay {
   std::unique_ptr<Intake> intake_;
   std::vector<std::unique_ptr<Partition>> partitions_;
   std::vector<OutputRecord> outputs_;
+  std::set<std::string> matched_;
   Balance balance_;
   Timestamp now_{};
   int64_t next_alert_ = 0;

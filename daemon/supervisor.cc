@@ -83,7 +83,7 @@ Status Supervisor::Start() {
   }
   const TopicNames names = TopicNames::For(config_.application_id);
   for (const std::string& name : {names.intake, names.commands, names.state, names.steps, names.escalations, names.cases,
-                                  names.dead_letter}) {
+                                  names.dead_letter, names.signals}) {
     topics[name] = config_.kafka.partitions;
   }
   auto broker = EmbeddedBroker::Start(topics);
@@ -136,6 +136,7 @@ WorkerOptions Supervisor::OptionsFor(int worker) const {
   options.max_timers = static_cast<size_t>(config_.step.max_timers);
   options.restore_records = static_cast<size_t>(config_.step.restore_records);
   options.heartbeat_interval = config_.heartbeat_interval;
+  options.ocsf = config_.ocsf;
   options.accept_data_loss = accept_data_loss_;
   options.commit_timeout = config_.kafka.commit_timeout;
   options.flush_interval = config_.storage.flush_interval;
@@ -228,8 +229,19 @@ void Supervisor::Watch() {
       FlushLog();
       _exit(1);
     }
+    FreeRetired();
     if (notify) sd_notify(0, "WATCHDOG=1");
   }
+}
+
+// An engine of thousands of rules takes a while to free: no worker's turn pays for it.
+void Supervisor::FreeRetired() {
+  std::vector<std::shared_ptr<const Engine>> unused;  // freed after the lock
+  const std::lock_guard lock(mutex_);
+  for (auto& engine : retired_) {
+    if (engine.use_count() == 1) unused.push_back(std::exchange(engine, nullptr));
+  }
+  std::erase(retired_, nullptr);
 }
 
 bool Supervisor::PauseUnlessStopping(Duration d) {
@@ -267,7 +279,7 @@ std::pair<bool, std::string> Supervisor::ReloadNow() {
   const std::string fingerprint = engine->fingerprint;
   {
     const std::lock_guard lock(mutex_);
-    engine_ = std::move(engine);
+    retired_.push_back(std::exchange(engine_, std::move(engine)));
   }
   LogInfo("reloaded formats, rules, policies and enrichment", {{"fingerprint", fingerprint}});
   return {true, "reloaded, fingerprint " + fingerprint};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -117,6 +118,7 @@ class Runner {
   Status RunLine(const Line& line);
   Status Act(const Line& line);
   Status ActCommand(const Line& line, const std::vector<std::string>& words);
+  void CheckMatched(int number, const std::vector<std::string>& words);
   Status CheckEnd(int number, const std::vector<std::string>& words);
   Result<std::string> AlertJson(const Line& line, const std::vector<std::string>& words);
   void Expect(const Line& line, const std::string& expected);
@@ -264,6 +266,21 @@ Status Runner::RunLine(const Line& line) {
   return {};
 }
 
+// "matched ID …" or "matched nothing".
+void Runner::CheckMatched(int number, const std::vector<std::string>& words) {
+  std::set<std::string> wanted(words.begin() + 1, words.end());
+  wanted.erase("nothing");
+  ++result_.lines;
+  const std::set<std::string> matched = replay_.TakeMatched();
+  if (matched == wanted) return;
+  const auto list = [](const std::set<std::string>& ids) {
+    std::string text;
+    for (const std::string& id : ids) text += " " + id;
+    return text.empty() ? std::string(" nothing") : text;
+  };
+  Fail(number, "rules expected:" + list(wanted) + "\n    matched:" + list(matched));
+}
+
 // "end 0-1 name=value …": fields of the case document's data, by name.
 Status Runner::CheckEnd(int number, const std::vector<std::string>& words) {
   const auto id = words.size() > 1 ? ParseCaseId(words[1]) : std::nullopt;
@@ -303,6 +320,10 @@ Status Runner::ReadLine(int number, std::string_view text) {
     return {};
   }
   if (words[0] == "end") return CheckEnd(number, words);
+  if (words[0] == "matched") {
+    CheckMatched(number, words);
+    return {};
+  }
   Line line;
   line.number = number;
   const auto at = ParseClock(words[0]);

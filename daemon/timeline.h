@@ -8,13 +8,15 @@
 //   00:35 ack 0-1 by otto as l2                                     → acknowledged 0-1: command
 //   00:40 record not json                                           → dead letter: invalid_json
 //   01:00                                                           → nothing
+//   matched credential-dumping                                       # the rules that matched since the last such line
 //   end 0-1 status=in_progress level=L2 alerts=1
 //
 // Times are h:mm or h:mm:ss since `start` and never go back. Alert attributes are ECS names, or host, user, source,
 // rule, severity (low … critical, or 0–100), id, event_time, action, drill; `record` gives raw bytes. Of a command's
 // arguments alerts=a,b is a list, match=field:value may stand several times. What stands after the arrow
 // must be exactly the events of that line, in order, separated by `;` – and none may happen between lines unannounced.
-// The arrow is → or ->.
+// `matched` lists the ids of the rules that matched alerts since it last stood, each once,
+// in any order, or `nothing`. The arrow is → or ->.
 #pragma once
 
 #include <memory>

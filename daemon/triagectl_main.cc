@@ -181,6 +181,9 @@ int Main(int argc, char** argv) {
   bool graph = false;
   check->get_subcommand("policy")->add_flag("--graph", graph, "print the ladder as Graphviz");
 
+  std::string mapping;
+  check->get_subcommand("rules")->add_option("--mapping", mapping, "mapping table that the rules are loaded with");
+
   PolicyVerbs policy_verbs;
   policy_verbs.Add(&app);
 
@@ -190,6 +193,10 @@ int Main(int argc, char** argv) {
   normalize->add_option("--topic", normalize_options.topic, "alert topic whose settings hold (format, zone, split)");
   normalize->add_flag("--strict", normalize_options.strict, "exit with 1 when a line is no JSON object");
   normalize->add_flag("--explain", normalize_options.explain, "print which table, and which path gave each value");
+  std::string normalize_output = "ecs";
+  normalize->add_option("--output", normalize_output, "ecs: flat JSON; ocsf: a Detection Finding")
+      ->check(CLI::IsMember({"ecs", "ocsf"}))
+      ->capture_default_str();
   normalize->add_flag("--enrich", normalize_options.enrich, "add what the configured enrichment files know");
   normalize->add_option("files", normalize_options.inputs, "NDJSON files (default: standard input)");
 
@@ -239,7 +246,8 @@ int Main(int argc, char** argv) {
   }
   if (*check && graph) return GraphPolicies(paths);
   if (const auto exit_code = policy_verbs.Run(config_path)) return *exit_code;
-  if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths);
+  if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths, mapping);
+  normalize_options.ocsf = normalize_output == "ocsf";
   if (*normalize) return Normalize(config_path, normalize_options);
   if (*eval) return EvalRules(config_path, eval_options);
   if (*explain) return ExplainRule(config_path, explained_rule, eval_options);

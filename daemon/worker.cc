@@ -26,7 +26,7 @@ Worker::Worker(WorkerOptions options, WorkerParts parts)
       topics_(TopicNames::For(options_.application_id)),
       engine_(parts_.engine()),
       alerts_({options_.application_id, options_.partitions, options_.max_timers, options_.record_steps,
-               options_.heartbeat_interval},
+               options_.heartbeat_interval, options_.ocsf},
               engine_),
       client_backoff_(options_.retry_min) {
   TRIAGED_CHECK(parts_.make_client && parts_.stores && parts_.new_lineage && parts_.pause && parts_.observer);
@@ -134,7 +134,7 @@ Status Worker::OnAssigned(const GroupEvent& event) {
   for (const TopicPartition& assigned : event.partitions) {
     if (assigned.topic == driver) {
       owned.insert(assigned.partition);
-    } else if (!direct() && assigned.topic != topics_.commands) {
+    } else if (!direct() && assigned.topic != topics_.commands && assigned.topic != topics_.signals) {
       alerts.push_back(assigned);
     }
   }
@@ -155,8 +155,9 @@ Status Worker::OnAssigned(const GroupEvent& event) {
       for (const std::string& topic : options_.direct_topics) options.sources.push_back({topic, number});
       if (!direct()) options.sources.push_back({topics_.intake, number});
       options.sources.push_back({topics_.commands, number});
+      options.sources.push_back({topics_.signals, number});
       options.processor = {options_.application_id, options_.partitions, options_.max_timers, options_.record_steps,
-                           options_.heartbeat_interval};
+                           options_.heartbeat_interval, options_.ocsf};
       options.accept_data_loss = options_.accept_data_loss;
       options.tombstone_retention = options_.tombstone_retention;
       partition = std::make_unique<Partition>(std::move(options), parts_.stores);

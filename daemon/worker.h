@@ -47,6 +47,7 @@ struct WorkerOptions {
   size_t max_timers = 1000;             // deadlines per partition and step
   size_t restore_records = 10'000;      // of one changelog slice
   Duration heartbeat_interval{60'000};  // heartbeat events, by the logical clock; 0: none
+  bool ocsf = false;                    // case events carry an OCSF Incident Finding, too
   bool record_steps = true;
   bool accept_data_loss = false;
   bool leave_group = false;  // at the end: give the partitions away at once (else: static member)
@@ -95,7 +96,7 @@ class Worker {
   const BrokerClient* client() const { return client_.get(); }
   // Joined, and every assigned partition runs.
   bool Ready() const;
-  // Its commands and its intake were read to the end since they were assigned.
+  // Its commands, its signals and its intake were read to the end since they were assigned.
   bool CaughtUp(const Partition& partition) const;
 
  private:
@@ -200,7 +201,7 @@ class Worker {
   Duration last_flush_{0};
   Duration last_stats_{0};
   std::optional<Duration> failing_since_;
-  bool intake_full_ = false;  // the last poll was filled by intake and commands
+  bool intake_full_ = false;  // the last poll was filled by intake, signals and commands
   int alert_polls_skipped_ = 0;
 
   // Of the assignment in hand.

@@ -236,7 +236,7 @@ Result<Worker::Ending> Worker::Transact(Turn& turn) {
   return Ending::kCommitted;
 }
 
-// For every state partition the step touched, both its intake and its commands offsets, also when only a deadline
+// For every state partition the step touched, the offsets of all its sources, also when only a deadline
 // fired: the group generation that comes with them is what fences a former owner off this partition.
 Status Worker::SendOffsets(const Turn& turn) {
   std::vector<PartitionOffset> offsets;

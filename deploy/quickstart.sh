@@ -5,12 +5,14 @@
 #   deploy/quickstart.sh             until Ctrl-C
 #   deploy/quickstart.sh --for 20s   stops by itself (a number of seconds, or 90s, 5m)
 #   deploy/quickstart.sh --rate 500  alerts a second (default 200)
+#   deploy/quickstart.sh --with-prometheus   Debian's Prometheus and Alertmanager beside it, with our rules; the notifier
+#                                    sends the escalations to Alertmanager. All on free loopback ports, printed at the start
 #
 # Metrics meanwhile: http://127.0.0.1:9464/metrics. Nothing is left behind but the build.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-seconds="" rate=200
+seconds="" rate=200 with_prometheus=""
 while [ $# -gt 0 ]; do
   case "$1" in
     --for)
@@ -22,18 +24,19 @@ while [ $# -gt 0 ]; do
       esac
       shift ;;
     --rate) rate=${2:?--rate takes a number}; shift ;;
-    -h|--help) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    --with-prometheus) with_prometheus=1 ;;
+    -h|--help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) echo "unknown option: $1 (see --help)" >&2; exit 2 ;;
   esac
   shift
 done
 
-"$root/deploy/packages.sh" demo
+"$root/deploy/packages.sh" "${with_prometheus:+monitoring-}demo"
 echo "building (the first time this takes some minutes)"
 mkdir -p "$root/.build"
 (cd "$root" && cmake --preset release -DTRIAGED_TESTS="${TRIAGED_TESTS:-OFF}" >"$root/.build/release.configure.log") ||
   { cat "$root/.build/release.configure.log"; exit 1; }
-cmake --build "$root/.build/release" --target triaged -j"$(nproc)"
+cmake --build "$root/.build/release" --target triaged ${with_prometheus:+triaged-notify} -j"$(nproc)"
 
 scratch=$(mktemp -d)
 daemon="" pids=()
@@ -72,6 +75,12 @@ python3 "$root/deploy/quickstart/watch.py" < <(exec kcat -C -q -u -b "$bootstrap
 pids+=($!)
 python3 "$root/deploy/quickstart/alert_stream.py" --rate "$rate" > >(exec kcat -P -b "$bootstrap" -t alerts 2>/dev/null) &
 pids+=($!)
+
+if [ -n "$with_prometheus" ]; then
+  # shellcheck source=deploy/quickstart/monitoring.sh
+  . "$root/deploy/quickstart/monitoring.sh"
+  start_monitoring
+fi
 
 # The sum of the series whose name and labels begin so.
 figure() { awk -v begin="$1" 'index($1, begin) == 1 {sum += $2} END {printf "%d", sum}' <<<"$2"; }

@@ -125,6 +125,10 @@ SendOutcome SendCurl(const Destination& d, const NotifyPayload& payload, Timesta
   curl_easy_setopt(curl, CURLOPT_USERAGENT, "triaged-notify/" TRIAGED_VERSION);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &TakeAnswer);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+  if (!d.ca_file.empty()) {
+    curl_easy_setopt(curl, CURLOPT_CAINFO, d.ca_file.c_str());
+    curl_easy_setopt(curl, CURLOPT_CAPATH, nullptr);
+  }
   if (!d.allow_private) {
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, &OpenChecked);
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &refused);
@@ -136,8 +140,9 @@ SendOutcome SendCurl(const Destination& d, const NotifyPayload& payload, Timesta
     curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(curl, CURLOPT_READFUNCTION, &GiveBody);
     curl_easy_setopt(curl, CURLOPT_READDATA, &upload);
-    // Without TLS only to an address that is explicitly local.
-    curl_easy_setopt(curl, CURLOPT_USE_SSL, d.allow_private ? CURLUSESSL_TRY : CURLUSESSL_ALL);
+    // Without TLS only to an address that is explicitly local, and never with a password or an authority of its own.
+    const bool plain = d.allow_private && d.user.empty() && d.ca_file.empty();
+    curl_easy_setopt(curl, CURLOPT_USE_SSL, plain ? CURLUSESSL_TRY : CURLUSESSL_ALL);
     if (!d.user.empty()) {
       curl_easy_setopt(curl, CURLOPT_USERNAME, d.user.c_str());
       curl_easy_setopt(curl, CURLOPT_PASSWORD, d.secret.c_str());

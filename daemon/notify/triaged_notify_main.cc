@@ -32,7 +32,16 @@ std::optional<NotifyConfig> Load(const std::string& path, Diagnostics* diagnosti
     return secret->text;
   };
   auto config = ParseNotifyConfig(*file, read, diagnostics);
-  if (config) config->storage_path = (base / config->storage_path).string();
+  if (!config) return config;
+  config->storage_path = (base / config->storage_path).string();
+  for (auto& [name, destination] : config->destinations) {
+    if (destination.ca_file.empty()) continue;
+    destination.ca_file = (base / destination.ca_file).string();
+    if (const auto there = ReadSourceFile(destination.ca_file); !there) {
+      diagnostics->Error({path, 0, 0}, "ca_file of destination " + name + ": " + there.error().message);
+      return std::nullopt;
+    }
+  }
   return config;
 }
 

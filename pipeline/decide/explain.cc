@@ -110,6 +110,8 @@ class Untouched {
     text_ = policy_.severities[case_.severity].name + "\n";
     Line(start_, "opened at " + policy_.levels[0].name);
     UpdateNextDue(policy_, &case_);
+    // A pack whose source gives no times says so instead of looking complete.
+    if (case_.next_due == kNone) text_ += "            nothing fires: " + ReasonForNoDeadline(policy_, case_) + "\n";
     for (int i = 0; i < kMaxFirings && case_.next_due != kNone && case_.next_due <= start_ + kHorizon; ++i) {
       const Timestamp now = case_.next_due;
       CaseContext ctx{policy_, case_, now, events_};

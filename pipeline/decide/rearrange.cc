@@ -13,6 +13,8 @@ namespace {
 
 using Refused = std::optional<RefusedCommand>;
 
+constexpr std::string_view kThrough = "through";
+
 RefusedCommand StoreFailed(const Error& error) { return {Refusal::kUnknownCase, error.message}; }
 
 // Whether `target` can take the content of a case of `policy`.
@@ -107,6 +109,17 @@ Refused MergeThere(CaseContext& ctx, CaseId into, const Command& command, Surrou
   return {};
 }
 
+// Tells message.to, wherever it is kept, that it loses what message.from brought.
+void Separate(CaseContext& ctx, Message message, Surroundings* around) {
+  if (message.to.partition != ctx.c.id.partition) return around->messages.push_back(std::move(message));
+  auto found = around->store->Find(message.to);
+  if (!found || !*found) return;
+  ChangedCase changed{*found, {}};
+  CaseContext other{ctx.policy, **found, ctx.now, changed.events};
+  TakeSeparated(other, message, around);
+  around->others.push_back(std::move(changed));
+}
+
 }  // namespace
 
 Refused MergeAway(CaseContext& ctx, const Command& command, Surroundings* around) {
@@ -138,13 +151,7 @@ void SeparateAgain(CaseContext& ctx, const UndoState& undo, Surroundings* around
   message.to = *id;
   message.number = static_cast<int64_t>(c.alert_count);
   message.second = static_cast<int64_t>(c.suppressed_count);
-  if (id->partition != c.id.partition) return around->messages.push_back(std::move(message));
-  auto found = around->store->Find(*id);
-  if (!found || !*found) return;
-  ChangedCase changed{*found, {}};
-  CaseContext other{ctx.policy, **found, ctx.now, changed.events};
-  TakeSeparated(other, message);
-  around->others.push_back(std::move(changed));
+  Separate(ctx, std::move(message), around);
 }
 
 Refused SplitOff(CaseContext& ctx, const Command& command, Surroundings* around) {
@@ -242,15 +249,26 @@ void TakeMergeRefused(CaseContext& ctx, const Message& message, Surroundings* ar
   TakeBack(ctx, undo, around);
 }
 
-void TakeSeparated(CaseContext& ctx, const Message& message) {
+void TakeSeparated(CaseContext& ctx, const Message& message, Surroundings* around) {
   Case& c = ctx.c;
-  if (std::erase(c.merged_from, ToString(message.from)) == 0) return;
+  const auto held = std::find(c.merged_from.begin(), c.merged_from.end(), ToString(message.from));
+  if (held == c.merged_from.end()) return;
+  // `from` itself stays where it is when only what went through it is taken out.
+  if (message.text != kThrough) c.merged_from.erase(held);
   // What was seen together cannot be told apart again; the counts can.
   c.alert_count -= std::min(c.alert_count, static_cast<uint64_t>(message.number));
   c.suppressed_count -= std::min(c.suppressed_count, static_cast<uint64_t>(message.second));
   AddToTimeline(ctx, "undone", "", "the merge of " + ToString(message.from) + "; its evidence stays here, too");
   StandingChanged(ctx);
   Emit(ctx, CaseEventType::kUndone, "merge");
+  const auto further = ParseCaseId(c.merged_into);
+  if (!further) return;
+  Message on = message;
+  on.from = c.id;
+  on.to = *further;
+  on.partition = further->partition;
+  on.text = std::string(kThrough);
+  Separate(ctx, std::move(on), around);
 }
 
 }  // namespace triaged

@@ -27,6 +27,7 @@ void TakeMerged(CaseContext& ctx, const Message& message, const Case& content, S
 void RefuseMerged(const Message& message, Refusal refusal, const std::string& why, Surroundings* around);
 void TakeEvidence(CaseContext& ctx, const Message& message, CaseStore* store);
 void TakeMergeRefused(CaseContext& ctx, const Message& message, Surroundings* around);
-void TakeSeparated(CaseContext& ctx, const Message& message);
+// Also for a case that went on into another: then that one loses what was counted, too.
+void TakeSeparated(CaseContext& ctx, const Message& message, Surroundings* around);
 
 }  // namespace triaged

@@ -39,7 +39,8 @@ struct Message {
   std::string command_id;      // of the command behind it
   std::string actor;
   std::string reason;          // in words; kMergeRefused: the refusal's name
-  std::string text;            // kEvidence: alert id; kAlert: grouping key; kFeedHeard: watch id; kMergeRefused: why
+  std::string text;            // kEvidence: alert id; kAlert: grouping key; kFeedHeard: watch id; kMergeRefused: why;
+                               // kSeparate: "through" when `from` stays and only what went through it leaves
   int64_t number = 0;          // kEvidence: offset; kSeparate: alerts; kAlert: hops; kFeedHeard: Unix milliseconds
   int64_t second = 0;          // kSeparate: suppressed alerts
   std::string payload;         // kMerge: packed case; kEvidence, kAlert: the alert's bytes

@@ -236,6 +236,8 @@ AlertDecision Taking::Into(Case* c, AlertOutcome outcome, bool counted) {
   CaseContext ctx{*group_.policy, *c, now_, *events_, around_};
   MergeAlert(ctx, incoming_, store_, counted);
   if (c->status != CaseStatus::kClosed) ApplySilences(ctx);
+  // In a new episode everything is asked afresh, also what was true before.
+  if (outcome == AlertOutcome::kReopened) ctx.facts_changed = true;
   if (ctx.facts_changed || std::binary_search(group_.policy->criteria_fields.begin(),
                                               group_.policy->criteria_fields.end(), field::kCaseAlertCount)) {
     AskCase(ctx);

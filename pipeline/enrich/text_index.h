@@ -36,7 +36,12 @@ class TextIndex {
 
   std::string blob_;
   std::vector<Key> keys_;
-  std::vector<uint32_t> slots_;  // numbers, or kNone; a power of two, at most half full
+  // The hash stands beside the number, so that an absent text touches one place in memory.
+  struct Slot {
+    uint32_t number = kNone;
+    uint32_t hash = 0;
+  };
+  std::vector<Slot> slots_;  // a power of two, at most half full
 };
 
 }  // namespace triaged::enrich

@@ -20,7 +20,7 @@ struct Header {
   bool operator==(const Header&) const = default;
 };
 
-enum class InputClass : uint8_t { kCommand, kIntake, kAlert };  // in the order they are served
+enum class InputClass : uint8_t { kCommand, kSignal, kIntake, kAlert };  // in the order they are served
 
 // One consumed record. The bytes belong to whoever polled it and outlive the step.
 struct InputRecord {
@@ -35,8 +35,8 @@ struct InputRecord {
 };
 
 // Our own topics; the shell knows their names.
-enum class OutputTopic : uint8_t { kIntake, kCommands, kState, kSteps, kEscalations, kCases, kDeadLetter };
-inline constexpr size_t kOutputTopicCount = 7;
+enum class OutputTopic : uint8_t { kIntake, kCommands, kState, kSteps, kEscalations, kCases, kDeadLetter, kSignals };
+inline constexpr size_t kOutputTopicCount = 8;
 
 struct OutputRecord {
   OutputTopic topic = OutputTopic::kEscalations;

@@ -106,6 +106,7 @@ Destination ReadDestination(MapReader& top, const std::string& name, const YamlN
     reader.ErrorHere("`ack_links` needs a destination with a text: this kind gets the event as it is");
   }
   d.fallback = reader.String("fallback");
+  d.ca_file = reader.String("ca_file");
   d.allow_private = reader.Bool("allow_private", false);
   d.timeout = reader.Interval("timeout", d.timeout, milliseconds(100), minutes(5));
   d.deadline = reader.Interval("deadline", d.deadline, milliseconds(100), hours(24));

@@ -27,6 +27,7 @@ struct Destination {
   std::string user, from;             // mail
   std::vector<std::string> to;        // mail
   std::vector<std::string> command;   // argv; the CloudEvent is its standard input
+  std::string ca_file;                // PEM; empty: the system's authorities
   std::string language = "en";        // en or ja
   std::string title, body;            // mustache; the language's default when empty
   bool ack_links = false;             // each case with a signed link (Slack: a button, too) that acknowledges it

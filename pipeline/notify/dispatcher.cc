@@ -28,6 +28,7 @@ void Dispatcher::Enqueue(Lane* lane, Waiting waiting) {
   const bool first = trigger && !lane->keys.contains(event.dedup_key) &&
                      memory_->Told(lane->config->name, event.dedup_key).empty();
   if (trigger) ++lane->keys[event.dedup_key];
+  ++lane->ids[event.id];
   ++offsets_[waiting.partition].open[waiting.offset];
   queued_bytes_ += BytesOf(event);
   (first ? lane->first : lane->later).push_back(std::move(waiting));
@@ -91,6 +92,8 @@ void Dispatcher::Settle(Lane* lane, const Waiting& waiting) {
     const auto key = lane->keys.find(waiting.item.event->dedup_key);
     if (key != lane->keys.end() && --key->second == 0) lane->keys.erase(key);
   }
+  const auto id = lane->ids.find(waiting.item.event->id);
+  if (id != lane->ids.end() && --id->second == 0) lane->ids.erase(id);
   queued_bytes_ -= BytesOf(*waiting.item.event);
   const auto offsets = offsets_.find(waiting.partition);
   if (offsets == offsets_.end()) return;
@@ -205,7 +208,9 @@ void Dispatcher::GiveUp(Lane* lane, Waiting waiting, std::string reason, Timesta
   const bool trigger = waiting.item.action == NotifyAction::kTrigger;
   if (trigger && !lane->config->fallback.empty() && MayGo(*lane, waiting)) {
     Lane& fallback = lanes_.at(lane->config->fallback);
-    if (!memory_->Delivered(fallback.config->name, waiting.item.event->id)) {
+    // Several destinations may fall back to the same one; it tells of an event once.
+    const std::string& id = waiting.item.event->id;
+    if (!fallback.ids.contains(id) && !memory_->Delivered(fallback.config->name, id)) {
       Waiting again = waiting;
       again.since = now;
       again.alone = false;

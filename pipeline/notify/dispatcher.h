@@ -95,6 +95,7 @@ class Dispatcher {
     std::deque<Waiting> first, later;  // a case's first event; all others
     std::vector<Waiting> sent;         // under way
     std::map<std::string, int> keys;   // dedup keys of waiting and sent triggers
+    std::map<std::string, int> ids;    // event ids of all that waits or is under way
     int64_t tokens = 0;                // thousandths of a request
     Timestamp filled{}, not_before{};
     int64_t failures = 0;              // in a row

@@ -92,6 +92,19 @@ bool CanHold(const Policy& policy, const Condition& condition, uint32_t at_level
   }
 }
 
+// The names that can stand in a field; none: anything can.
+std::vector<std::string> NamesOf(const Policy& policy, FieldId id) {
+  std::vector<std::string> names;
+  if (id == field::kCaseRoles) {
+    for (const RoleSpec& role : policy.engaged_roles) names.push_back(role.name);
+  } else if (id == field::kCaseTeam) {
+    names = policy.roster->Teams();
+  } else if (const auto axis = AxisOf(policy, id, ~0u)) {
+    names = axis->values;
+  }
+  return names;
+}
+
 // A plain value that stands beside a field with a fixed set of names, and is none of them.
 void CheckValues(const Reading& reading, const YamlNode& node, FieldId id) {
   if (node.IsList()) {
@@ -99,8 +112,7 @@ void CheckValues(const Reading& reading, const YamlNode& node, FieldId id) {
     return;
   }
   if (!node.IsScalar() || node.scalar().find_first_of("*?") != std::string::npos) return;
-  const auto axis = AxisOf(*reading.policy, id, ~0u);
-  const auto& known = axis->values;
+  const auto known = NamesOf(*reading.policy, id);
   if (std::find(known.begin(), known.end(), node.scalar()) != known.end()) return;
   std::vector<std::string_view> names(known.begin(), known.end());
   names.erase(std::remove(names.begin(), names.end(), std::string_view()), names.end());
@@ -118,30 +130,83 @@ void CheckNames(const Reading& reading, const YamlNode& node) {
     const FieldId id = reading.case_catalog->Find(entry.key);
     if (id == kNoField) {
       CheckNames(reading, entry.value);
-    } else if (AxisOf(*reading.policy, id, ~0u)) {
+    } else if (!NamesOf(*reading.policy, id).empty()) {
       CheckValues(reading, entry.value, id);
     }
   }
 }
 
+// One condition over the case, where it stands in the pack.
+void CheckCondition(const Reading& reading, const YamlNode& item, const Condition* condition, const std::string& what,
+                    uint32_t at_levels) {
+  const YamlNode* when = item.Find("when");
+  if (!when || !condition) return;
+  const size_t before = reading.diagnostics->items().size();
+  CheckNames(reading, *when);
+  if (reading.diagnostics->items().size() > before) return;
+  if (CanHold(*reading.policy, *condition, at_levels)) return;
+  ErrorAt(reading, *when, what + " can never hold", "no case has such a standing");
+}
+
+void CheckRoleConditions(const Reading& reading, const YamlNode& role, const char* section, const std::string& what,
+                         const std::vector<NamedCondition>& conditions) {
+  const YamlNode* list = role.Find(section);
+  for (size_t i = 0; i < conditions.size(); ++i) {
+    CheckCondition(reading, list->list()[i], conditions[i].when.get(), what + " '" + conditions[i].name + "' of role '" +
+                   role.Find("name")->scalar() + "'", ~0u);
+  }
+}
+
 void CheckConditions(const Reading& reading, MapReader* top) {
   const Policy& policy = *reading.policy;
-  for (const char* section : {"criteria", "guards", "follow_ups", "raise"}) {
-    const YamlNode* list = top->Node(section);
-    if (!list || !list->IsList()) continue;
-    for (const YamlNode& item : list->list()) {
-      if (const YamlNode* when = item.Find("when")) CheckNames(reading, *when);
-    }
-  }
-  const YamlNode* list = top->Node("criteria");
+  const auto item = [&](const char* section, size_t i) -> const YamlNode& { return top->Node(section)->list()[i]; };
   for (size_t i = 0; i < policy.criteria.size(); ++i) {
     const Criterion& criterion = policy.criteria[i];
-    if (!criterion.when || CanHold(policy, *criterion.when, criterion.at_levels)) continue;
-    const YamlNode& where = list->list()[i];
-    const YamlNode* when = where.Find("when");
-    ErrorAt(reading, when ? *when : where,
-            "criterion '" + criterion.name + "' can never hold at the levels of its `at`",
-            "no case has such a standing");
+    CheckCondition(reading, item("criteria", i), criterion.when.get(), "criterion '" + criterion.name + "'",
+                   criterion.at_levels);
+  }
+  for (size_t i = 0; i < policy.guards.size(); ++i) {
+    const Guard& guard = policy.guards[i];
+    CheckCondition(reading, item("guards", i), guard.when.get(), "guard '" + guard.name + "'", guard.at_levels);
+  }
+  for (size_t i = 0; i < policy.follow_ups.size(); ++i) {
+    const FollowUpSpec& follow_up = policy.follow_ups[i];
+    CheckCondition(reading, item("follow_ups", i), follow_up.when.get(), "follow-up '" + follow_up.name + "'", ~0u);
+  }
+  for (size_t i = 0; i < policy.raises.size(); ++i) {
+    CheckCondition(reading, item("raise", i), policy.raises[i].when.get(), "raise '" + policy.raises[i].name + "'", ~0u);
+  }
+  for (size_t i = 0; i < policy.engaged_roles.size(); ++i) {
+    const YamlNode& role = item("engaged_roles", i);
+    CheckRoleConditions(reading, role, "triggers", "trigger", policy.engaged_roles[i].triggers);
+    CheckRoleConditions(reading, role, "exit", "exit criterion", policy.engaged_roles[i].exit);
+  }
+}
+
+// Settings that read well and do nothing.
+void CheckEffects(const Reading& reading, MapReader* top) {
+  const Policy& policy = *reading.policy;
+  for (size_t i = 0; i < policy.follow_ups.size(); ++i) {
+    if (AnyTime(policy.follow_ups[i].due.duration)) continue;
+    ErrorAt(reading, *top->Node("follow_ups")->list()[i].Find("due"),
+            "follow-up '" + policy.follow_ups[i].name + "' is never owed: it has no duration for any severity",
+            "give it one, or remove the follow-up");
+  }
+  for (size_t i = 0; i < policy.raises.size(); ++i) {
+    if (policy.raises[i].severity + 1u < policy.severities.size()) continue;
+    ErrorAt(reading, *top->Node("raise")->list()[i].Find("to"),
+            "'" + policy.raises[i].name + "' raises nothing: nothing is milder than '" +
+                policy.severities.back().name + "'",
+            "name a worse severity");
+  }
+  if (policy.hard_limit && !AnyTime(policy.hard_limit->after)) {
+    ErrorAt(reading, *top->Node("hard_limit"), "the hard limit has no duration for any severity", "remove it");
+  }
+  if (top->Node("ack_timeout") && !AnyTime(policy.ack_timeout)) {
+    ErrorAt(reading, *top->Node("ack_timeout"), "ack_timeout has no duration for any severity", "remove it");
+  }
+  if (top->Has("max_pause") && !policy.pause_waiting && !policy.pause_on_hold) {
+    ErrorAt(reading, *top->Node("max_pause"), "`max_pause` has no effect: no status pauses anything", "remove it");
   }
 }
 
@@ -165,6 +230,7 @@ void CheckWhole(const Reading& reading, MapReader* top) {
   if (reading.diagnostics->HasErrors()) return;
   CheckLevels(reading, top);
   CheckConditions(reading, top);
+  CheckEffects(reading, top);
   CheckCalendars(reading, top);
 }
 

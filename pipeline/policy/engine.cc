@@ -12,6 +12,7 @@ std::string Fingerprint(const EngineSources& sources) {
   for (const auto* files : {&sources.formats, &sources.rules, &sources.policies}) {
     for (const SourceFile& file : *files) hash = StableHash64(file.text, hash + 1);
   }
+  if (sources.mapping) hash = StableHash64(sources.mapping->text, hash + 1);
   for (const SourceFile& list : sources.enrichment.lists) hash = StableHash64(list.text, hash + 1);
   for (const EnrichmentInput& input : sources.enrichment.inputs) hash = StableHash64(input.data.text, hash + 1);
   for (const TopicSettings& topic : sources.topics) {
@@ -41,7 +42,9 @@ std::shared_ptr<const Engine> CompileEngine(const EngineSources& sources, Normal
   engine->alert_catalog = std::make_unique<FieldCatalog>(FieldCatalog::Taxonomy::kAlert);
   engine->case_catalog = std::make_unique<FieldCatalog>(FieldCatalog::Taxonomy::kCase);
   engine->limits = limits;
-  engine->rules = RuleSet::Compile(sources.rules, engine->alert_catalog.get(), diagnostics);
+  RuleOptions options;
+  if (sources.mapping) options.mapping = RuleMapping::Read(*sources.mapping, diagnostics);
+  engine->rules = RuleSet::Compile(sources.rules, engine->alert_catalog.get(), diagnostics, options);
   for (const SourceFile& file : sources.policies) {
     auto policy = CompilePolicy(file, engine->alert_catalog.get(), engine->case_catalog.get(), diagnostics);
     if (policy && engine->FindPolicy(policy->name)) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct EngineSources {
   std::vector<SourceFile> policies;  // in order: the first whose `when` matches owns the alert
   EnrichmentSources enrichment;      // may be empty
   std::vector<TopicSettings> topics; // formats that they name must exist
+  std::optional<SourceFile> mapping;  // names and logsources of rules of another taxonomy
 };
 
 struct Engine {

@@ -38,7 +38,7 @@ struct Processor::Impl {
     engine = std::move(e);
     normaliser.emplace(engine->formats, engine->limits);
     scratch = engine->rules->NewScratch();
-    correlator.SetEngine(*engine);
+    correlator.SetEngine(*engine, options.partitions);
     feeds = std::make_unique<Feeds>(engine, store->partition(), options.partitions);
   }
 
@@ -54,7 +54,12 @@ struct Processor::Impl {
 
   // ---- inputs ---------------------------------------------------------------------------------------------------
   Status TakeAlertRecord(const InputRecord& input, const SentOn& sent_on);
-  Status TakePart(const InputRecord& input, size_t index, const IntakeNote& note, const SentOn& sent_on);
+  Status TakePart(const InputRecord& input, size_t index, const IntakeNote& note, const SentOn& sent_on, bool derived);
+  Status TakeSignalRecord(const InputRecord& input);
+  Status TakeMatch(const InputRecord& input, const SignalMatch& match);
+  Status TakeDerived(const InputRecord& input);
+  void TakeCorrelationsSentOn(const InputRecord& input);
+  Status Decide(const IntakeNote& note, std::string_view raw, const SentOn& sent_on, bool derived);
   Status TakeCommandRecord(const InputRecord& input);
   Status TakeMessage(const InputRecord& input, const Result<Message>& read);
   Status TakeCaseMessage(const Message& message);
@@ -70,7 +75,9 @@ struct Processor::Impl {
   void AfterChange(Case* c, bool standing_changed);
   void RenderEvents(const Case& c);
   void Settle();
-  ReportContext ContextFor(const Policy& policy) const { return {&policy, options.application_id, engine->fingerprint}; }
+  ReportContext ContextFor(const Policy& policy) const {
+    return {&policy, options.application_id, engine->fingerprint, options.ocsf};
+  }
 
   void Count(AlertOutcome outcome) {
     ++result.facts.balance.consumed;
@@ -231,12 +238,14 @@ void Processor::Impl::DeadLetter(const InputRecord& input, std::string_view reas
 }
 
 Status Processor::Impl::TakeAlertRecord(const InputRecord& input, const SentOn& sent_on) {
+  // Its own partition took a derived alert as a signal.
+  const bool derived = sent_on.hops > 0 && KindOf(input) == SignalKind::kDerived;
   IntakeNote note{input.topic, input.partition, input.offset, input.timestamp, {}};
   if (input.input_class != InputClass::kAlert) {
     const auto read = ReadIntakeHeaders(input);
     if (!read) {
       DeadLetter(input, "foreign_record", "not written by stage one; only triaged may produce to its intake topic", "decide");
-      Count(AlertOutcome::kDeadLettered);
+      if (!derived) Count(AlertOutcome::kDeadLettered);
       return {};
     }
     note = *read;
@@ -252,21 +261,22 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input, const SentOn& 
   const size_t count = first ? parts.Cut(record, topic, note.record_time, &*normaliser)
                              : parts.Take(record, settings, note.record_time, &*normaliser);
   for (size_t index = 0; index < count; ++index) {
-    if (Status taken = TakePart(input, index, note, sent_on); !taken) return taken;
+    if (Status taken = TakePart(input, index, note, sent_on, derived); !taken) return taken;
   }
   return {};
 }
 
-Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const IntakeNote& note, const SentOn& sent_on) {
+Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const IntakeNote& note, const SentOn& sent_on,
+                                 bool derived) {
   const auto refuse = [&](std::string_view reason, const std::string& message) {
     DeadLetter(parts.AsRecord(input, index), reason, message, "decide");
-    Count(AlertOutcome::kDeadLettered);
+    if (!derived) Count(AlertOutcome::kDeadLettered);
     return Status{};
   };
   if (const auto failure = parts.Read(index)) return refuse(Name(failure->reason), failure->message);
   const Alert& alert = normaliser->alert();
   if (!alert.is_alert) {
-    Count(AlertOutcome::kNotAnAlert);
+    if (!derived) Count(AlertOutcome::kNotAnAlert);
     return {};
   }
   // Again, not handed over by stage one: what is known is that of the engine this step records, so a replay repeats it.
@@ -277,18 +287,104 @@ Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const I
   if (!group.policy) return refuse("no_policy", "no configured policy wants this alert; add one without `when`");
   matched.clear();
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
-  const bool again = sent_on.hops > 0 || (!correlator.empty() && WasSeen(alert, *group.policy, progress.clock, store));
-  correlator.Take(alert, again, progress.clock, store, &matched);
+  if (sent_on.hops > 0) {
+    TakeCorrelationsSentOn(input);
+  } else if (!correlator.empty() && !WasSeen(alert, *group.policy, progress.clock, store)) {
+    correlator.Take(alert, progress.clock, store, &matched, &result.outputs);
+  } else {
+    correlator.TakeAgain(&matched);
+  }
+  return Decide(note, parts.bytes(index), sent_on, derived);
+}
+
+// What fired where the alert was first decided on; nothing counts a second time.
+void Processor::Impl::TakeCorrelationsSentOn(const InputRecord& input) {
+  correlator.TakeAgain(&matched);
+  for (const rules::Correlation& one : engine->rules->correlations().all()) {
+    if (IsDerivedFrom(input, engine->rules->rules()[one.rule].id)) matched.push_back(one.rule);
+  }
+  std::sort(matched.begin(), matched.end());
+}
+
+// Decides on the normaliser's alert and what it matched. A derived one is in no balance, which is over the users' alerts.
+Status Processor::Impl::Decide(const IntakeNote& note, std::string_view raw, const SentOn& sent_on, bool derived) {
   result.facts.rule_hits.insert(result.facts.rule_hits.end(), matched.begin(), matched.end());
-  const IncomingAlert incoming{alert, matched, engine->rules->rules(), note.topic, note.partition,
-                               note.offset, note.record_time, parts.bytes(index)};
+  const IncomingAlert incoming{normaliser->alert(), matched, engine->rules->rules(), note.topic, note.partition,
+                               note.offset, note.record_time, raw};
   auto decided = TakeAlert(incoming, group, sent_on, progress.clock, &around, &events);
   if (!decided) return decided.error();
-  Count(decided->outcome);
-  if (decided->forward_to) around.messages.back().headers = IntakeHeaders(note);
+  if (!derived) Count(decided->outcome);
+  if (decided->forward_to) {
+    std::vector<Header>& headers = around.messages.back().headers;
+    headers = IntakeHeaders(note);
+    std::vector<std::string_view> fired;
+    for (const rules::Correlation& one : engine->rules->correlations().all()) {
+      if (std::binary_search(matched.begin(), matched.end(), one.rule)) fired.push_back(engine->rules->rules()[one.rule].id);
+    }
+    AddCorrelationHeaders(fired, derived, &headers);
+  }
   if (decided->changed) AfterChange(decided->changed, decided->standing_changed);
   Settle();
   return {};
+}
+
+Status Processor::Impl::TakeSignalRecord(const InputRecord& input) {
+  const SignalKind kind = KindOf(input);
+  if (kind == SignalKind::kDerived) return TakeDerived(input);
+  const auto match = kind == SignalKind::kMatch ? ReadMatch(input) : std::nullopt;
+  if (match) return TakeMatch(input, *match);
+  DeadLetter(input, "foreign_record", "no signal; only triaged may produce to its signals topic", "decide");
+  return {};
+}
+
+// Counts a match; when its correlation fires, the derived alert goes to the partition of its case.
+Status Processor::Impl::TakeMatch(const InputRecord& input, const SignalMatch& match) {
+  const rules::Correlation* fired = correlator.TakeMatch(match, *input.key, progress.clock, store);
+  if (!fired) return {};
+  const Rule& rule = engine->rules->rules()[fired->rule];
+  const std::string id = rule.id + "-" + std::to_string(store->partition()) + "-" + std::to_string(input.offset) + "-" +
+                         std::to_string(ToUnixMillis(match.at));
+  std::string json = DerivedAlert(rule, match, id);
+  if (const auto failure = normaliser->Normalise(json, kDerivedFormat, match.at)) {
+    DeadLetter(input, Name(failure->reason), "the alert derived from this match: " + failure->message, "decide");
+    return {};
+  }
+  engine->Enrich(&normaliser->alert());
+  ChooseGroup(*engine, normaliser->alert(), &group);
+  if (!group.policy) {
+    DeadLetter(input, "no_policy", "no configured policy wants the alert derived from this match", "decide");
+    return {};
+  }
+  result.outputs.push_back(DerivedRecord(rule, std::move(json), group.key, options.partitions));
+  return {};
+}
+
+Status Processor::Impl::TakeDerived(const InputRecord& input) {
+  if (const auto failure = normaliser->Normalise(*input.value, kDerivedFormat, input.timestamp)) {
+    DeadLetter(input, Name(failure->reason), failure->message, "decide");
+    return {};
+  }
+  engine->Enrich(&normaliser->alert());
+  const Alert& alert = normaliser->alert();
+  FindGroup(*engine, *input.key, &group);
+  if (!group.rule) ChooseGroup(*engine, alert, &group);
+  if (!group.policy) {
+    DeadLetter(input, "no_policy", "no configured policy wants this derived alert", "decide");
+    return {};
+  }
+  matched.clear();
+  engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  const auto& all = engine->rules->correlations().all();
+  const auto from = std::find_if(all.begin(), all.end(), [&](const rules::Correlation& one) {
+    return IsDerivedFrom(input, engine->rules->rules()[one.rule].id);
+  });
+  if (from != all.end() && !WasSeen(alert, *group.policy, progress.clock, store)) {
+    correlator.TakeDerived(alert, from->rule, progress.clock, store, &matched, &result.outputs);
+  } else {
+    correlator.TakeAgain(&matched);
+  }
+  const IntakeNote note{input.topic, input.partition, input.offset, input.timestamp, kDerivedFormat};
+  return Decide(note, *input.value, {}, /*derived=*/true);
 }
 
 void Processor::Impl::RefuseCommand(const InputRecord& input, std::string_view reason, const std::string& message) {
@@ -429,7 +525,7 @@ Status Processor::Impl::TakeCaseMessage(const Message& message) {
   CaseContext ctx{policy, *c, progress.clock, events, &around};
   if (message.kind == MessageKind::kEvidence) TakeEvidence(ctx, message, store);
   if (message.kind == MessageKind::kMergeRefused) TakeMergeRefused(ctx, message, &around);
-  if (message.kind == MessageKind::kSeparate) TakeSeparated(ctx, message);
+  if (message.kind == MessageKind::kSeparate) TakeSeparated(ctx, message, &around);
   AfterChange(c, ctx.standing_changed);
   Settle();
   return {};
@@ -441,7 +537,8 @@ Status Processor::Impl::TakeInput(const InputRecord& input) {
   if (input.offset < at->second) return {};  // taken before a rebalance: already decided
   trace.Taken(source, input.offset);
   at->second = input.offset + 1;
-  return input.input_class == InputClass::kCommand ? TakeCommandRecord(input) : TakeAlertRecord(input, {});
+  if (input.input_class == InputClass::kCommand) return TakeCommandRecord(input);
+  return input.input_class == InputClass::kSignal ? TakeSignalRecord(input) : TakeAlertRecord(input, {});
 }
 
 // One a minute and partition, only while caught up: its absence tells that this partition is dead or behind.

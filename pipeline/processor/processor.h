@@ -29,6 +29,7 @@ struct ProcessorOptions {
   size_t max_timers = 1000;         // deadlines fired in one step
   bool record_steps = true;         // write one triaged.steps record a step
   Duration heartbeat_interval{0};   // a heartbeat event per partition this often, by the logical clock; 0: none
+  bool ocsf = false;                // case events carry an OCSF Incident Finding, too
 };
 
 struct StepTime {

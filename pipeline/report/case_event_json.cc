@@ -2,6 +2,7 @@
 #include "pipeline/report/case_parts.h"
 #include "pipeline/report/document.h"
 #include "pipeline/report/five_ws.h"
+#include "pipeline/report/ocsf.h"
 #include "pipeline/report/report.h"
 
 namespace triaged {
@@ -103,6 +104,7 @@ void WriteData(const CaseEvent& event, const Case& c, const ReportContext& conte
   WriteRoles("roles", c, out);
   WriteHolds(c, out);
   WriteFollowUps("follow_ups", c, out);
+  if (context.ocsf) WriteOcsfIncidentFinding("ocsf", event, c, context, out);
   out->Truncated("truncated");
 }
 

@@ -19,6 +19,7 @@ struct ReportContext {
   const Policy* policy = nullptr;
   std::string_view application_id;
   std::string_view fingerprint;   // of the engine
+  bool ocsf = false;              // case events carry an OCSF Incident Finding, too
 };
 
 // Names of the Ws that cannot be answered from the case: of "who", "what", "when", "where", "why", in that order.

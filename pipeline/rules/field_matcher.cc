@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <string>
+#include <unordered_map>
 
 namespace triaged::rules {
 namespace {
@@ -53,7 +55,7 @@ void FieldMatcher::BuildInside(const std::vector<uint32_t>& patterns, Inside* in
   const size_t width = inside->width;
   size_t shortest = SIZE_MAX;
   // How many patterns share each gram: the less shared, the better it tells them apart.
-  std::map<uint32_t, uint64_t> shared;
+  std::unordered_map<uint32_t, uint64_t> shared;  // looked up only
   for (uint32_t index : patterns) {
     const std::string& literal = entries_[index].pattern.literal;
     shortest = std::min(shortest, literal.size());
@@ -62,16 +64,20 @@ void FieldMatcher::BuildInside(const std::vector<uint32_t>& patterns, Inside* in
   inside->step = std::min(shortest - (width - 1), width == 4 ? kMaxStep : 1);
 
   std::vector<std::pair<uint32_t, uint32_t>> grams;
+  std::vector<uint64_t> costs;  // of the gram at each place of one literal
   for (uint32_t index : patterns) {
     const std::string& literal = entries_[index].pattern.literal;
+    costs.clear();
+    for (size_t at = 0; at + width <= literal.size(); ++at) {
+      uint64_t cost = shared[LoadGram(literal.data() + at, width)];
+      for (size_t i = 0; i < width; ++i) cost += Commonness(static_cast<unsigned char>(literal[at + i]));
+      costs.push_back(cost);
+    }
     size_t best = 0;
-    uint64_t best_cost = UINT64_MAX;
-    for (size_t begin = 0; begin + inside->step + width - 1 <= literal.size(); ++begin) {
-      uint64_t cost = 0;
-      for (size_t at = begin; at < begin + inside->step; ++at) {
-        cost += shared[LoadGram(literal.data() + at, width)];
-        for (size_t i = 0; i < width; ++i) cost += Commonness(static_cast<unsigned char>(literal[at + i]));
-      }
+    uint64_t cost = std::accumulate(costs.begin(), costs.begin() + static_cast<std::ptrdiff_t>(inside->step), uint64_t{0});
+    uint64_t best_cost = cost;
+    for (size_t begin = 1; begin + inside->step <= costs.size(); ++begin) {
+      cost += costs[begin + inside->step - 1] - costs[begin - 1];
       if (cost < best_cost) {
         best_cost = cost;
         best = begin;

@@ -183,7 +183,7 @@ bool AddText(const ItemMeaning& meaning, const ItemValue& value, Predicate* pred
   }
   Anchor anchor = meaning.anchor;
   // A keyword without an anchor is looked for anywhere in the message.
-  if (predicate->field == kKeywords && anchor == Anchor::kWhole) anchor = Anchor::kContains;
+  if (meaning.keywords && anchor == Anchor::kWhole) anchor = Anchor::kContains;
   for (const SigmaText& text : variants) predicate->patterns.push_back(MakePattern(text, anchor, cased));
   return true;
 }
@@ -254,6 +254,7 @@ std::optional<ItemMeaning> ReadModifiers(const ItemAst& item, SourceNotes* notes
   }
   if (item.field.empty() && !text && !regex) set.Fail("keywords are texts or regular expressions; name a field");
   if (!set.ok()) return std::nullopt;
+  meaning.keywords = item.field.empty();
   return meaning;
 }
 
@@ -262,7 +263,7 @@ std::vector<Predicate> ValuePredicates(const ItemMeaning& meaning, const ItemVal
   Predicate predicate = base;
   if (value.null) {
     if (meaning.kind != PredicateKind::kText || meaning.anchor != Anchor::kWhole || !meaning.transforms.empty() ||
-        base.field == kKeywords) {
+        meaning.keywords) {
       notes->Error(value.place, "null stands for a field without a value; no modifier but 'neq' applies to it",
                    "for an empty text write ''");
       return {};
@@ -277,7 +278,7 @@ std::vector<Predicate> ValuePredicates(const ItemMeaning& meaning, const ItemVal
   bool ok = true;
   switch (meaning.kind) {
     case PredicateKind::kText:
-      if (base.field == kKeywords && value.text.empty()) {
+      if (meaning.keywords && value.text.empty()) {
         notes->Error(value.place, "an empty keyword would match every alert");
         return {};
       }

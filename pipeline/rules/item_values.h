@@ -13,6 +13,7 @@ namespace triaged::rules {
 
 // What the modifiers of an item say together.
 struct ItemMeaning {
+  bool keywords = false;  // no field is named: looked for in every value
   PredicateKind kind = PredicateKind::kText;
   Anchor anchor = Anchor::kWhole;
   Comparison comparison = Comparison::kLess;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <deque>
 #include <string>
 #include <unordered_map>
@@ -14,22 +15,37 @@
 namespace triaged {
 namespace {
 
+// Keys are short, and told apart by their length and ends.
+struct KeyHash {
+  size_t operator()(std::string_view key) const {
+    uint64_t first = 0;
+    uint64_t last = 0;
+    if (key.size() >= 8) {
+      std::memcpy(&first, key.data(), 8);
+      std::memcpy(&last, key.data() + key.size() - 8, 8);
+    } else {
+      for (const char c : key) first = first << 8 | static_cast<unsigned char>(c);
+    }
+    const uint64_t mixed = (first ^ (last << 29 | last >> 35) ^ key.size()) * 0x9E3779B97F4A7C15u;
+    return static_cast<size_t>(mixed ^ mixed >> 32);
+  }
+};
+
 // What a key of an object leads to: a field, and the keys below.
 struct Node {
   FieldId field = kNoField;
-  std::unordered_map<std::string_view, Node> below;  // looked up only, never iterated; keys view the catalog's names
+  std::unordered_map<std::string_view, Node, KeyHash> below;  // looked up only, never iterated; keys view the catalog's names
 };
 
 struct Hit {
   FieldId field;
-  uint32_t order;
   Value value;
 };
 
 }  // namespace
 
 struct RawEventReader::Impl {
-  explicit Impl(const FieldCatalog& catalog) : size(catalog.size()) {
+  explicit Impl(const FieldCatalog& catalog) : size(catalog.size()), hit_in(catalog.size(), 0) {
     for (size_t id = 0; id < catalog.size(); ++id) {
       std::string_view name = catalog.Name(static_cast<FieldId>(id));
       if (name == kEveryValue) every = static_cast<FieldId>(id);
@@ -48,6 +64,7 @@ struct RawEventReader::Impl {
   }
 
   static const Node* Descend(const Node* node, std::string_view key) {
+    if (const Node* found = Step(node, key)) return found;  // no name of a node has a dot
     for (size_t dot = key.find('.'); node != nullptr && dot != std::string_view::npos; dot = key.find('.')) {
       node = Step(node, key.substr(0, dot));
       key.remove_prefix(dot + 1);
@@ -76,8 +93,12 @@ struct RawEventReader::Impl {
     const bool addressed = node != nullptr && node->field != kNoField;
     if (!addressed && every == kNoField) return;
     const Value value = Scalar(element);
-    if (addressed) hits.push_back({node->field, static_cast<uint32_t>(hits.size()), value});
-    if (every != kNoField) hits.push_back({every, static_cast<uint32_t>(hits.size()), value});
+    if (addressed) {
+      const bool again = std::exchange(hit_in[node->field], events) == events;
+      scattered = scattered || (again && hits.back().field != node->field);
+      hits.push_back({node->field, value});
+    }
+    if (every != kNoField) all.push_back(value);
   }
 
   std::string_view Number(const char* end, const std::array<char, 32>& digits) const {
@@ -135,6 +156,10 @@ struct RawEventReader::Impl {
   Node root;
   simdjson::dom::parser parser;
   std::vector<Hit> hits;
+  std::vector<Value> all;        // for `every`
+  std::vector<uint64_t> hit_in;  // field → the last event that has it
+  uint64_t events = 0;
+  bool scattered = false;        // some field's hits do not stand next to each other
   std::deque<std::array<char, 32>> numbers;  // never moves its elements
   size_t used = 0;
   FieldTable table;
@@ -146,6 +171,9 @@ RawEventReader::~RawEventReader() = default;
 Status RawEventReader::Read(std::string_view json) {
   Impl& impl = *impl_;
   impl.hits.clear();
+  impl.all.clear();
+  impl.scattered = false;
+  ++impl.events;
   impl.used = 0;
   simdjson::dom::element root;
   if (const auto error = impl.parser.parse(json.data(), json.size()).get(root)) {
@@ -154,10 +182,12 @@ Status RawEventReader::Read(std::string_view json) {
   if (!root.is_object()) return BadInput("not a JSON object");
   impl.Walk(&impl.root, root);
   // A field table wants the values of a field next to each other; arrays of objects do not give them so.
-  std::sort(impl.hits.begin(), impl.hits.end(), [](const Hit& a, const Hit& b) {
-    return a.field != b.field ? a.field < b.field : a.order < b.order;
-  });
+  if (impl.scattered) {
+    std::stable_sort(impl.hits.begin(), impl.hits.end(),
+                     [](const Hit& a, const Hit& b) { return a.field < b.field; });
+  }
   impl.table.Reset(impl.size);
+  for (const Value& value : impl.all) impl.table.Add(impl.every, value);
   for (const Hit& hit : impl.hits) impl.table.Add(hit.field, hit.value);
   return {};
 }

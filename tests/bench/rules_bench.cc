@@ -1,9 +1,11 @@
 // SigmaHQ rules over structured Windows events on one core: events per second for 10, 100, 1,000 and all rules, with and
-// without logsource routing, next to reading the events alone; and loading, next to the YAML library's own parse.
+// without logsource routing, next to reading the events alone; loading, next to the YAML library's own parse; and what a
+// reload costs a worker, next to a step.
 //
 //   rules_bench RULES_DIRECTORY [--quick]
 //
 // Exit code 1 below the floors, which are ratios measured in the same run; 77 where the shared data is absent.
+#include <malloc.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -16,14 +18,19 @@
 #include <vector>
 
 #include "daemon/config.h"
+#include "pipeline/processor/processor.h"
 #include "pipeline/rules/raw_event.h"
 #include "pipeline/rules/rules.h"
+#include "storage/partition_store.h"
 
 namespace triaged {
 namespace {
 
 constexpr const char* kEvents = TRIAGED_SOURCE_DIR "/../shared/alerts/windows_sysmon/otrf_sample.ndjson";
 constexpr double kLoadLimit = 3.0;  // × the YAML library's parse
+constexpr double kMemoryLimit = 100;  // MiB that all rules may take, without what loading them needs for a while
+constexpr int kReloadPartitions = 12;
+constexpr size_t kStepAlerts = 25'000;  // limits.step_records
 
 double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -105,6 +112,7 @@ bool Bench(const std::vector<SourceFile>& files, const std::vector<std::string>&
     RuleOptions options;
     options.raw = true;
     options.mapping = mapping;
+    malloc_trim(0);
     const double memory = ResidentMiB();
     const double begin = Now();
     const auto rules = RuleSet::Compile(sample, &catalog, &diagnostics, options);
@@ -118,11 +126,70 @@ bool Bench(const std::vector<SourceFile>& files, const std::vector<std::string>&
                 sample.size(), 1 / measured.both, 1 / measured.read, measured.read / measured.both,
                 (measured.both - measured.read) * 1e6, measured.matches);
     if (sample.size() != files.size()) continue;
-    std::printf("load: %.2f s, the YAML library alone %.2f s, ratio %.2f (limit %.1f); %.0f MiB more\n", load, library,
-                load / library, kLoadLimit, ResidentMiB() - memory);
-    good = load <= kLoadLimit * library;
+    malloc_trim(0);  // what only loading needed
+    const double held = ResidentMiB() - memory;
+    std::printf("load: %.2f s, the YAML library alone %.2f s, ratio %.2f (limit %.1f); %.0f MiB held (limit %.0f)\n", load,
+                library, load / library, kLoadLimit, held, kMemoryLimit);
+    good = load <= kLoadLimit * library && held <= kMemoryLimit;
   }
   return good;
+}
+
+// What a reload costs the worker's thread: a new engine for intake and all its partitions, next to one full step. The
+// rest of a reload (reading, compiling, freeing) happens on other threads.
+bool BenchReload(const std::vector<SourceFile>& files) {
+  Diagnostics diagnostics;
+  EngineSources sources;
+  const std::string configs = TRIAGED_SOURCE_DIR "/configs/";
+  sources.formats = ReadSources({configs + "formats"}, &diagnostics);
+  sources.policies = ReadSources({configs + "policies/soc-tiered.yaml"}, &diagnostics);
+  sources.rules = files;
+  if (auto mapping = ReadSourceFile(configs + "mappings/sigma-ecs.yaml")) sources.mapping = std::move(*mapping);
+  const auto engine = CompileEngine(sources, {}, &diagnostics);
+  const auto next = CompileEngine(sources, {}, &diagnostics);
+  if (!engine || !next) {
+    std::fputs(diagnostics.Render().c_str(), stderr);
+    return false;
+  }
+  StoreOptions store_options;
+  store_options.in_memory = true;
+  const auto resources = SharedStoreResources::Make(store_options);
+  std::vector<std::unique_ptr<PartitionStore>> stores;
+  std::vector<std::unique_ptr<Processor>> processors;
+  ProcessorOptions options;
+  options.partitions = kReloadPartitions;
+  for (int i = 0; i < kReloadPartitions; ++i) {
+    auto store = PartitionStore::Open(resources, i, "/reload/" + std::to_string(i));
+    if (!store || !(*store)->FinishRestore()) return false;
+    processors.push_back(std::make_unique<Processor>(options, engine, store->get()));
+    stores.push_back(std::move(*store));
+  }
+  Intake intake(options, engine);
+  std::vector<std::string> alerts;
+  for (size_t i = 0; i < kStepAlerts; ++i) {
+    alerts.push_back(R"({"ecs.version":"8.11.0","event.kind":"alert","event.id":")" + std::to_string(i) +
+                     R"(","@timestamp":"2026-03-02T08:00:00Z","host.name":"h)" + std::to_string(i % 500) +
+                     R"(","rule.name":"Odd process","process.command_line":"powershell -enc SQBFAFgA","event.severity":47})");
+  }
+  const Timestamp at = FromUnixMillis(1'772'438'400'000);
+  std::vector<InputRecord> inputs(alerts.size());
+  for (size_t i = 0; i < alerts.size(); ++i) {
+    inputs[i].topic = "alerts";
+    inputs[i].offset = static_cast<int64_t>(i);
+    inputs[i].timestamp = at;
+    inputs[i].value = alerts[i];
+  }
+  const double begin = Now();
+  const auto stepped = processors.front()->Step(inputs, {at, false});
+  const double middle = Now();
+  if (!stepped || stepped->taken != inputs.size()) return false;
+  const double swapping = Now();
+  intake.SetEngine(next);
+  for (const auto& processor : processors) processor->SetEngine(next);
+  const double end = Now();
+  std::printf("reload: the worker pauses %.1f ms for %d partitions; a step of %zu alerts takes %.1f ms (the limit)\n",
+              (end - swapping) * 1e3, kReloadPartitions, alerts.size(), (middle - begin) * 1e3);
+  return end - swapping <= middle - begin;
 }
 
 int Main(int argc, char** argv) {
@@ -141,7 +208,8 @@ int Main(int argc, char** argv) {
   if (!mapping) return 1;
   const bool plain = Bench(files, events, rounds, library, nullptr);
   const bool routed = Bench(files, events, rounds, library, mapping);
-  return plain && routed ? 0 : 1;
+  const bool reload = BenchReload(files);
+  return plain && routed && reload ? 0 : 1;
 }
 
 }  // namespace

@@ -41,6 +41,8 @@ def flags_and_codes():
         check(f"{program} --version", result.returncode == 0 and re.search(r"\d+\.\d+\.\d+", result.stdout), result)
         result = run(program, "--no-such-flag")
         check(f"{program} wrong flag is usage", result.returncode == 2 and result.stderr, result)
+    result = run(TRIAGECTL, "tag", "--help")
+    check("tag --help", result.returncode == 0 and "--name" in result.stdout and "--reason" in result.stdout, result)
     result = run(TRIAGECTL)
     check("triagectl without a subcommand is usage", result.returncode == 2, result)
     result = ctl("ack", "not-a-case", "--actor", "a", "--role", "l1")
@@ -126,6 +128,59 @@ def timelines():
         check("a timeline that fails exits 1", result.returncode == 1 and "expected" in result.stderr, result)
 
 
+def policies():
+    for pack in sorted((ROOT / "configs/policies").glob("*.yaml")):
+        result = ctl("check", "policy", str(pack))
+        check(f"check policy {pack.name}", result.returncode == 0, result)
+        result = ctl("check", "policy", "--graph", str(pack))
+        check(f"check policy --graph {pack.name}", result.returncode == 0 and result.stdout.startswith("digraph")
+              and result.stdout.count("{") == result.stdout.count("}"), result)
+    with tempfile.TemporaryDirectory() as folder:
+        wrong = pathlib.Path(folder) / "pack.yaml"
+        text = (ROOT / "tests/scenario/engine/pack.yaml").read_text()
+        for good, bad in (("engage: [legal]", "engage: [leagl]"), ("when: {case.tags: minimal}", "when: {case.severity: P7}"),
+                          ("hard_limit: {to: L2,", "hard_limit: {to: L7,")):
+            text = text.replace(good, bad)
+        wrong.write_text(text)
+        result = ctl("check", "policy", str(wrong))
+        lines = text.splitlines()
+        for bad in ("leagl", "L7"):
+            number = 1 + next(i for i, line in enumerate(lines) if bad in line)
+            check(f"check policy: file, line and snippet of {bad}", result.returncode == 1
+                  and f"{wrong}:{number}:" in result.stderr and lines[number - 1].strip() in result.stderr, result)
+    result = ctl("explain", "--policy", "soc-tiered", "--at", "2026-03-02T08:00:00Z")
+    parts = re.split(r"\n\n", result.stdout)
+    check("explain --policy: each severity", [part.split("\n")[0] for part in parts[1:]] ==
+          ["critical", "high", "medium", "low"], result)
+    for part, level_two in zip(parts[1:], ("10m", "30m", "4h", "1d")):
+        first = next(line for line in part.splitlines() if "goes to" in line)
+        check(f"explain --policy: {part[:8]!r} reaches L2 at its minute", first.split()[:4] == [level_two, "goes", "to", "L2:"],
+              result)
+    result = ctl("explain", "--policy", "nonsense")
+    check("explain: an unknown policy", result.returncode == 1 and "nonsense" in result.stderr, result)
+    result = ctl("explain", "nonsense")
+    check("explain: no case id is usage", result.returncode == 2, result)
+
+
+def shifts():
+    result = ctl("oncall", "--at", "2026-03-02T08:00:00Z", "--team", "l2")
+    check("oncall names who is on shift", result.returncode == 0 and "@example.org" in result.stdout, result)
+    other = ctl("oncall", "--at", "2026-03-09T08:00:00Z", "--team", "l2")
+    check("oncall: a week later it is another", result.stdout.splitlines()[1] != other.stdout.splitlines()[1], other)
+    result = ctl("oncall", "--team", "nonsense")
+    check("oncall: an unknown team", result.returncode == 1 and "nonsense" in result.stderr, result)
+    result = ctl("oncall", "--at", "noon")
+    check("oncall: a wrong time is usage", result.returncode == 2, result)
+    with tempfile.TemporaryDirectory() as folder:
+        config = pathlib.Path(folder) / "triaged.yaml"
+        config.write_text("kafka: {embedded_broker: true, alert_topics: [a]}\nstorage: {path: s}\n"
+                          f"formats: {ROOT}/configs/formats\nrules: {ROOT}/tests/scenario/engine/rules.yaml\n"
+                          f"policies: {ROOT}/tests/scenario/engine/pack.yaml\n")
+        result = run(TRIAGECTL, "--config.file", str(config), "oncall", "--lint", "--at", "2026-03-02T08:00:00Z")
+        check("oncall --lint finds nights without the team", result.returncode == 1 and "fallback\tsecond" in result.stdout,
+              result)
+
+
 def readme_commands():
     """Each script the READMEs tell people to run exists, runs --help, and each `triagectl` verb they name is known."""
     for readme in [ROOT / "README.md", *ROOT.glob("*/README.md")]:
@@ -144,6 +199,8 @@ wrong_configuration()
 normalize()
 replay()
 timelines()
+policies()
+shifts()
 readme_commands()
 print(f"{count - len(failures)} passed, {len(failures)} failed")
 sys.exit(1 if failures or count < 30 else 0)

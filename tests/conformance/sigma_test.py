@@ -4,7 +4,7 @@ the deprecated rules are refused with.
 
     sigma_test.py TRIAGECTL
 
-Reads ../shared/sigma; exits with 77 (skipped) where it is absent.
+Our own vectors come first; what needs ../shared/sigma exits with 77 (skipped) where that is absent.
 """
 
 import collections
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+
+import vectors
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / ".." / "shared" / "sigma"
 MAPPING = pathlib.Path(__file__).resolve().parents[2] / "configs" / "mappings" / "windows-events.yaml"
@@ -34,6 +36,11 @@ REFUSALS = {
     "no selection is named '…'": (4, ""),
     "unexpected '…' in the condition": (4, "'and' or 'or' is expected"),
 }
+
+# Every modifier of the specification's appendix, by its names.
+MODIFIERS = {"all", "base64", "base64offset", "cased", "cidr", "contains", "day", "endswith", "exists", "expand",
+             "fieldref", "gt", "gte", "hour", "i", "lt", "lte", "m", "minute", "month", "neq", "re", "s", "startswith",
+             "utf16", "utf16be", "utf16le", "week", "wide", "windash", "year"}
 
 # Vectors that we answer otherwise on purpose: name of the test → why.
 DIFFERENCES = {
@@ -144,8 +151,38 @@ def check_deprecated(triagectl, folders):
     return failures
 
 
+def check_own(triagectl, folder):
+    """Our own vectors: all rules in one set, so that they cannot disturb each other either."""
+    (folder / "mapping.yaml").write_text(vectors.MAPPING)
+    rules, events = [], []
+    for name, detection, matching, others in vectors.VECTORS:
+        rules.append(json.dumps({"title": name, "id": name, "detection": detection}))
+        events += [(name, event, True) for event in matching] + [(name, event, False) for event in others]
+    path = folder / "own.yaml"
+    path.write_text("\n---\n".join(rules) + "\n")
+    matches, said = run(triagectl, [path], [event for _, event, _ in events], "--mapping", str(folder / "mapping.yaml"))
+    if matches is None:
+        return ["our own vectors do not load:\n" + said]
+    failures = [f"{name}: {event} must {'' if wanted else 'not '}match"
+                for (name, event, wanted), found in zip(events, matches) if (name in found) != wanted]
+    used = {modifier for _, detection, *_ in vectors.VECTORS for selection in detection.values()
+            for part in (selection if isinstance(selection, list) else [selection]) if isinstance(part, dict)
+            for key in part for modifier in key.split("|")[1:]}
+    failures += [f"no vector has the modifier {modifier}" for modifier in sorted(MODIFIERS - used)]
+    print(f"own vectors: {len(vectors.VECTORS)} rules, {len(events)} events, {len(failures)} wrong")
+    return failures
+
+
 def main():
     triagectl = sys.argv[1]
+    with tempfile.TemporaryDirectory() as temporary:
+        failures = check_own(triagectl, pathlib.Path(temporary))
+    for failure in failures:
+        print("FAIL", failure)
+    return 1 if failures else check_shared(triagectl)
+
+
+def check_shared(triagectl):
     if not (SHARED / "sigma_rules.tar.gz").exists():
         print("no SigmaHQ rules here")
         return 77

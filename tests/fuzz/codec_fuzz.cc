@@ -23,6 +23,7 @@ void Try(std::string_view frame) {
     return;
   }
   if (auto silence = DecodeSilence(frame)) Require(EncodeSilence(*silence) == frame);
+  if (auto window = DecodeCorrelation(frame)) Require(EncodeCorrelation(*window) == frame);
   if (auto watch = DecodeWatch(frame)) Require(EncodeWatch(*watch) == frame);
   if (auto c = DecodeCase(frame)) Require(EncodeCase(*c) == frame);
   if (auto index = DecodeKeyIndex(frame)) Require(EncodeKeyIndex(*index) == frame);
@@ -43,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   Try(bytes);
   for (auto kind : {RecordKind::kCase, RecordKind::kKeyIndex, RecordKind::kSeenBlock, RecordKind::kProgress,
-                    RecordKind::kPosition, RecordKind::kSilence, RecordKind::kWatch}) {
+                    RecordKind::kPosition, RecordKind::kSilence, RecordKind::kCorrelation, RecordKind::kWatch}) {
     std::string frame = BeginFrame(kind, size);
     frame += bytes;
     EndFrame(&frame);

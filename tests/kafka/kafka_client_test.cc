@@ -35,7 +35,7 @@ TEST_CASE("topics: everything missing or wrong is told at once, and what is crea
 
   const auto missing = CheckTopics(kafka, application, seconds(10));
   REQUIRE(missing.ok());
-  CHECK(missing->size() == 7);
+  CHECK(missing->size() == 8);
 
   REQUIRE(CreateMissingTopics(kafka, application, 1 << 20, seconds(10)).ok());
   const auto right = CheckTopics(kafka, application, seconds(10));
@@ -45,12 +45,12 @@ TEST_CASE("topics: everything missing or wrong is told at once, and what is crea
 
   const auto small = CheckTopics(kafka, application, seconds(10), 100 << 20);
   REQUIRE(small.ok());
-  CHECK(small->size() == 7);  // none takes an alert of 100 MiB
+  CHECK(small->size() == 8);  // none takes an alert of 100 MiB
 
   kafka.partitions = 4;
   const auto wrong = CheckTopics(kafka, application, seconds(10));
   REQUIRE(wrong.ok());
-  CHECK(wrong->size() == 4);  // intake, commands, state, steps
+  CHECK(wrong->size() == 5);  // intake, commands, signals, state, steps
   kafka.partitions = 3;
   kafka.routing = Routing::kDirect;
   const auto direct = CheckTopics(kafka, application, seconds(10));

@@ -141,11 +141,13 @@ class Replay {
       sources.push_back({names_.intake, number});
     }
     sources.push_back({names_.commands, number});
+    sources.push_back({names_.signals, number});
     return sources;
   }
 
   InputClass ClassOf(const std::string& topic) const {
     if (topic == names_.commands) return InputClass::kCommand;
+    if (topic == names_.signals) return InputClass::kSignal;
     return topic == names_.intake ? InputClass::kIntake : InputClass::kAlert;
   }
 
@@ -179,7 +181,7 @@ class Replay {
     auto store = PartitionStore::Open(SharedStoreResources::Make(store_options), number, "/replay");
     if (!store || !(*store)->FinishRestore()) Fail("the replay's store does not open");
     ProcessorOptions options{config_.application_id, config_.kafka.partitions,
-                             static_cast<size_t>(config_.step.max_timers), true, config_.heartbeat_interval};
+                             static_cast<size_t>(config_.step.max_timers), true, config_.heartbeat_interval, config_.ocsf};
     Processor processor(options, engine_, store->get());
     const std::vector<TopicPartition> sources = Sources(number);
     Progress first;

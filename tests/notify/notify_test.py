@@ -1,24 +1,21 @@
 #!/usr/bin/env python3
 """triaged-notify on a real Kafka: payloads, Alertmanager, failing servers, kill -9, storm. Run under broker.py.
 
-  notify_test.py NOTIFIER [--cycles 20] [--storm 10000] [--seed N]     (TRIAGED_TEST_BOOTSTRAP names the broker)
+  notify_test.py NOTIFIER [--cycles 20] [--storm 10000] [--only PART] [--seed N]     (TRIAGED_TEST_BOOTSTRAP names the broker)
 """
 import argparse
 import base64
 import collections
-import datetime
 import email
 import email.header
 import hashlib
 import hmac
 import json
-import os
 import pathlib
 import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,89 +23,8 @@ import time
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from harness import BOOTSTRAP, EVIL, KEY, Notifier, Topic, event, free_port, wait_for
 from servers import HttpTarget, SmtpTarget
-
-BOOTSTRAP = os.environ["TRIAGED_TEST_BOOTSTRAP"]
-EVIL = 'Ev"il <script>&\n http://evil.example.com/x \u202e'
-KEY = "hmac-key-of-the-test"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(condition, seconds, what):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s for {what}")
-        time.sleep(0.02)
-
-
-def event(case, number, name="escalated", **data):
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    sequence = f"{number:020d}"
-    level = data.pop("level", "L2")
-    return {"specversion": "1.0", "id": f"{case}/{sequence}", "source": "/triaged/test", "subject": case,
-            "type": f"io.triaged.case.{name}.v1", "time": now, "sequence": sequence,
-            "data": {"case_id": case, "event": name, "policy": "soc", "dedup_key": f"test:{case}:1", "severity": "high",
-                     "level": {"from": {"name": "L1"}, "to": {"name": level}}, "team": "l2", "assignee": "emi",
-                     "status": "escalated", "drill": False, "reason": "because", "channels": ["page"],
-                     "counts": {"alerts": 3}, "requested": [],
-                     "five_ws": {"who": {"accounts": [{"value": "erin"}]}, "where": {"hosts": [{"value": "db7"}]},
-                                 "what": {"detections": [{"value": EVIL}]}}} | data}
-
-
-class Topic:
-    def __init__(self, name):
-        self.name = name
-
-    def send(self, events):
-        lines = "".join(f"{e['subject']}\x01{json.dumps(e)}\n" if isinstance(e, dict) else f"x\x01{e}\n" for e in events)
-        subprocess.run(["kcat", "-P", "-b", BOOTSTRAP, "-t", self.name, "-K", "\x01"], input=lines.encode(), check=True)
-
-
-class Notifier:
-    running = []
-
-    def __init__(self, binary, folder, topic, config):
-        self.binary, self.folder, self.port = binary, folder, free_port()
-        folder.mkdir(parents=True)
-        for name, text in {"hmac": KEY, "routing": "R" * 32}.items():
-            (folder / name).write_text(text + "\n")
-        (folder / "notify.yaml").write_text(f"""
-kafka: {{bootstrap_servers: "{BOOTSTRAP}", group: "{topic.name}", topic: "{topic.name}", dead_letter_topic: "{topic.name}.dead",
-         properties: {{session.timeout.ms: "6000", allow.auto.create.topics: "true", topic.metadata.refresh.interval.ms: "500"}}}}
-storage_path: memory
-listen_address: 127.0.0.1:{self.port}
-{config}
-""")
-        self.process, self.log = None, open(folder / "log", "ab")
-
-    def start(self):
-        self.process = subprocess.Popen([self.binary, "--config.file", self.folder / "notify.yaml"], stderr=self.log)
-        Notifier.running.append(self.process)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        self.process.terminate()
-        assert self.process.wait(20) == 0, (self.folder / "log").read_text()[-2000:]
-
-    def metrics(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
-            return answer.read().decode()
-
-    def metric(self, name):
-        try:
-            return sum(float(line.split()[-1]) for line in self.metrics().splitlines() if line.startswith(name))
-        except OSError:
-            return -1
-
 
 def payloads(binary, folder):
     """Every kind of destination once; acknowledgement, resolution, drill, garbage, signature."""
@@ -220,6 +136,8 @@ def kills(binary, folder, cycles, rng):
     for name, target in targets.items():
         counts = collections.Counter(r["id"] for r in target.taken())
         repeats = sum(count - 1 for count in counts.values())
+        for r in target.taken():
+            assert r["data"]["dedup_key"] == f"test:{r['subject']}:1", r
         seen_ack = set()
         for r in target.taken():
             if r["type"].endswith("acknowledged.v1"):
@@ -273,14 +191,18 @@ def main():
     parser.add_argument("notifier")
     parser.add_argument("--cycles", type=int, default=20)
     parser.add_argument("--storm", type=int, default=10000)
+    parser.add_argument("--only", choices=["payloads", "kills", "storm"])
     parser.add_argument("--seed", type=int, default=random.getrandbits(32))
     options = parser.parse_args()
     print("seed", options.seed)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="triaged-notify-"))
     try:
-        payloads(options.notifier, folder)
-        kills(options.notifier, folder, options.cycles, random.Random(options.seed))
-        storm(options.notifier, folder, options.storm)
+        if options.only in (None, "payloads"):
+            payloads(options.notifier, folder)
+        if options.only in (None, "kills"):
+            kills(options.notifier, folder, options.cycles, random.Random(options.seed))
+        if options.only in (None, "storm"):
+            storm(options.notifier, folder, options.storm)
     except BaseException:
         for process in Notifier.running:
             process.kill()

@@ -16,11 +16,14 @@ problems = []
 
 
 def replay(triagectl, pack, folder):
-    config = configure(folder, pack)
+    return replay_with(triagectl, configure(folder, pack))
+
+
+def replay_with(triagectl, config):
     done = subprocess.run([triagectl, "--config.file", str(config), "replay", "--until", UNTIL],
                           input=(ROOT / "tests/scenario/day.ndjson").read_text(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        sys.exit(f"{pack}: exit {done.returncode}: {done.stderr}")
+        sys.exit(f"{config}: exit {done.returncode}: {done.stderr}")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -63,6 +66,19 @@ def check_channels(events):
         problems.append(f"platform: channels {sorted(named)}, not {sorted(wanted)}")
 
 
+def check_list(triagectl, folder):
+    """Two packs in the daemon's order: what is out of the first one's scope is the second one's."""
+    config = configure(folder, "support")
+    kb005 = ROOT / PACKS["kb005"][1]
+    config.write_text(config.read_text().replace("support-framework.yaml]", f"support-framework.yaml, {kb005}]"))
+    events = replay_with(triagectl, config)
+    owners = {event["subject"]: event["data"].get("policy") for event in events if event["type"].endswith("case.opened.v1")}
+    dead = sum(event["type"].endswith("dead_letter.v1") for event in events)
+    counted = sorted(owners.values())
+    if dead or counted != ["kb005"] * 3 + ["support-framework"] * 4:
+        problems.append(f"two packs in a list: {dead} dead letters, cases of {counted}")
+
+
 def main():
     triagectl, write = sys.argv[1], "--write" in sys.argv
     with tempfile.TemporaryDirectory() as folder:
@@ -80,6 +96,7 @@ def main():
                                 + table)
             if pack == "platform":
                 check_channels(events)
+        check_list(triagectl, pathlib.Path(folder))
     for problem in problems:
         print(problem)
     print(f"5 packs, one day, {len(problems)} problems")

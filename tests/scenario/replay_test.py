@@ -90,7 +90,7 @@ def read(path):
     lines, expected, last, alerts, commands = [], [], start, 0, 0
     for raw in path.read_text().splitlines():
         text = raw.split("#")[0].strip()
-        if not text or text.startswith(("end ", "partitions ")):
+        if not text or text.startswith(("end ", "partitions ", "matched ")):
             continue
         if text.startswith("start "):
             start = last = datetime.datetime.fromisoformat(text.split()[1].replace("Z", "+00:00"))

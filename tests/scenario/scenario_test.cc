@@ -80,7 +80,7 @@ TEST_CASE("every timeline of the support framework pack goes as written") {
 
 TEST_CASE("every timeline of the engine's mechanisms goes as written") {
   const std::string folder = TRIAGED_SOURCE_DIR "/tests/scenario/engine/";
-  RunAll("engine", 15, LoadedEngine({folder + "rules.yaml"}, folder + "pack.yaml"));
+  RunAll("engine", 26, LoadedEngine({folder + "rules.yaml"}, folder + "pack.yaml"));
 }
 
 TEST_CASE("every timeline of time in level goes as written") {
@@ -90,7 +90,7 @@ TEST_CASE("every timeline of time in level goes as written") {
 
 TEST_CASE("every timeline of storms, feeds and partitions goes as written") {
   const std::string folder = TRIAGED_SOURCE_DIR "/tests/scenario/";
-  RunAll("watched", 5, LoadedEngine(folder + "engine/rules.yaml", folder + "watched/pack.yaml"));
+  RunAll("watched", 8, LoadedEngine({folder + "engine/rules.yaml"}, folder + "watched/pack.yaml"));
 }
 
 TEST_CASE("a timeline can fail") {

@@ -138,7 +138,8 @@ TEST_CASE("a store made from another changelog is wiped and restored") {
   first->StopCleanly();
   // A new cluster under the old names: everything starts over, on another machine.
   for (const std::string& topic : {world.names.state, world.names.intake, world.names.commands, world.names.steps,
-                                   world.names.escalations, world.names.cases, world.names.dead_letter}) {
+                                   world.names.escalations, world.names.cases, world.names.dead_letter,
+                                   world.names.signals}) {
     world.broker.Recreate(topic);
   }
   world.broker.DropGroupOffsets();
@@ -210,6 +211,22 @@ TEST_CASE("another number of partitions than the state topic has stops the daemo
   world.partitions = 3;
   world.processes()[0]->Start();
   CHECK(ReasonToStop(world, world.processes()[0].get()).find("kafka.partitions says 3") != std::string::npos);
+}
+
+TEST_CASE("a correlation keyed by user comes back as derived alerts") {
+  World world(Calm(3));
+  Alerts(world, 20);
+  Settle(world);
+  uint64_t matches = 0, derived = 0;
+  for (int32_t i = 0; i < 3; ++i) {
+    for (const Entry& entry : world.broker.LogOf({world.names.signals, i}).entries) {
+      if (entry.control || entry.fate != Fate::kCommitted) continue;
+      ++(entry.value->find("\"rule.id\"") == std::string::npos ? matches : derived);
+    }
+  }
+  CHECK(matches >= 20);
+  CHECK(derived > 0);
+  CheckEnd(world);
 }
 
 TEST_CASE("what Kafka refuses for its size becomes a dead letter, and nothing else suffers") {

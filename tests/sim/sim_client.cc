@@ -56,6 +56,7 @@ std::optional<GroupEvent> SimClient::GroupNews() {
 
 InputClass SimClient::ClassOf(const std::string& topic) const {
   if (topic == names_.commands) return InputClass::kCommand;
+  if (topic == names_.signals) return InputClass::kSignal;
   return topic == names_.intake ? InputClass::kIntake : InputClass::kAlert;
 }
 
@@ -106,6 +107,7 @@ PollResult SimClient::Poll(const PollLimits& limits) {
   }
   size_t room = std::min<size_t>(limits.max_records, static_cast<size_t>(host_->random().Between(1, 30)));
   room -= Fetch(InputClass::kCommand, room, &result);
+  room -= Fetch(InputClass::kSignal, room, &result);
   room -= Fetch(InputClass::kIntake, room, &result);
   if (limits.take_alerts) Fetch(InputClass::kAlert, room, &result);
   if (result.records.empty()) Pass(std::clamp<int64_t>(limits.max_wait.count(), 0, 50));

@@ -53,8 +53,9 @@ std::optional<std::string> World::ReplaySteps(const Partition& partition) {
       if (range == step.at("taken").end()) continue;
       const Log& log = broker.LogOf(source);
       const InputClass input_class = source.topic == names.commands ? InputClass::kCommand
-                                     : source.topic == names.intake ? InputClass::kIntake
-                                                                    : InputClass::kAlert;
+                                     : source.topic == names.signals ? InputClass::kSignal
+                                     : source.topic == names.intake  ? InputClass::kIntake
+                                                                     : InputClass::kAlert;
       for (int64_t offset = range->at(0); offset < range->at(1).get<int64_t>(); ++offset) {
         const Entry& input = log.entries[static_cast<size_t>(offset)];
         if (input.control || input.fate != Fate::kCommitted) continue;

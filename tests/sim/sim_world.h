@@ -164,6 +164,8 @@ class World {
   void CheckEscalations();
   void CheckPositions();
   bool Quiet();
+  bool SignalsTaken(const Partition& partition);
+  uint64_t DerivedAlerts();
   struct Sums {
     uint64_t stage_one = 0, forwarded = 0, stage_two = 0, commands = 0, commands_forwarded = 0;
   };

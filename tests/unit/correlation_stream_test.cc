@@ -54,13 +54,14 @@ class Stream {
   }
 
   void Alert(int64_t second, const std::string& action, const std::string& host, const std::string& user = {},
-             std::string id = {}) {
+             std::string id = {}, const std::string& module = {}) {
     if (id.empty()) id = "a" + std::to_string(++alerts_);
     const Timestamp at = FromUnixMillis(kStart + second * 1000);
     Json alert = {{"ecs.version", "8.11.0"}, {"event.kind", "alert"}, {"event.id", id}, {"event.action", action},
                   {"rule.name", "login"},    {"@timestamp", FormatTimestamp(at)}};
     if (!host.empty()) alert["host.name"] = host;
     if (!user.empty()) alert["user.name"] = user;
+    if (!module.empty()) alert["event.module"] = module;
     REQUIRE(replay_.TakeAlert(alert.dump(), at).ok());
   }
 
@@ -124,6 +125,51 @@ TEST_CASE("correlation stream: duplicates do not count, nor does what is too far
   CHECK_FALSE(Tagged(stream.Cases()[0], "brute_force"));
   stream.Alert(602, "failed", "db7");
   CHECK(Tagged(stream.Cases()[0], "brute_force"));
+}
+
+// One user's failures over several hosts: the cases are by host, so these are counted elsewhere.
+constexpr const char* kByUser =
+    "title: Failed login\nid: failed\nname: failed\ndetection: {s: {event.action: failed}, condition: s}\n---\n"
+    "title: Spray\nid: spray\nname: spray\nlevel: high\ncorrelation:\n  type: value_count\n  rules: [failed]\n"
+    "  group-by: [user.name]\n  timespan: 10m\n  condition: {field: host.name, gte: 3}\n  generate: true\n"
+    "triage: {tags: [spray]}\n---\n"
+    "title: Sprays\nid: sprays\ncorrelation:\n  type: value_count\n  rules: [spray]\n  group-by: [event.module]\n"
+    "  timespan: 1h\n  condition: {field: user.name, gte: 2}\n  generate: true\ntriage: {tags: [sprays]}\n";
+
+TEST_CASE("correlation stream: keyed otherwise than the case, it comes back as a derived alert") {
+  const auto engine = EngineOf(kByUser);
+  for (const int32_t partitions : {1, 5}) {
+    Stream stream(engine, partitions);
+    for (const char* user : {"ann", "bob"}) {
+      stream.Alert(0, "failed", "db7", user);
+      stream.Alert(1, "failed", "web1", user);
+      stream.Alert(2, "failed", "web1", user);
+    }
+    CHECK(stream.Cases().size() == 2);
+    stream.Alert(3, "failed", "web2", "ann");
+    stream.Alert(4, "failed", "web3", "ann");  // it holds already
+    size_t sprayed = 0;
+    for (const Json& data : stream.Cases()) {
+      if (!Tagged(data, "spray")) continue;
+      ++sprayed;
+      CHECK(data.at("key").get<std::string>().find("/user/ann") != std::string::npos);
+      CHECK(Tagged(data, "Spray"));
+    }
+    CHECK(sprayed == 1);
+    CHECK(stream.replay().balance().Adds());
+    CHECK(stream.replay().balance().consumed == 8);  // the derived alert is none of the users'
+  }
+}
+
+TEST_CASE("correlation stream: a chain of derived alerts carries what its last member counts") {
+  const std::string rules = std::string(kByUser);
+  Stream stream(EngineOf(rules), 4);
+  for (const char* user : {"ann", "bob"}) {
+    for (const char* host : {"db7", "web1", "web2"}) stream.Alert(1, "failed", host, user, "", "vpn");
+  }
+  size_t chained = 0;
+  for (const Json& data : stream.Cases()) chained += Tagged(data, "sprays");
+  CHECK(chained == 1);
 }
 
 TEST_CASE("correlation table: bounded, and what would be gone first is dropped first") {

@@ -1,53 +1,22 @@
 // The settings of the engine's mechanisms: read as they say, and refused where they stand when they cannot take effect.
 #include <doctest/doctest.h>
 
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "pipeline/decide/explain.h"
+#include "pipeline/model/watch.h"
 #include "pipeline/policy/policy.h"
+#include "tests/unit/policy_pack.h"
 
 namespace triaged {
 namespace {
 
 using namespace std::chrono_literals;
 
-std::string FullPack() {
-  std::ifstream in(TRIAGED_SOURCE_DIR "/tests/scenario/engine/pack.yaml");
-  std::stringstream text;
-  text << in.rdbuf();
-  REQUIRE_FALSE(text.str().empty());
-  return text.str();
-}
-
-struct Compiled {
-  FieldCatalog alerts{FieldCatalog::Taxonomy::kAlert};
-  FieldCatalog cases{FieldCatalog::Taxonomy::kCase};
-  Diagnostics diagnostics;
-  std::shared_ptr<const Policy> policy;
-  explicit Compiled(std::string text) {
-    policy = CompilePolicy({"pack.yaml", std::move(text)}, &alerts, &cases, &diagnostics);
-  }
-};
-
-// The full pack with `from` replaced is refused, in the line where `to` begins (or `line_of` stands), saying `message`.
+// Refused where `to` begins, or where `line_of` stands.
 void CheckRefused(const std::string& from, const std::string& to, const std::string& message,
-                  std::string line_of = {}) {
-  CAPTURE(from);
-  CAPTURE(to);
-  std::string text = FullPack();
-  size_t at = text.find(from);
-  REQUIRE(at != std::string::npos);
-  text.replace(at, from.size(), to);
-  if (!line_of.empty()) at = text.find(line_of);
-  const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
-  const Compiled compiled(text);
-  const std::string rendered = compiled.diagnostics.Render();
-  CAPTURE(rendered);
-  CHECK_FALSE(compiled.policy);
-  CHECK(rendered.find(message) != std::string::npos);
-  CHECK(rendered.find("pack.yaml:" + std::to_string(line) + ":") != std::string::npos);
+                  const char* line_of = "") {
+  CheckRefusedIn(FullPack(), from, to, message, line_of);
 }
 
 TEST_CASE("policy: the engine's settings are read as they say") {
@@ -77,7 +46,6 @@ TEST_CASE("policy: calendars and clocks are refused with their reason") {
   CheckRefused("P3: 1bd, calendar: office, at_risk: 80%", "P3: 1bd, at_risk: 80%",
                "business time ('1bd') needs a `calendar`");
   CheckRefused("P3: 1bd, calendar: office", "P3: 1bd, calendar: ofice", "did you mean 'office'?");
-  CheckRefused("at_risk: 12h", "at_risk: 100%", "no share of a clock's time");
   CheckRefused("contain: {P0: 1h, P1", "contain: {P0: never, P1", "never runs: it has no duration");
   CheckRefused("contain: {P0: 1h, P1: never, P2: never", "contain: {P0: 1h, P1: 30m, P2: never",
                "is sooner than the worse P0");
@@ -114,6 +82,30 @@ TEST_CASE("policy: what the whole pack shows is refused with its reason") {
                "criterion 'uncertain' can never hold");
   CheckRefused("calendars:\n", "calendars:\n  spare: {zone: UTC, hours: \"09:00-17:00\"}\n",
                "nothing uses calendar 'spare'", "spare:");
+  CheckRefused("when: {case.tags: customer_impact}", "when: {case.severity: P9}", "there is no 'P9'");
+  CheckRefused("when: {case.tags: customer_impact}",
+               "when: {a: {case.status: open}, b: {case.status: closed}, condition: a and b}",
+               "trigger 'customers_feel_it' of role 'communications' can never hold");
+  CheckRefused("when: {case.contained: true}", "when: {case.contained: maybe}", "there is no 'maybe'");
+  CheckRefused("when: {case.tags: minimal}",
+               "when: {a: {case.level: L1}, b: {case.level: L2}, condition: a and b}",
+               "guard 'minimal_impact' can never hold");
+  CheckRefused("when: {case.distinct.user|gte: 3}",
+               "when: {a: {case.severity: P1}, b: {case.severity: P0}, condition: a and b}",
+               "raise 'wide_spread' can never hold");
+  CheckRefused("when: {case.severity: [P0, P1]}",
+               "when: {a: {case.severity: P0}, b: {case.severity: P1}, condition: a and b}",
+               "follow-up 'post_mortem' can never hold");
+  CheckRefused("when: {case.verdict: needs_review}", "when: {case.roles: leagl}", "did you mean 'legal'?");
+  CheckRefused("when: {case.verdict: needs_review}", "when: {case.team: frist}", "did you mean 'first'?");
+  CheckRefused("due: {P0: 24h, P1: 48h, P2: never, P3: never}", "due: {P0: never, P1: never, P2: never, P3: never}",
+               "is never owed: it has no duration");
+  CheckRefused("{name: wide_spread, to: P1", "{name: wide_spread, to: P3", "nothing is milder than 'P3'");
+  CheckRefused("hard_limit: {to: L2, P0: 30m, P1: 2h", "hard_limit: {to: L2, P0: never, P1: never",
+               "the hard limit has no duration");
+  CheckRefused("ack_timeout: {P0: 30m, P1: 1h, P2: 4h", "ack_timeout: {P0: never, P1: never, P2: never",
+               "ack_timeout has no duration");
+  CheckRefused("max_pause: 6h\n", "max_pause: 6h\npause_on: []\n", "`max_pause` has no effect", "max_pause");
   // Without repeat and times, L4 is reached by nobody.
   std::string text = FullPack();
   for (const std::string gone :
@@ -125,6 +117,27 @@ TEST_CASE("policy: what the whole pack shows is refused with its reason") {
   const Compiled compiled(text);
   CHECK_FALSE(compiled.policy);
   CHECK(compiled.diagnostics.Render().find("nothing leads to level 'L4'") != std::string::npos);
+}
+
+TEST_CASE("policy: storms and feeds are refused with their reason") {
+  const std::string storm = "storm: {escalations: 3, window: 10m}\n";
+  CheckRefused(storm, "storm: {escalations: 0}\n", "escalations");
+  CheckRefused(storm, "storm: {escalations: 1001}\n", "1000");
+  CheckRefused(storm, "storm: {window: 10m}\n", "escalations");
+  const auto feed = [&](const std::string& text) { return storm + "feeds: [" + text + "]\n"; };
+  const char* line = "feeds: [";
+  CheckRefused(storm, feed("{name: edr, silent_after: 1h, severity: P1}"), "needs `topic`, `product` or both", line);
+  CheckRefused(storm, feed("{name: edr, topic: t, silent_after: 1h, severity: P7}"), "no severity 'P7'", line);
+  CheckRefused(storm, feed("{name: edr, topic: t, silent_after: 1s, severity: P1}"), "silent_after", line);
+  CheckRefused(storm, feed("{name: edr, topic: t, severity: P1}"), "silent_after", line);
+  CheckRefused(storm, feed("{name: 'e/r', topic: t, silent_after: 1h, severity: P1}"), "cannot be the name", line);
+  const std::string edr = "{name: edr, topic: t, silent_after: 1h, severity: P1}";
+  CheckRefused(storm, feed(edr + ", " + edr), "listed twice", line);
+  const Compiled compiled(Replaced(FullPack(), storm, "storm: {escalations: 1000}\nfeeds: [" + edr + "]\n"));
+  REQUIRE_MESSAGE(compiled.policy, compiled.diagnostics.Render());
+  CHECK(compiled.policy->storm.escalations == kMaxWatchTimes);
+  CHECK(compiled.policy->storm.window == Duration(10min));
+  CHECK(compiled.policy->feeds.front().silent_after == Duration(1h));
 }
 
 TEST_CASE("roster: overrides, regions and hours are refused with their reason") {

@@ -57,6 +57,19 @@ TEST_CASE("raci: the parts are read, and explain shows them") {
   CHECK(shown.find("  Triage: R L1; A L2; C legal\n") != std::string::npos);
 }
 
+TEST_CASE("explain: a policy without times says so") {
+  std::string text = kPack;
+  text.replace(text.find("{high: 10m}"), 11, "{high: never}");
+  text += "criteria: [{name: asked, at: [L1], when: {case.tags: asked}}]\n";
+  std::string errors;
+  const auto policy = Compile(text, &errors);
+  CAPTURE(errors);
+  REQUIRE(policy);
+  const std::string shown = ExplainPolicy(*policy, *ParseTimestamp("2026-03-02T08:00:00Z"));
+  CHECK(shown.find("nothing fires: every clock of high has ended, was missed or is not set, and no time leads from L1 "
+                   "further up") != std::string::npos);
+}
+
 TEST_CASE("raci: strangers, gaps and slips are refused") {
   Refused("R: [L1]", "R: [L3]", "there is no level or role 'L3'");
   Refused(", A: L2", "", "'A' is missing");

@@ -3,11 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "pipeline/model/command.h"
+#include "tests/unit/policy_pack.h"
 
 using namespace triaged;
 using namespace std::chrono_literals;
@@ -51,51 +50,8 @@ teams:
   two: {members: [bob]}
 )";
 
-struct Compiled {
-  FieldCatalog alerts{FieldCatalog::Taxonomy::kAlert};
-  FieldCatalog cases{FieldCatalog::Taxonomy::kCase};
-  Diagnostics diagnostics;
-  std::shared_ptr<const Policy> policy;
-  explicit Compiled(std::string text) {
-    policy = CompilePolicy({"pack.yaml", std::move(text)}, &alerts, &cases, &diagnostics);
-  }
-};
-
-std::string Replaced(std::string text, const std::string& from, const std::string& to) {
-  const size_t at = text.find(from);
-  REQUIRE_MESSAGE(at != std::string::npos, from);
-  return text.replace(at, from.size(), to);
-}
-
-int LineOf(const std::string& text, const std::string& part) {
-  const size_t at = text.find(part);
-  REQUIRE_MESSAGE(at != std::string::npos, part);
-  return 1 + static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
-}
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream in(path);
-  REQUIRE_MESSAGE(in.good(), path);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-// The pack with `from` replaced is refused, in the line where `to` stands, with `message` in what is said.
 void CheckRefused(const std::string& from, const std::string& to, const std::string& message) {
-  CAPTURE(from);
-  CAPTURE(to);
-  const std::string text = Replaced(kPack, from, to);
-  Compiled compiled(text);
-  CHECK_FALSE(compiled.policy);
-  const std::string rendered = compiled.diagnostics.Render();
-  CAPTURE(rendered);
-  CHECK(rendered.find(message) != std::string::npos);
-  REQUIRE_FALSE(compiled.diagnostics.items().empty());
-  for (const Diagnostic& item : compiled.diagnostics.items()) {
-    CHECK(item.where.file == "pack.yaml");
-    CHECK(item.where.line > 0);
-  }
+  CheckRefusedIn(kPack, from, to, message, nullptr);
 }
 
 }  // namespace
@@ -292,7 +248,7 @@ TEST_CASE("policy: garbage never compiles and never crashes") {
 }
 
 TEST_CASE("policy: the shipped SOC pack") {
-  Compiled compiled(ReadFile(TRIAGED_SOURCE_DIR "/configs/policies/soc-tiered.yaml"));
+  Compiled compiled(ReadText(TRIAGED_SOURCE_DIR "/configs/policies/soc-tiered.yaml"));
   INFO(compiled.diagnostics.Render());
   REQUIRE(compiled.policy);
   CHECK(compiled.diagnostics.items().empty());
@@ -339,7 +295,7 @@ TEST_CASE("policy: the shipped SOC pack") {
 }
 
 TEST_CASE("policy: the SOC pack's criteria hold when the guide says so") {
-  Compiled compiled(ReadFile(TRIAGED_SOURCE_DIR "/configs/policies/soc-tiered.yaml"));
+  Compiled compiled(ReadText(TRIAGED_SOURCE_DIR "/configs/policies/soc-tiered.yaml"));
   REQUIRE(compiled.policy);
   using Facts = std::vector<std::pair<FieldId, const char*>>;
   const auto first = [&](int level, const Facts& facts) -> std::string {

@@ -1,0 +1,21 @@
+// What most subcommands of triagectl begin with: the configuration and the engine it names, or what is wrong with them.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "daemon/config.h"
+#include "pipeline/policy/engine.h"
+
+namespace triaged {
+
+struct Loaded {
+  Config config;
+  std::shared_ptr<const Engine> engine;
+};
+
+// Diagnostics go to stderr; nullopt: there were errors among them.
+std::optional<Loaded> LoadConfigured(const std::string& config_path);
+
+}  // namespace triaged
