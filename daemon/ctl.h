@@ -51,6 +51,37 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options);
 // Runs timelines; `junit` is a file to write, or empty.
 int RunTests(const std::string& config_path, const std::vector<std::string>& timelines, const std::string& junit);
 
+// How a rendering looks.
+struct OutputStyle {
+  std::string name;                 // of the template
+  std::string language = "en";      // or "ja"
+  std::string format = "md";        // md, json or text; of a report also html
+  std::string zone;                 // IANA
+  std::string templates;            // folder; empty: beside the configuration, else the shipped ones
+};
+struct HandoffOptions {
+  std::string case_id;              // empty: the digest of a shift
+  std::string from, to;             // RFC 3339, of the shift
+  std::string input;                // NDJSON with case documents; empty: the case topic
+  OutputStyle style;
+};
+int Handoff(const std::string& config_path, const HandoffOptions& options);
+
+struct ReportOptions {
+  std::string from, to;             // RFC 3339
+  std::string period;               // month or quarter; empty: the whole time at once
+  std::string input;                // NDJSON with case documents; empty: the case topic
+  OutputStyle style;
+};
+int Report(const std::string& config_path, const ReportOptions& options);
+
+struct DrillOptions {
+  std::vector<std::string> files;   // in the timeline format
+  std::string format = "text";      // or json
+};
+// In virtual time, with every alert marked as a drill; exit 1 when something happened otherwise than expected.
+int Drill(const std::string& config_path, const DrillOptions& options);
+
 struct OnCallOptions {
   std::string at;                   // RFC 3339, or empty: now
   std::string team;                 // empty: all

@@ -95,6 +95,13 @@ std::string Describe(const OutputRecord& record) {
   return type + " " + id + ": " + reason;
 }
 
+// A case event that does not say that it belongs to a drill. A refusal shows no case.
+bool Unmarked(const OutputRecord& record) {
+  if (record.topic != OutputTopic::kEscalations) return false;
+  const Json event = Json::parse(*record.value);
+  return event.at("data").contains("drill") && event["data"]["drill"] != true;
+}
+
 // "partitions N", the first line that says anything; else one.
 int32_t PartitionsOf(const std::string& file) {
   std::istringstream in(file);
@@ -108,8 +115,8 @@ int32_t PartitionsOf(const std::string& file) {
 
 class Runner {
  public:
-  Runner(const SourceFile& file, std::shared_ptr<const Engine> engine)
-      : file_(file), replay_(std::move(engine), "timeline", PartitionsOf(file.text)) {}
+  Runner(const SourceFile& file, std::shared_ptr<const Engine> engine, bool drill)
+      : file_(file), drill_(drill), replay_(std::move(engine), "timeline", PartitionsOf(file.text)) {}
 
   Result<TimelineResult> Run();
 
@@ -132,6 +139,7 @@ class Runner {
   }
 
   const SourceFile& file_;
+  const bool drill_;
   Replay replay_;
   TimelineResult result_;
   Timestamp start_ = FromUnixMillis(1'772'438'400'000);  // 2026-03-02T08:00:00Z, a Monday
@@ -146,6 +154,7 @@ std::vector<std::string> Runner::TakeEvents() {
   for (const OutputRecord& record : replay_.TakeOutputs()) {
     if (record.topic != OutputTopic::kEscalations && record.topic != OutputTopic::kDeadLetter) continue;
     events.push_back(Describe(record));
+    if (drill_ && Unmarked(record)) result_.failures.push_back(file_.name + ": not marked as a drill: " + events.back());
   }
   result_.events += static_cast<int>(events.size());
   return events;
@@ -160,6 +169,7 @@ std::string Joined(const std::vector<std::string>& events) {
 void Runner::Expect(const Line& line, const std::string& expected) {
   ++result_.lines;
   const std::string happened = Joined(TakeEvents());
+  result_.steps.push_back({FormatDuration(line.at), line.action, expected, happened});
   if (happened != expected) Fail(line.number, "expected: " + expected + "\n    happened: " + happened);
 }
 
@@ -174,6 +184,7 @@ Result<std::string> Runner::AlertJson(const Line& line, const std::vector<std::s
   alert["event.kind"] = "alert";
   alert["event.id"] = "alert-" + std::to_string(++alerts_);
   alert["@timestamp"] = FormatTimestamp(start_ + line.at);
+  if (drill_) alert["labels.drill"] = "true";
   for (size_t i = 1; i < words.size(); ++i) {
     const size_t equals = words[i].find('=');
     if (equals == std::string::npos) return Wrong(line.number, "'" + words[i] + "' is not name=value");
@@ -356,8 +367,8 @@ Result<TimelineResult> Runner::Run() {
 
 }  // namespace
 
-Result<TimelineResult> RunTimeline(const SourceFile& file, std::shared_ptr<const Engine> engine) {
-  return Runner(file, std::move(engine)).Run();
+Result<TimelineResult> RunTimeline(const SourceFile& file, std::shared_ptr<const Engine> engine, bool drill) {
+  return Runner(file, std::move(engine), drill).Run();
 }
 
 }  // namespace triaged

@@ -29,13 +29,21 @@
 
 namespace triaged {
 
+// A line with what was expected of it and what happened.
+struct TimelineStep {
+  std::string at, action, expected, actual;
+};
+
 struct TimelineResult {
   int lines = 0;                      // with an expectation that was checked
   int events = 0;                     // that happened
+  std::vector<TimelineStep> steps;
   std::vector<std::string> failures;  // "file:line: expected … but …"
 };
 
 // Runs one timeline over a fresh Replay, of one partition unless it says `partitions N` first. An Error means the text itself is wrong.
-Result<TimelineResult> RunTimeline(const SourceFile& file, std::shared_ptr<const Engine> engine);
+// `drill` marks every alert but raw records as one (labels.drill), and asks of every event that it says so.
+Result<TimelineResult> RunTimeline(const SourceFile& file, std::shared_ptr<const Engine> engine,
+                                   bool drill = false);
 
 }  // namespace triaged

@@ -107,7 +107,56 @@ int RunVerb(const std::string& config_path, CommandOptions options) {
   return SendCommand(config_path, options.command);
 }
 
-// oncall, explain and silence.
+// handoff, report and drill.
+class ReportVerbs {
+ public:
+  void Add(CLI::App* app) {
+    handoff_ = app->add_subcommand("handoff", "hand a case, or a shift (--from, --to), over in words");
+    handoff_->add_option("case", handoff_options_.case_id, "case id, as in 3-17; without one: the digest of a shift");
+    handoff_options_.style.name = "handoff";
+    handoff_->add_option("--template", handoff_options_.style.name, "template of a case")->capture_default_str();
+    handoff_->add_option("--from", handoff_options_.from, "begin of the shift, RFC 3339");
+    handoff_->add_option("--to", handoff_options_.to, "its end");
+    AddStyle(handoff_, &handoff_options_.input, &handoff_options_.style, {"md", "json", "text"});
+
+    report_ = app->add_subcommand("report", "figures of a time: rates against goals, causes, rules, load, SLA");
+    report_->add_option("--from", report_options_.from, "begin, RFC 3339")->required();
+    report_->add_option("--to", report_options_.to, "end, not included")->required();
+    report_->add_option("--period", report_options_.period, "cut it at the borders of months or quarters")
+        ->check(CLI::IsMember({"month", "quarter"}));
+    AddStyle(report_, &report_options_.input, &report_options_.style, {"md", "json", "text", "html"});
+
+    drill_ = app->add_subcommand("drill", "run drills in virtual time and compare with what they expect");
+    drill_->add_option("files", drill_options_.files, "drills, in the timeline format")->required();
+    drill_->add_option("--format", drill_options_.format)->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+  }
+
+  // The exit code, when one of these was asked for.
+  std::optional<int> Run(const std::string& config_path) const {
+    if (*handoff_) return Handoff(config_path, handoff_options_);
+    if (*report_) return Report(config_path, report_options_);
+    if (*drill_) return Drill(config_path, drill_options_);
+    return std::nullopt;
+  }
+
+ private:
+  static void AddStyle(CLI::App* app, std::string* input, OutputStyle* style, std::vector<std::string> formats) {
+    app->add_option("--input", *input, "NDJSON with case documents, - for standard input (default: the case topic)");
+    app->add_option("--lang", style->language)->check(CLI::IsMember({"en", "ja"}))->capture_default_str();
+    app->add_option("--format", style->format)->check(CLI::IsMember(std::move(formats)))->capture_default_str();
+    app->add_option("--zone", style->zone, "IANA zone of the times (default: the case's; of a digest UTC)");
+    app->add_option("--templates", style->templates, "folder with templates of one's own");
+  }
+
+  CLI::App* handoff_ = nullptr;
+  CLI::App* report_ = nullptr;
+  CLI::App* drill_ = nullptr;
+  HandoffOptions handoff_options_;
+  ReportOptions report_options_;
+  DrillOptions drill_options_;
+};
+
+// oncall, explain and silence, and the reports.
 class PolicyVerbs {
  public:
   void Add(CLI::App* app) {
@@ -126,13 +175,14 @@ class PolicyVerbs {
                          "instead: what this policy does to a case nobody touches");
     explain_->add_option("--at", explain_options_.at, "RFC 3339 time (default: now)");
     AddSilence(app);
+    reports_.Add(app);
   }
 
   // The exit code, when one of these was asked for.
   std::optional<int> Run(const std::string& config_path) const {
     if (*on_call_) return OnCall(config_path, on_call_options_);
     if (*explain_) return Explain(config_path, explain_options_);
-    if (!*silence_) return std::nullopt;
+    if (!*silence_) return reports_.Run(config_path);
     const std::string what = silence_->get_subcommands().front()->get_name();
     if (what == "list") return ListSilences(config_path);
     SilenceOptions options = silence_options_;
@@ -163,7 +213,23 @@ class PolicyVerbs {
   OnCallOptions on_call_options_;
   ExplainOptions explain_options_;
   SilenceOptions silence_options_;
+  ReportVerbs reports_;
 };
+
+// `output`: "ecs" or "ocsf".
+CLI::App* AddNormalize(CLI::App* app, NormalizeOptions* options, std::string* output) {
+  CLI::App* normalize = app->add_subcommand("normalize", "print each alert as flat JSON with ECS names");
+  normalize->add_option("--format", options->format, "format table to use (default: detect)");
+  normalize->add_option("--topic", options->topic, "alert topic whose settings hold (format, zone, split)");
+  normalize->add_flag("--strict", options->strict, "exit with 1 when a line is no JSON object");
+  normalize->add_flag("--explain", options->explain, "print which table, and which path gave each value");
+  normalize->add_option("--output", *output, "ecs: flat JSON; ocsf: a Detection Finding")
+      ->check(CLI::IsMember({"ecs", "ocsf"}))
+      ->capture_default_str();
+  normalize->add_flag("--enrich", options->enrich, "add what the configured enrichment files know");
+  normalize->add_option("files", options->inputs, "NDJSON files (default: standard input)");
+  return normalize;
+}
 
 int Main(int argc, char** argv) {
   CLI::App app("triagectl: checks, replays and commands for triaged", "triagectl");
@@ -188,17 +254,8 @@ int Main(int argc, char** argv) {
   policy_verbs.Add(&app);
 
   NormalizeOptions normalize_options;
-  CLI::App* normalize = app.add_subcommand("normalize", "print each alert as flat JSON with ECS names");
-  normalize->add_option("--format", normalize_options.format, "format table to use (default: detect)");
-  normalize->add_option("--topic", normalize_options.topic, "alert topic whose settings hold (format, zone, split)");
-  normalize->add_flag("--strict", normalize_options.strict, "exit with 1 when a line is no JSON object");
-  normalize->add_flag("--explain", normalize_options.explain, "print which table, and which path gave each value");
   std::string normalize_output = "ecs";
-  normalize->add_option("--output", normalize_output, "ecs: flat JSON; ocsf: a Detection Finding")
-      ->check(CLI::IsMember({"ecs", "ocsf"}))
-      ->capture_default_str();
-  normalize->add_flag("--enrich", normalize_options.enrich, "add what the configured enrichment files know");
-  normalize->add_option("files", normalize_options.inputs, "NDJSON files (default: standard input)");
+  CLI::App* normalize = AddNormalize(&app, &normalize_options, &normalize_output);
 
   RuleEvalOptions eval_options;
   CLI::App* rules = app.add_subcommand("rules", "try rules on events");
