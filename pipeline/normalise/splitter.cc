@@ -71,11 +71,10 @@ class Splitting {
   void TakeUnended(size_t at) {
     const size_t before = parts_.size();
     if (const size_t array = ArrayIn(at); array != std::string_view::npos) {
-      TakeElements(array, text_.size());
-    } else {
-      Add(at, text_.size(), RecordPart::Kind::kBroken);
+      if (!TakeElements(array, text_.size())) return;
+      at = parts_.size() == before ? at : past_array_;  // whole elements, and the envelope breaks off after them
     }
-    if (parts_.size() == before) Add(at, text_.size(), RecordPart::Kind::kBroken);
+    if (at < text_.size()) Add(at, text_.size(), RecordPart::Kind::kBroken);
   }
 
   // False when the limit is reached: then everything left is a part already.
@@ -127,17 +126,21 @@ class Splitting {
   // The elements of the array that begins at `at`, inside a value that ends at `end`.
   bool TakeElements(size_t at, size_t end) {
     at = SkipSpace(text_, at + 1);
+    past_array_ = at + 1;
     if (at < end && text_[at] == ']') return true;
     while (true) {
       const size_t past = PastValue(text_, at);
       if (past == std::string_view::npos || past > end) {
+        past_array_ = end;
         Add(at, end, RecordPart::Kind::kBroken);
         return true;
       }
       if (!Add(at, past, RecordPart::Kind::kAlert)) return false;
       at = SkipSpace(text_, past);
+      past_array_ = at + 1;
       if (at < end && text_[at] == ']') return true;
       if (at >= end || text_[at] != ',') {
+        past_array_ = end;
         Add(at, end, RecordPart::Kind::kBroken);
         return true;
       }
@@ -158,6 +161,7 @@ class Splitting {
   std::string_view text_;
   const SplitSettings& settings_;
   size_t max_;
+  size_t past_array_ = 0;  // of the array taken last; where the value ends when that broke
   std::vector<RecordPart> parts_;
 };
 

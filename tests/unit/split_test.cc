@@ -102,6 +102,8 @@ TEST_CASE("split: what is before broken text is kept; the limit leaves one rest"
   CHECK(Cut(R"([{"a":1},{"b":)", {"array"}) == Texts{R"({"a":1})", R"(!{"b":)"});
   CHECK(Cut(R"([{"a":1} {"b":2}])", {"array"}) == Texts{R"({"a":1})", R"(!{"b":2}])"});
   CHECK(Cut(R"({"Records":[{"a":1},{"b":2},{"c)", {"Records"}) == Texts{R"({"a":1})", R"({"b":2})", R"(!{"c)"});
+  CHECK(Cut(R"({"Records":[{"a":1}],"x":{)", {"Records"}) == Texts{R"({"a":1})", R"(!,"x":{)"});
+  CHECK(Cut(R"({"Records":[],"x":{)", {"Records"}) == Texts{R"(!{"Records":[],"x":{)"});
   CHECK(Cut("[1,2,3]", {"array"}, 2) == Texts{"1", "2", "+3]"});
   CHECK(Cut("1 2 3 4", {"values"}, 2) == Texts{"1", "2", "+3 4"});
 }
