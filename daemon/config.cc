@@ -1,5 +1,6 @@
 #include "daemon/config.h"
 
+#include <re2/re2.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -98,6 +99,41 @@ void ReadKafka(MapReader& top, const std::string& base, const std::string& appli
   kafka.Finish();
 }
 
+TopicSettings ReadTopic(MapReader& top, const std::string& name, const YamlNode& node) {
+  MapReader reader(top.source(), node, "the topic '" + name + "'", top.diagnostics());
+  TopicSettings topic;
+  topic.topic = name;
+  topic.format = reader.String("format");
+  const std::string zone = reader.String("zone");
+  if (!zone.empty() && !(topic.zone = Zone::Find(zone))) {
+    const auto near = DidYouMean(zone, Zone::Names());
+    reader.ErrorHere("'" + zone + "' is no IANA time zone", near.empty() ? "" : "did you mean '" + std::string(near) + "'?");
+  }
+  for (const std::string& entry : reader.Strings("split")) AddSplit(entry, &topic.split);
+  reader.Finish();
+  return topic;
+}
+
+// Each entry says something about one entry of `kafka.alert_topics`, or about a topic that one of its patterns matches.
+void ReadTopics(MapReader& top, Config* out) {
+  const YamlNode* node = top.Node("topics");
+  if (!node || node->IsNull()) return;
+  if (!node->IsMap()) return top.ErrorAt(*node, "`topics` maps topics to what is known about them");
+  const auto& known = out->kafka.alert_topics;
+  const bool patterns = std::any_of(known.begin(), known.end(), [](const auto& topic) { return topic.starts_with('^'); });
+  for (const auto& entry : node->map()) {
+    TopicSettings topic = ReadTopic(top, entry.key, entry.value);
+    if (entry.key.starts_with('^')) {
+      auto pattern = std::make_shared<re2::RE2>(entry.key, re2::RE2::Quiet);
+      if (!pattern->ok()) top.ErrorAt(entry.value, "'" + entry.key + "' is no regular expression: " + pattern->error());
+      topic.pattern = std::move(pattern);
+    } else if (!patterns && std::find(known.begin(), known.end(), entry.key) == known.end()) {
+      top.ErrorAt(entry.value, "'" + entry.key + "' is none of kafka.alert_topics", "no alert is ever read from it");
+    }
+    out->topics.push_back(std::move(topic));
+  }
+}
+
 void ReadStorage(MapReader& top, const std::string& base, StorageConfig* out) {
   static const YamlNode empty;
   const YamlNode* node = top.Node("storage", /*required=*/true);
@@ -118,6 +154,8 @@ void ReadLimits(MapReader& top, Config* out) {
   out->alert_limits.max_bytes =
       static_cast<size_t>(limits.Bytes("alert_bytes", static_cast<int64_t>(out->alert_limits.max_bytes), 1024, 64 * kMiB));
   out->alert_limits.max_depth = static_cast<int>(limits.Int("alert_depth", out->alert_limits.max_depth, 4, 1000));
+  out->alert_limits.max_alerts = static_cast<size_t>(
+      limits.Int("alerts_per_record", static_cast<int64_t>(out->alert_limits.max_alerts), 1, 100'000));
   out->step.max_records = limits.Int("step_records", out->step.max_records, 1, 1'000'000);
   out->step.max_bytes = limits.Bytes("step_bytes", out->step.max_bytes, 64 * 1024, kGiB);
   out->step.max_wait = limits.Interval("step_wait", out->step.max_wait, milliseconds(1), seconds(1));
@@ -160,6 +198,7 @@ std::optional<Config> ParseConfig(const SourceFile& file, Diagnostics* diagnosti
   ReadKafka(top, base, config.application_id, &config.kafka);
   ReadStorage(top, base, &config.storage);
   ReadLimits(top, &config);
+  ReadTopics(top, &config);
   ReadWebAndLog(top, base, &config);
   config.heartbeat_interval = top.Interval("heartbeat_interval", config.heartbeat_interval, Duration(0), hours(1));
   config.ocsf = top.Bool("ocsf", false);
@@ -256,6 +295,7 @@ std::shared_ptr<const Engine> LoadEngine(const Config& config, Diagnostics* diag
     }
   }
   if (diagnostics->HasErrors()) return nullptr;
+  sources.topics = config.topics;
   return CompileEngine(sources, config.alert_limits, diagnostics);
 }
 

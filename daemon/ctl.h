@@ -21,6 +21,7 @@ int CheckFiles(const std::string& what, const std::vector<std::string>& paths, c
 
 struct NormalizeOptions {
   std::string format;               // empty: detect
+  std::string topic;                // empty: no topic's settings
   bool strict = false;              // exit 1 when a line is no JSON object
   bool explain = false;             // print which table and which path gave each value instead
   bool ocsf = false;                // print OCSF Detection Findings instead

@@ -12,6 +12,7 @@
 #include "daemon/timeline.h"
 #include "pipeline/base/utf8.h"
 #include "pipeline/normalise/explain.h"
+#include "pipeline/processor/alert_parts.h"
 #include "pipeline/report/ocsf.h"
 #include "pipeline/report/report.h"
 #include "pipeline/rules/correlation_set.h"
@@ -163,10 +164,12 @@ int Normalize(const std::string& config_path, const NormalizeOptions& options) {
     return kExitUsage;
   }
   Normaliser normaliser(loaded->engine->formats, loaded->engine->limits);
+  AlertParts parts;
+  TopicSettings topic = loaded->engine->topics.Of(options.topic);
+  if (!options.format.empty()) topic.format = options.format;
   bool all_objects = true;
-  const bool read = ForEachLine(options.inputs, [&](const std::string& line) {
-    // Without Kafka there is no record time: an alert without a time of its own shows the epoch, and says so.
-    if (const auto failure = normaliser.Normalise(line, options.format, Timestamp{})) {
+  const auto print_part = [&](size_t part) {
+    if (const auto failure = parts.Read(part)) {
       all_objects = false;
       nlohmann::ordered_json error;
       error["triaged.error"] = {{"reason", Name(failure->reason)}, {"message", SanitiseUtf8(failure->message)}};
@@ -176,6 +179,11 @@ int Normalize(const std::string& config_path, const NormalizeOptions& options) {
       const auto print = options.explain ? ExplainedJson : options.ocsf ? OcsfDetectionFinding : NormalisedJson;
       std::cout << print(normaliser.alert(), *loaded->engine->alert_catalog) << '\n';
     }
+  };
+  const bool read = ForEachLine(options.inputs, [&](const std::string& line) {
+    // Without Kafka there is no record time: an alert without a time of its own shows the epoch, and says so.
+    const size_t count = parts.Cut(line, topic, Timestamp{}, &normaliser);
+    for (size_t part = 0; part < count; ++part) print_part(part);
   });
   std::cout.flush();
   if (!read) return kExitFailed;

@@ -29,7 +29,7 @@ constexpr std::string_view kReasons[] = {"unresolved_in_time", "uncertain_verdic
 constexpr std::string_view kManual = "manual";  // a person's own words are no label
 constexpr int kDeadLettersLogged = 20;                // a second
 constexpr std::string_view kDeadLetterReasons[] = {
-    "empty_value",     "too_large",     "invalid_utf8",       "invalid_json",    "not_an_object",  "too_deep",
+    "empty_value",     "too_large",     "invalid_utf8",       "invalid_json",    "not_an_object",  "too_deep",  "too_many_alerts",
     "no_policy",       "foreign_record", "invalid_command",   "unknown_case",    "stale_version",  "not_permitted",
     "illegal_transition", "unknown_level", "unknown_severity", "unknown_person", "nothing_to_change", "repeated_failure", "invalid_message",
     "too_many", "unknown_alert", "unknown_field", "unknown_role", "other"};

@@ -220,6 +220,7 @@ class PolicyVerbs {
 CLI::App* AddNormalize(CLI::App* app, NormalizeOptions* options, std::string* output) {
   CLI::App* normalize = app->add_subcommand("normalize", "print each alert as flat JSON with ECS names");
   normalize->add_option("--format", options->format, "format table to use (default: detect)");
+  normalize->add_option("--topic", options->topic, "alert topic whose settings hold (format, zone, split)");
   normalize->add_flag("--strict", options->strict, "exit with 1 when a line is no JSON object");
   normalize->add_flag("--explain", options->explain, "print which table, and which path gave each value");
   normalize->add_option("--output", *output, "ecs: flat JSON; ocsf: a Detection Finding")

@@ -102,7 +102,7 @@ bool AlertSources::Take(const InputRecord& input, std::vector<OutputRecord>* out
   } else {
     intake_.Take(input, outputs, &facts);
   }
-  TRIAGED_CHECK(facts.balance.consumed == 1 && facts.balance.Adds());
+  TRIAGED_CHECK(facts.balance.consumed >= 1 && facts.balance.Adds());
   source.staged.Add(facts.balance);
   source.staged_next = input.offset + 1;
   source.moved = true;

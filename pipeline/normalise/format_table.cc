@@ -25,6 +25,7 @@ void Extend(FormatTable* table, const FormatTable& base) {
   if (table->update.empty()) table->update = base.update;
   if (table->state.empty()) table->state = base.state;
   if (!table->zone) table->zone = base.zone;
+  if (!table->split.on()) table->split = base.split;
   if (table->embedded.empty()) table->embedded = base.embedded;
 }
 

@@ -79,6 +79,7 @@ struct FormatTable {
   std::vector<PathTrie::Node> state;                             // the source's own state word (triaged.state)
   std::vector<std::pair<FieldId, std::string>> constants;        // where no path gave a value
   std::vector<Embedded> embedded;
+  SplitSettings split;                                           // arrays of alerts that such records may hold
 };
 
 class CompiledTables final : public FormatTables {

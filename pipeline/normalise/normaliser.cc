@@ -207,6 +207,12 @@ std::optional<NormaliseFailure> Normaliser::Normalise(std::string_view record, s
 
 const Alert& Normaliser::alert() const { return impl_->alert; }
 Alert& Normaliser::alert() { return impl_->alert; }
+const NormaliseLimits& Normaliser::limits() const { return impl_->limits; }
+
+const SplitSettings* Normaliser::split() const {
+  const SplitSettings& split = impl_->tables->tables[impl_->table_index].split;
+  return split.on() ? &split : nullptr;
+}
 
 std::string_view Name(NormaliseError error) {
   switch (error) {
@@ -216,6 +222,7 @@ std::string_view Name(NormaliseError error) {
     case NormaliseError::kInvalidJson: return "invalid_json";
     case NormaliseError::kNotAnObject: return "not_an_object";
     case NormaliseError::kTooDeep: return "too_deep";
+    case NormaliseError::kTooManyAlerts: return "too_many_alerts";
   }
   return "";
 }

@@ -20,6 +20,7 @@
 #include "pipeline/base/zone.h"
 #include "pipeline/model/alert.h"
 #include "pipeline/model/fields.h"
+#include "pipeline/normalise/splitter.h"
 
 namespace triaged {
 
@@ -40,6 +41,7 @@ class FormatTables {
 struct NormaliseLimits {
   size_t max_bytes = 1024 * 1024;  // a larger record is refused: `too_large`
   int max_depth = 64;              // deeper JSON is refused: `too_deep`
+  size_t max_alerts = 1000;        // of one record that is split; the rest is refused: `too_many_alerts`
 };
 
 // Why a record is no JSON object we can read; the dead letter's `triaged.error.reason`.
@@ -50,8 +52,9 @@ enum class NormaliseError : uint8_t {
   kInvalidJson,   // malformed, truncated, trailing text, number out of range
   kNotAnObject,
   kTooDeep,
+  kTooManyAlerts, // the rest of a split record that holds more alerts than the limit
 };
-std::string_view Name(NormaliseError error);  // "empty_value", "too_large", "invalid_utf8", "invalid_json", "not_an_object", "too_deep"
+std::string_view Name(NormaliseError error);  // "empty_value", "too_large", …
 
 struct NormaliseFailure {
   NormaliseError reason;
@@ -73,6 +76,9 @@ class Normaliser {
                                             const Zone* zone = nullptr);
   const Alert& alert() const;
   Alert& alert();  // for what is added to it (enrichment)
+  // How the table of the record read last wants such records cut; nullptr: not at all.
+  const SplitSettings* split() const;
+  const NormaliseLimits& limits() const;
 
  private:
   struct Impl;

@@ -13,8 +13,11 @@
 namespace triaged {
 
 struct Normaliser::Impl {
-  Impl(std::shared_ptr<const CompiledTables> t, NormaliseLimits limits)
-      : tables(std::move(t)), extraction(tables->trie, tables->watched, limits), read(tables->embedded.size()) {}
+  Impl(std::shared_ptr<const CompiledTables> t, NormaliseLimits l)
+      : tables(std::move(t)),
+        limits(l),
+        extraction(tables->trie, tables->watched, limits),
+        read(tables->embedded.size()) {}
 
   // Values of the document, after the embedded document they may come from was read.
   const Value* First(PathTrie::Node node) {
@@ -46,6 +49,7 @@ struct Normaliser::Impl {
   void AddBool(FieldId id, bool flag);
 
   std::shared_ptr<const CompiledTables> tables;
+  NormaliseLimits limits;
   Extraction extraction;
   Alert alert;
   size_t table_index = 0;

@@ -303,6 +303,7 @@ FormatTable TableReader::Read(std::string* extends) {
   table.update = Tests("update");
   table.state = Paths("state");
   ReadConstants(&table);
+  table.split.under = map_.Strings("split");
   ReadEmbedded(&table);
   map_.Finish();
   return table;

@@ -15,6 +15,13 @@ std::string Fingerprint(const EngineSources& sources) {
   if (sources.mapping) hash = StableHash64(sources.mapping->text, hash + 1);
   for (const SourceFile& list : sources.enrichment.lists) hash = StableHash64(list.text, hash + 1);
   for (const EnrichmentInput& input : sources.enrichment.inputs) hash = StableHash64(input.data.text, hash + 1);
+  for (const TopicSettings& topic : sources.topics) {
+    std::string text = topic.topic + '\n' + topic.format + '\n' + (topic.zone ? topic.zone->Format(Timestamp{}) : "");
+    text += topic.split.values ? "\nvalues" : "";
+    text += topic.split.array ? "\narray" : "";
+    for (const std::string& path : topic.split.under) text += '\n' + path;
+    hash = StableHash64(text, hash + 1);
+  }
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
   return text;
@@ -50,6 +57,13 @@ std::shared_ptr<const Engine> CompileEngine(const EngineSources& sources, Normal
   if (!sources.enrichment.inputs.empty()) {
     engine->enrichment = Enrichment::Compile(sources.enrichment, diagnostics);
   }
+  for (const TopicSettings& topic : sources.topics) {
+    if (!engine->formats || topic.format.empty() || engine->formats->HasFormat(topic.format)) continue;
+    const auto near = DidYouMean(topic.format, engine->formats->FormatNames());
+    diagnostics->Error({}, "topic '" + topic.topic + "': there is no format '" + topic.format + "'", {},
+                       near.empty() ? "" : "did you mean '" + std::string(near) + "'?");
+  }
+  engine->topics = TopicTable(sources.topics);
   engine->fingerprint = Fingerprint(sources);
   if (diagnostics->HasErrors()) return nullptr;
   return engine;

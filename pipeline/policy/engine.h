@@ -12,6 +12,7 @@
 #include "pipeline/enrich/enrichment.h"
 #include "pipeline/model/fields.h"
 #include "pipeline/normalise/normaliser.h"
+#include "pipeline/normalise/topic_settings.h"
 #include "pipeline/policy/policy.h"
 #include "pipeline/rules/rules.h"
 
@@ -22,6 +23,7 @@ struct EngineSources {
   std::vector<SourceFile> rules;
   std::vector<SourceFile> policies;  // in order: the first whose `when` matches owns the alert
   EnrichmentSources enrichment;      // may be empty
+  std::vector<TopicSettings> topics; // formats that they name must exist
   std::optional<SourceFile> mapping;  // names and logsources of rules of another taxonomy
 };
 
@@ -33,6 +35,7 @@ struct Engine {
   std::shared_ptr<const FormatTables> formats;
   std::shared_ptr<const Enrichment> enrichment;  // null: nothing is configured
   NormaliseLimits limits;
+  TopicTable topics;
   std::string fingerprint;           // 16 hex digits over all sources, in order: named in every escalation and step
 
   const Policy* FindPolicy(std::string_view name) const;

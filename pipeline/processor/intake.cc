@@ -1,5 +1,6 @@
 #include "pipeline/base/hash.h"
 #include "pipeline/decide/grouping.h"
+#include "pipeline/processor/alert_parts.h"
 #include "pipeline/processor/intake_headers.h"
 #include "pipeline/processor/processor.h"
 #include "pipeline/report/report.h"
@@ -15,9 +16,11 @@ struct Intake::Impl {
     scratch = engine->rules->NewScratch();
   }
 
-  void DeadLetter(const InputRecord& input, std::string_view reason, const std::string& message,
+  void TakePart(const InputRecord& input, size_t index, std::vector<OutputRecord>* outputs, StepFacts* facts);
+
+  void DeadLetter(const InputRecord& input, size_t index, std::string_view reason, const std::string& message,
                   std::vector<OutputRecord>* outputs, StepFacts* facts) {
-    outputs->push_back(DeadLetterRecord(input, reason, message, "intake"));
+    outputs->push_back(DeadLetterRecord(parts.AsRecord(input, index), reason, message, "intake"));
     facts->dead_letters.push_back(
         {std::string(reason), std::string(input.topic), message, input.partition, input.offset});
     Count(AlertOutcome::kDeadLettered, facts);
@@ -31,6 +34,7 @@ struct Intake::Impl {
   ProcessorOptions options;
   std::shared_ptr<const Engine> engine;
   std::optional<Normaliser> normaliser;
+  AlertParts parts;
   std::unique_ptr<RuleScratch> scratch;
   Group group;
 };
@@ -41,28 +45,33 @@ Intake::~Intake() = default;
 
 void Intake::SetEngine(std::shared_ptr<const Engine> engine) { impl_->SetEngine(std::move(engine)); }
 
-void Intake::Take(const InputRecord& input, std::vector<OutputRecord>* outputs, StepFacts* facts) {
-  Impl& impl = *impl_;
-  const std::string_view value = input.value.value_or(std::string_view());
-  if (const auto failure = impl.normaliser->Normalise(value, {}, input.timestamp)) {
-    return impl.DeadLetter(input, Name(failure->reason), failure->message, outputs, facts);
-  }
-  const Alert& alert = impl.normaliser->alert();
-  if (!alert.is_alert) return Impl::Count(AlertOutcome::kNotAnAlert, facts);
-  impl.engine->Enrich(&impl.normaliser->alert());
-  ChooseGroup(*impl.engine, alert, &impl.group);
-  if (!impl.group.policy) {
-    return impl.DeadLetter(input, "no_policy", "no configured policy wants this alert; add one without `when`", outputs,
-                           facts);
+void Intake::Impl::TakePart(const InputRecord& input, size_t index, std::vector<OutputRecord>* outputs,
+                            StepFacts* facts) {
+  const auto failure = parts.Read(index);
+  if (failure) return DeadLetter(input, index, Name(failure->reason), failure->message, outputs, facts);
+  const Alert& alert = normaliser->alert();
+  if (!alert.is_alert) return Count(AlertOutcome::kNotAnAlert, facts);
+  engine->Enrich(&normaliser->alert());
+  ChooseGroup(*engine, alert, &group);
+  if (!group.policy) {
+    return DeadLetter(input, index, "no_policy", "no configured policy wants this alert; add one without `when`", outputs,
+                      facts);
   }
   OutputRecord record;
   record.topic = OutputTopic::kIntake;
-  record.partition = PartitionForKey(impl.group.key, impl.options.partitions);
-  record.key = impl.group.key;
-  record.value = std::string(value);
+  record.partition = PartitionForKey(group.key, options.partitions);
+  record.key = group.key;
+  record.value = std::string(parts.bytes(index));
   record.headers = IntakeHeaders(input, alert.format);
   outputs->push_back(std::move(record));
-  Impl::Count(AlertOutcome::kForwarded, facts);
+  Count(AlertOutcome::kForwarded, facts);
+}
+
+void Intake::Take(const InputRecord& input, std::vector<OutputRecord>* outputs, StepFacts* facts) {
+  Impl& impl = *impl_;
+  const size_t count = impl.parts.Cut(input.value.value_or(std::string_view()), impl.engine->topics.Of(input.topic),
+                                      input.timestamp, &*impl.normaliser);
+  for (size_t index = 0; index < count; ++index) impl.TakePart(input, index, outputs, facts);
 }
 
 }  // namespace triaged

@@ -12,6 +12,7 @@
 #include "pipeline/decide/holds.h"
 #include "pipeline/decide/rearrange.h"
 #include "pipeline/decide/take_alert.h"
+#include "pipeline/processor/alert_parts.h"
 #include "pipeline/processor/correlator.h"
 #include "pipeline/processor/feeds.h"
 #include "pipeline/processor/intake_headers.h"
@@ -53,6 +54,7 @@ struct Processor::Impl {
 
   // ---- inputs ---------------------------------------------------------------------------------------------------
   Status TakeAlertRecord(const InputRecord& input, const SentOn& sent_on);
+  Status TakePart(const InputRecord& input, size_t index, const IntakeNote& note, const SentOn& sent_on, bool derived);
   Status TakeSignalRecord(const InputRecord& input);
   Status TakeMatch(const InputRecord& input, const SignalMatch& match);
   Status TakeDerived(const InputRecord& input);
@@ -86,6 +88,7 @@ struct Processor::Impl {
   CaseStore* store;
   std::shared_ptr<const Engine> engine;
   std::optional<Normaliser> normaliser;
+  AlertParts parts;
   std::unique_ptr<RuleScratch> scratch;
   Correlator correlator;
   std::unique_ptr<Feeds> feeds;
@@ -247,12 +250,30 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input, const SentOn& 
     }
     note = *read;
   }
-  const std::string_view raw = input.value.value_or(std::string_view());
-  if (const auto failure = normaliser->Normalise(raw, note.format, note.record_time)) {
-    DeadLetter(input, Name(failure->reason), failure->message, "decide");
-    if (!derived) Count(AlertOutcome::kDeadLettered);
-    return {};
+  TopicSettings settings;  // of a record of stage one: it is one alert, whose format is known
+  const TopicSettings& topic = engine->topics.Of(note.topic);
+  const bool first = input.input_class == InputClass::kAlert;
+  if (!first) {
+    settings.format = note.format;
+    settings.zone = topic.zone;
   }
+  const std::string_view record = input.value.value_or(std::string_view());
+  const size_t count = first ? parts.Cut(record, topic, note.record_time, &*normaliser)
+                             : parts.Take(record, settings, note.record_time, &*normaliser);
+  for (size_t index = 0; index < count; ++index) {
+    if (Status taken = TakePart(input, index, note, sent_on, derived); !taken) return taken;
+  }
+  return {};
+}
+
+Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const IntakeNote& note, const SentOn& sent_on,
+                                 bool derived) {
+  const auto refuse = [&](std::string_view reason, const std::string& message) {
+    DeadLetter(parts.AsRecord(input, index), reason, message, "decide");
+    if (!derived) Count(AlertOutcome::kDeadLettered);
+    return Status{};
+  };
+  if (const auto failure = parts.Read(index)) return refuse(Name(failure->reason), failure->message);
   const Alert& alert = normaliser->alert();
   if (!alert.is_alert) {
     if (!derived) Count(AlertOutcome::kNotAnAlert);
@@ -263,11 +284,7 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input, const SentOn& 
   if (sent_on.hops == 0) feeds->Hear(note.topic, alert.source);
   if (input.input_class != InputClass::kAlert) FindGroup(*engine, *input.key, &group);
   if (input.input_class == InputClass::kAlert || !group.rule) ChooseGroup(*engine, alert, &group);
-  if (!group.policy) {
-    DeadLetter(input, "no_policy", "no configured policy wants this alert; add one without `when`", "decide");
-    if (!derived) Count(AlertOutcome::kDeadLettered);
-    return {};
-  }
+  if (!group.policy) return refuse("no_policy", "no configured policy wants this alert; add one without `when`");
   matched.clear();
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
   if (sent_on.hops > 0) {
@@ -277,7 +294,7 @@ Status Processor::Impl::TakeAlertRecord(const InputRecord& input, const SentOn& 
   } else {
     correlator.TakeAgain(&matched);
   }
-  return Decide(note, raw, sent_on, derived);
+  return Decide(note, parts.bytes(index), sent_on, derived);
 }
 
 // What fired where the alert was first decided on; nothing counts a second time.

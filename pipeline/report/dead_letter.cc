@@ -106,6 +106,10 @@ std::string DeadLetterJson(const OutputRecord& dead_letter, std::string_view app
   Envelope envelope;
   envelope.subject = text("topic") + "/" + text("partition") + "/" + text("offset");
   envelope.id = "dead-letter/" + envelope.subject;
+  // Several dead letters of one record must not share an id.
+  for (const Header& header : headers) {
+    if (header.name == kPartHeader) envelope.id += "/" + header.value;
+  }
   envelope.type = "dead_letter";
   envelope.time = dead_letter.timestamp.value_or(Timestamp{});
   envelope.schema = "dead-letter.v1";

@@ -37,6 +37,9 @@ OutputRecord CaseDocumentRecord(const Case& c, Timestamp at, const ReportContext
 // io.triaged.heartbeat.v1 of one partition, for `triaged.escalations`.
 OutputRecord HeartbeatRecord(int32_t partition, uint64_t sequence, Timestamp at, const ReportContext& context);
 
+// Of a record that was split: tells which of its parts, from 0, a dead letter is.
+inline constexpr std::string_view kPartHeader = "triaged.part";
+
 // A dead letter as CONTRACTS.md has it: the original's key, value, headers and timestamp, and triaged.error.* headers.
 // `reason` is enum-like, `stage` is "intake" or "decide" or "command".
 OutputRecord DeadLetterRecord(const InputRecord& input, std::string_view reason, std::string_view message,

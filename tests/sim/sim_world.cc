@@ -43,6 +43,10 @@ std::shared_ptr<const Engine> Compile(bool other) {
   sources.policies = ReadSources({configs + "policies/soc-tiered.yaml"}, &diagnostics);
   std::string& policy = sources.policies.front().text;
   policy += "\nstorm: {escalations: 2, window: 10m}\nfeeds:\n  - {name: all, product: ecs, silent_after: 4m, severity: high}\n";
+  TopicSettings topic;  // the other alert topic has one alert a record
+  topic.topic = "alerts-0";
+  topic.split.values = true;
+  sources.topics = {topic};
   if (other) {
     const size_t at = policy.find("critical: 10m");
     TRIAGED_CHECK(at != std::string::npos);
@@ -118,6 +122,16 @@ void World::ProduceAlert(const std::string& host, const std::string& rule, int s
   const int32_t count_there = broker.Partitions(topic);
   const int32_t where = direct ? PartitionForKey(host, count_there)
                                : static_cast<int32_t>(random.Below(static_cast<uint64_t>(count_there)));
+  if (message == "m" && topic == "alerts-0" && entry.value && random.Below(6) == 0) {
+    // The second is the first with another id, or broken.
+    const std::string first = *entry.value;
+    const std::string before = "\"id\":\"a";
+    const size_t at = first.find(before);
+    entry.value = first + (at == std::string::npos || random.Below(3) == 0
+                               ? "\n{broken"
+                               : "\n" + first.substr(0, at) + before + "second-" + first.substr(at + before.size()));
+    if (at != std::string::npos) ++result.alerts;  // broken text takes all that follows it
+  }
   broker.Append({topic, where}, std::move(entry));
   ++result.alerts;
 }
