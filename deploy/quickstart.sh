@@ -48,8 +48,8 @@ stop() {
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
   if [ -n "$daemon" ]; then
     kill -TERM "$daemon" 2>/dev/null || true
-    wait "$daemon" 2>/dev/null || true
   fi
+  wait
   rm -rf "$scratch"
 }
 trap stop EXIT
@@ -74,9 +74,15 @@ echo
 echo "triaged is running. Alerts: topic 'alerts' at $bootstrap, $rate a second. Metrics: http://127.0.0.1:9464/metrics"
 echo "Escalations as they happen (Ctrl-C stops):"
 echo
-python3 "$root/deploy/quickstart/watch.py" < <(exec kcat -C -q -u -b "$bootstrap" -t triaged.escalations -o beginning 2>/dev/null) &
+# Named pipes, so that each process has an id of its own to end it by.
+mkfifo "$scratch/escalations" "$scratch/alerts"
+kcat -C -q -u -b "$bootstrap" -t triaged.escalations -o beginning >"$scratch/escalations" 2>/dev/null &
 pids+=($!)
-python3 "$root/deploy/quickstart/alert_stream.py" --rate "$rate" > >(exec kcat -P -b "$bootstrap" -t alerts 2>/dev/null) &
+python3 "$root/deploy/quickstart/watch.py" <"$scratch/escalations" &
+pids+=($!)
+kcat -P -b "$bootstrap" -t alerts <"$scratch/alerts" 2>/dev/null &
+pids+=($!)
+python3 "$root/deploy/quickstart/alert_stream.py" --rate "$rate" >"$scratch/alerts" &
 pids+=($!)
 
 if [ -n "$with_prometheus" ]; then
