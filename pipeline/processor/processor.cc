@@ -6,6 +6,7 @@
 
 #include "pipeline/base/check.h"
 #include "pipeline/base/hash.h"
+#include "pipeline/baseline/fields.h"
 #include "pipeline/decide/commands.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
@@ -39,6 +40,7 @@ struct Processor::Impl {
     normaliser.emplace(engine->formats, engine->limits);
     scratch = engine->rules->NewScratch();
     correlator.SetEngine(*engine, options.partitions);
+    baseline.emplace(engine->baseline, *engine->alert_catalog);
     feeds = std::make_unique<Feeds>(engine, store->partition(), options.partitions);
   }
 
@@ -59,6 +61,7 @@ struct Processor::Impl {
   Status TakeMatch(const InputRecord& input, const SignalMatch& match);
   Status TakeDerived(const InputRecord& input);
   void TakeCorrelationsSentOn(const InputRecord& input);
+  void TakeBaseline(bool seen);
   Status Decide(const IntakeNote& note, std::string_view raw, const SentOn& sent_on, bool derived);
   Status TakeCommandRecord(const InputRecord& input);
   Status TakeMessage(const InputRecord& input, const Result<Message>& read);
@@ -91,6 +94,7 @@ struct Processor::Impl {
   AlertParts parts;
   std::unique_ptr<RuleScratch> scratch;
   Correlator correlator;
+  std::optional<BaselineFields> baseline;
   std::unique_ptr<Feeds> feeds;
 
   // Of the step in hand; the containers keep their memory.
@@ -285,16 +289,25 @@ Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const I
   if (input.input_class != InputClass::kAlert) FindGroup(*engine, *input.key, &group);
   if (input.input_class == InputClass::kAlert || !group.rule) ChooseGroup(*engine, alert, &group);
   if (!group.policy) return refuse("no_policy", "no configured policy wants this alert; add one without `when`");
+  const bool seen = WasSeen(alert, *group.policy, progress.clock, store);
+  // One that was sent on was held against the baseline of the partition it came to first.
+  if (sent_on.hops == 0) TakeBaseline(seen);
   matched.clear();
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
   if (sent_on.hops > 0) {
     TakeCorrelationsSentOn(input);
-  } else if (!correlator.empty() && !WasSeen(alert, *group.policy, progress.clock, store)) {
+  } else if (!correlator.empty() && !seen) {
     correlator.Take(alert, progress.clock, store, &matched, &result.outputs);
   } else {
     correlator.TakeAgain(&matched);
   }
   return Decide(note, parts.bytes(index), sent_on, derived);
+}
+
+// Learns from the normaliser's alert and adds its baseline fields.
+void Processor::Impl::TakeBaseline(bool seen) {
+  Alert* alert = &normaliser->alert();
+  baseline->Take(alert, WindowTime(*alert, progress.clock), seen, &store->baseline());
 }
 
 // What fired where the alert was first decided on; nothing counts a second time.
