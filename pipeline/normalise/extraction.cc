@@ -28,9 +28,12 @@ NormaliseFailure FromParser(simdjson::error_code code, int max_depth) {
 }  // namespace
 
 bool IsNullWord(std::string_view text) {
+  // Most values are longer than any of the words, and begin with no space.
+  if (text.size() > 6 && text.front() != ' ' && text.front() != '\t' && text.back() != ' ' && text.back() != '\t') return false;
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   if (text.size() > 6) return false;
+  if (!text.empty() && std::string_view("-Nn<(").find(text.front()) == std::string_view::npos) return false;
   constexpr std::string_view kWords[] = {"", "-", "--", "None", "none", "N/A", "n/a", "<NA>", "null", "NULL", "(null)", "<nil>"};
   for (std::string_view word : kWords) {
     if (text == word) return true;
@@ -43,6 +46,29 @@ Extraction::Extraction(const PathTrie& trie, const std::vector<bool>& watched, N
   static_assert(std::is_standard_layout_v<Hit>, "Next() relies on the first member's address");
   states_.resize(trie.size());
   blocks_.push_back(std::make_unique<char[]>(kBlockBytes));
+}
+
+inline Extraction::NodeState& Extraction::Touch(PathTrie::Node node) {
+  NodeState& state = states_[node];
+  if (state.epoch != epoch_) {
+    state = {epoch_, -1, -1};
+    if (watched_[node]) seen_.push_back(node);
+  }
+  return state;
+}
+
+inline Extraction::Hit& Extraction::AddHit(PathTrie::Node node) {
+  NodeState& state = Touch(node);
+  const auto index = static_cast<int32_t>(hits_.size());
+  Hit& hit = hits_.emplace_back();
+  hit.node = node;
+  if (state.first < 0) {
+    state.first = index;
+  } else {
+    hits_[static_cast<size_t>(state.last)].next = index;
+  }
+  state.last = index;
+  return hit;
 }
 
 std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
@@ -107,21 +133,12 @@ void Extraction::AddText(PathTrie::Node node, std::string_view key, std::string_
   hit.state = IsNullWord(text) ? HitState::kNothing : HitState::kValue;
 }
 
-Extraction::NodeState& Extraction::Touch(PathTrie::Node node) {
-  NodeState& state = states_[node];
-  if (state.epoch != epoch_) {
-    state = {epoch_, -1, -1};
-    if (watched_[node]) seen_.push_back(node);
-  }
-  return state;
-}
-
 void Extraction::WalkObject(simdjson::dom::object object, PathTrie::Node node) {
   for (const auto field : object) {
     const PathTrie::Node child = trie_.Descend(node, field.key);
     if (child != PathTrie::kNone) WalkValue(field.value, child);
   }
-  if (!trie_.Selectors(node).empty()) WalkSelected(object, node);
+  if (trie_.HasSelectors(node)) WalkSelected(object, node);
 }
 
 void Extraction::WalkSelected(simdjson::dom::object object, PathTrie::Node node) {
@@ -150,20 +167,6 @@ std::string_view Extraction::Keep(std::string_view text) {
   std::memcpy(at, text.data(), text.size());
   used_ += text.size();
   return {at, text.size()};
-}
-
-Extraction::Hit& Extraction::AddHit(PathTrie::Node node) {
-  NodeState& state = Touch(node);
-  const auto index = static_cast<int32_t>(hits_.size());
-  Hit& hit = hits_.emplace_back();
-  hit.node = node;
-  if (state.first < 0) {
-    state.first = index;
-  } else {
-    hits_[static_cast<size_t>(state.last)].next = index;
-  }
-  state.last = index;
-  return hit;
 }
 
 void Extraction::WalkArray(simdjson::dom::array array, PathTrie::Node node) {

@@ -32,7 +32,6 @@ void Extend(FormatTable* table, const FormatTable& base) {
 // Tables stand in their final order now: what refers to them by index.
 void Index(CompiledTables* out) {
   out->watched.assign(out->trie.size(), false);
-  out->embedded_at.assign(out->trie.size(), 0);
   for (uint32_t t = 0; t < out->tables.size(); ++t) {
     const FormatTable& table = out->tables[t];
     for (uint32_t a = 0; a < table.markers.size(); ++a) {
@@ -42,14 +41,24 @@ void Index(CompiledTables* out) {
       out->markers[first->node].push_back({t, a});
       out->watched[first->node] = true;
     }
-    for (const Embedded& embedded : table.embedded) {
-      out->embedded.push_back(embedded);
-      out->embedded.back().table = t;
-      for (PathTrie::Node into : embedded.into) {
-        for (PathTrie::Node node = 0; node < out->trie.size(); ++node) {
-          const bool below = out->trie.IsBelow(node, into);
-          if (below) out->embedded_at[node] = static_cast<uint16_t>(out->embedded.size());
-        }
+  }
+}
+
+// What a table is read by: its sources in one row, and where its embedded documents lie.
+void Plan(const PathTrie& trie, FormatTable* table) {
+  for (size_t f = 0; f < table->fields.size(); ++f) {
+    const size_t next = table->probes.size() + table->fields[f].from.size();
+    for (size_t s = 0; s < table->fields[f].from.size(); ++s) {
+      table->probes.push_back({table->fields[f].from[s].node, static_cast<uint16_t>(f), static_cast<uint16_t>(s),
+                               static_cast<uint32_t>(next)});
+    }
+  }
+  if (table->embedded.empty()) return;
+  table->embedded_at.assign(trie.size(), 0);
+  for (size_t e = 0; e < table->embedded.size(); ++e) {
+    for (PathTrie::Node into : table->embedded[e].into) {
+      for (PathTrie::Node node = 0; node < trie.size(); ++node) {
+        if (trie.IsBelow(node, into)) table->embedded_at[node] = static_cast<uint8_t>(e + 1);
       }
     }
   }
@@ -145,6 +154,7 @@ std::shared_ptr<const FormatTables> FormatTables::Compile(const std::vector<Sour
   }
   compiled->trie.Freeze();
   Index(compiled.get());
+  for (FormatTable& table : compiled->tables) Plan(compiled->trie, &table);
   return compiled;
 }
 

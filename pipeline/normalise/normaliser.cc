@@ -18,10 +18,8 @@ constexpr size_t kMaxIdBytes = 512;
 }  // namespace
 
 void Normaliser::Impl::ReadEmbedded(size_t index) {
-  if (read[index]) return;
-  read[index] = true;
-  const Embedded& embedded = tables->embedded[index];
-  if (embedded.table != table_index) return;
+  read[index] = 1;
+  const Embedded& embedded = tables->tables[table_index].embedded[index];
   for (size_t i = 0; i < embedded.from.size(); ++i) {
     const Value* value = extraction.First(embedded.from[i]);
     if (!value || value->kind != ValueKind::kString) continue;
@@ -33,6 +31,13 @@ void Normaliser::Impl::ReadEmbedded(size_t index) {
     if (embedded.shape == EmbeddedShape::kCef && ParseCef(text, sink)) return;
     if (embedded.shape == EmbeddedShape::kLeef && ParseLeef(text, sink)) return;
   }
+}
+
+void Normaliser::Impl::UseTable(size_t index) {
+  table_index = index;
+  const FormatTable& table = tables->tables[index];
+  embedded_at = table.embedded_at.empty() ? nullptr : table.embedded_at.data();
+  read.assign(table.embedded.size(), 0);
 }
 
 bool Normaliser::Impl::Holds(const FieldTest& test) {
@@ -87,22 +92,22 @@ void Normaliser::Impl::MapTime(const FormatTable& table, const TimeContext& cont
   const Timestamp record_time = context.record_time;
   std::string_view path;
   std::optional<ParsedTime> time;
-  bool bad = false;
+  std::string_view bad;  // where the first one stands that is no time
   for (PathTrie::Node node : table.time) {
     const Value* value = First(node);
     if (!value) continue;
     time = ParseTimeShape(*value, context);
     path = value->path;
     if (time) break;
-    bad = true;
+    if (bad.empty()) bad = path;
   }
   alert.event_time_is_record_time = !time;
   alert.event_time = time ? time->at : record_time;
-  if (!time) notes.push_back(bad ? "bad_event_time" : "no_event_time");
-  if (time && time->zone_assumed) notes.push_back("event_time_zone_assumed_utc");
-  if (time && time->year_assumed) notes.push_back("event_time_year_assumed");
-  if (alert.event_time > record_time + kFuture && record_time != Timestamp{}) notes.push_back("event_time_in_future");
-  if (alert.event_time < record_time - kAncient) notes.push_back("event_time_long_past");
+  if (!time) Note(bad.empty() ? "no_event_time" : "bad_event_time", bad);
+  if (time && time->zone_assumed) Note("event_time_zone_assumed_utc", path);
+  if (time && time->year_assumed) Note("event_time_year_assumed", path);
+  if (alert.event_time > record_time + kFuture && record_time != Timestamp{}) Note("event_time_in_future", path);
+  if (alert.event_time < record_time - kAncient) Note("event_time_long_past", path);
   Add(field::kTimestamp, extraction.Keep(FormatTimestamp(alert.event_time)), time ? path : std::string_view());
 }
 
@@ -136,7 +141,7 @@ void Normaliser::Impl::MapId(const FormatTable& table, std::string_view record) 
     std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(StableHash64(record)));
     alert.id = extraction.Keep({digits, 16});
     path = {};
-    notes.push_back("no_id");
+    Note("no_id");
   }
   alert.id = alert.id.substr(0, kMaxIdBytes);
   Add(field::kEventId, alert.id, path);
@@ -169,12 +174,7 @@ void Normaliser::Impl::MapComputed(const FormatTable& table) {
   AddBool(field::kTriagedIsAlert, alert.is_alert);
   if (alert.drill) AddBool(field::kTriagedDrill, true);
   if (const Value* state = FirstOf(table.state)) Add(field::kTriagedState, state->text, state->path);
-  for (size_t i = 0; i < notes.size(); ++i) {
-    if (std::find(notes.begin(), notes.begin() + static_cast<std::ptrdiff_t>(i), notes[i]) ==
-        notes.begin() + static_cast<std::ptrdiff_t>(i)) {
-      Add(field::kTriagedNotes, notes[i], {});
-    }
-  }
+  for (const Value& note : notes) AddListed(field::kTriagedNotes, note);
 }
 
 Normaliser::Normaliser(std::shared_ptr<const FormatTables> tables, NormaliseLimits limits)
@@ -190,12 +190,9 @@ std::optional<NormaliseFailure> Normaliser::Normalise(std::string_view record, s
   impl.notes.clear();
   impl.alert.id = {};
   impl.alert.fields.Reset(impl.tables->catalog->size());
-  impl.read.assign(impl.read.size(), false);
-  impl.table_index = impl.tables->tables.size();  // markers look at the record itself
-  const size_t detected = impl.Detect(format);
-  impl.read.assign(impl.read.size(), false);
-  impl.table_index = detected;
-  const FormatTable& table = impl.tables->tables[detected];
+  impl.embedded_at = nullptr;
+  impl.UseTable(impl.Detect(format));
+  const FormatTable& table = impl.tables->tables[impl.table_index];
   impl.MapTime(table, {record_time, zone ? zone : table.zone ? &*table.zone : nullptr});
   impl.MapId(table, record);
   impl.MapSeverity(table);

@@ -5,9 +5,9 @@
 #include <simdjson.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -21,10 +21,13 @@ namespace {
 
 constexpr double kWanted = 0.4;
 constexpr double kFloor = 0.015;  // the first runs had 0.024 to 0.12; it only stops a bad change
-constexpr int kRepeats = 2000;
+constexpr int kRepeats = 200;  // short rounds and many: the best of them was disturbed least
 
+// The thread's own time: what else the machine does is no part of it.
 double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
 std::vector<std::string> Records(const std::string& format) {
@@ -60,7 +63,7 @@ double Normalise(Normaliser* normaliser, const std::vector<std::string>& records
 }
 
 int Main(int argc, char** argv) {
-  int rounds = 3;
+  int rounds = 30;
   for (int i = 1; i + 1 < argc; ++i) {
     if (!std::strcmp(argv[i], "--rounds")) rounds = std::stoi(argv[i + 1]);
   }
