@@ -31,7 +31,7 @@ void Extend(FormatTable* table, const FormatTable& base) {
 
 // Tables stand in their final order now: what refers to them by index.
 void Index(CompiledTables* out) {
-  out->watched.assign(out->trie.size(), false);
+  out->markers.resize(out->trie.size());
   for (uint32_t t = 0; t < out->tables.size(); ++t) {
     const FormatTable& table = out->tables[t];
     for (uint32_t a = 0; a < table.markers.size(); ++a) {
@@ -39,29 +39,22 @@ void Index(CompiledTables* out) {
                                       [](const FieldTest& test) { return !test.absent; });
       if (first == table.markers[a].end()) continue;
       out->markers[first->node].push_back({t, a});
-      out->watched[first->node] = true;
     }
   }
 }
 
-// What a table is read by: its sources in one row, and where its embedded documents lie.
-void Plan(const PathTrie& trie, FormatTable* table) {
+void IndexUses(size_t nodes, FormatTable* table) {
+  std::vector<std::vector<FormatTable::Use>> by_node(nodes);
   for (size_t f = 0; f < table->fields.size(); ++f) {
-    const size_t next = table->probes.size() + table->fields[f].from.size();
-    for (size_t s = 0; s < table->fields[f].from.size(); ++s) {
-      table->probes.push_back({table->fields[f].from[s].node, static_cast<uint16_t>(f), static_cast<uint16_t>(s),
-                               static_cast<uint32_t>(next)});
+    for (size_t i = 0; i < table->fields[f].from.size(); ++i) {
+      by_node[table->fields[f].from[i].node].push_back({static_cast<uint16_t>(f), static_cast<uint16_t>(i)});
     }
   }
-  if (table->embedded.empty()) return;
-  table->embedded_at.assign(trie.size(), 0);
-  for (size_t e = 0; e < table->embedded.size(); ++e) {
-    for (PathTrie::Node into : table->embedded[e].into) {
-      for (PathTrie::Node node = 0; node < trie.size(); ++node) {
-        if (trie.IsBelow(node, into)) table->embedded_at[node] = static_cast<uint8_t>(e + 1);
-      }
-    }
+  for (const auto& uses : by_node) {
+    table->first_use.push_back(static_cast<uint16_t>(table->uses.size()));
+    table->uses.insert(table->uses.end(), uses.begin(), uses.end());
   }
+  table->first_use.push_back(static_cast<uint16_t>(table->uses.size()));
 }
 
 void CheckFallback(const CompiledTables& tables, Diagnostics* diagnostics) {
@@ -154,7 +147,7 @@ std::shared_ptr<const FormatTables> FormatTables::Compile(const std::vector<Sour
   }
   compiled->trie.Freeze();
   Index(compiled.get());
-  for (FormatTable& table : compiled->tables) Plan(compiled->trie, &table);
+  for (FormatTable& table : compiled->tables) IndexUses(compiled->trie.size(), &table);
   return compiled;
 }
 

@@ -85,15 +85,14 @@ struct FormatTable {
   std::vector<Embedded> embedded;
   SplitSettings split;                                           // arrays of alerts that such records may hold
 
-  // Made of the above when all tables are read.
-  struct Probe {
-    PathTrie::Node node;
-    uint16_t field;      // whose source it is
-    uint16_t source;
-    uint32_t next;       // the first probe of the next field
+  // Made of `fields` when all tables are read: which sources a node of the document serves. What is absent is never
+  // looked at, so a long list of alternatives costs nothing.
+  struct Use {
+    uint16_t field = 0;
+    uint16_t source = 0;
   };
-  std::vector<Probe> probes;          // all sources of all fields, in order
-  std::vector<uint8_t> embedded_at;   // by node: 1 + index of what must be read before it; empty: nothing is embedded
+  std::vector<Use> uses;
+  std::vector<uint16_t> first_use;  // by node, and one more: where its uses end
 };
 
 class CompiledTables final : public FormatTables {
@@ -111,8 +110,7 @@ class CompiledTables final : public FormatTables {
     uint32_t table = 0;
     uint32_t alternative = 0;
   };
-  std::map<PathTrie::Node, std::vector<MarkerRef>> markers;  // by the first test's node
-  std::vector<bool> watched;                                 // by node: has an entry in `markers`
+  std::vector<std::vector<MarkerRef>> markers;  // by the first test's node
 
   struct RawField {
     FieldId id;

@@ -152,16 +152,22 @@ bool Normaliser::Impl::AddAddresses(const FieldMapping& mapping, const FieldSour
 
 void Normaliser::Impl::MapFields(const FormatTable& table) {
   pending.clear();
-  const FormatTable::Probe* const probes = table.probes.data();
-  for (size_t i = 0; i < table.probes.size();) {
-    const FormatTable::Probe& probe = probes[i++];
-    // Most paths of a table are absent: asking first is what keeps long lists of alternatives cheap.
-    if (!Present(probe.node)) continue;
-    const FieldMapping& mapping = table.fields[probe.field];
-    const FieldSource& source = mapping.from[probe.source];
-    const bool found =
-        mapping.shape == FieldShape::kAddress ? AddAddresses(mapping, source) : AddSource(mapping, source);
-    if (found) i = probe.next;
+  constexpr uint16_t kAbsent = 0xffff;
+  sources.assign(table.fields.size(), kAbsent);
+  for (PathTrie::Node node : extraction.touched()) {
+    for (size_t u = table.first_use[node]; u < table.first_use[node + 1]; ++u) {
+      const FormatTable::Use use = table.uses[u];
+      sources[use.field] = std::min(sources[use.field], use.source);
+    }
+  }
+  for (size_t f = 0; f < sources.size(); ++f) {
+    if (sources[f] == kAbsent) continue;
+    const FieldMapping& mapping = table.fields[f];
+    for (size_t s = sources[f]; s < mapping.from.size(); ++s) {
+      const FieldSource& source = mapping.from[s];
+      if (!Present(source.node)) continue;
+      if (mapping.shape == FieldShape::kAddress ? AddAddresses(mapping, source) : AddSource(mapping, source)) break;
+    }
   }
   for (const auto& [id, value] : pending) {
     if (!alert.fields.Has(id)) alert.fields.Add(id, value);

@@ -17,9 +17,7 @@ constexpr size_t kMaxIdBytes = 512;
 
 }  // namespace
 
-void Normaliser::Impl::ReadEmbedded(size_t index) {
-  read[index] = 1;
-  const Embedded& embedded = tables->tables[table_index].embedded[index];
+void Normaliser::Impl::ReadEmbedded(const Embedded& embedded) {
   for (size_t i = 0; i < embedded.from.size(); ++i) {
     const Value* value = extraction.First(embedded.from[i]);
     if (!value || value->kind != ValueKind::kString) continue;
@@ -31,13 +29,6 @@ void Normaliser::Impl::ReadEmbedded(size_t index) {
     if (embedded.shape == EmbeddedShape::kCef && ParseCef(text, sink)) return;
     if (embedded.shape == EmbeddedShape::kLeef && ParseLeef(text, sink)) return;
   }
-}
-
-void Normaliser::Impl::UseTable(size_t index) {
-  table_index = index;
-  const FormatTable& table = tables->tables[index];
-  embedded_at = table.embedded_at.empty() ? nullptr : table.embedded_at.data();
-  read.assign(table.embedded.size(), 0);
 }
 
 bool Normaliser::Impl::Holds(const FieldTest& test) {
@@ -73,8 +64,8 @@ size_t Normaliser::Impl::Detect(std::string_view format) {
     }
   }
   size_t best = tables->tables.size() - 1;  // the fallback
-  for (PathTrie::Node node : extraction.seen()) {
-    for (const auto& ref : tables->markers.find(node)->second) {
+  for (PathTrie::Node node : extraction.touched()) {
+    for (const auto& ref : tables->markers[node]) {
       if (ref.table < best && AllHold(tables->tables[ref.table].markers[ref.alternative])) best = ref.table;
     }
   }
@@ -190,9 +181,9 @@ std::optional<NormaliseFailure> Normaliser::Normalise(std::string_view record, s
   impl.notes.clear();
   impl.alert.id = {};
   impl.alert.fields.Reset(impl.tables->catalog->size());
-  impl.embedded_at = nullptr;
-  impl.UseTable(impl.Detect(format));
+  impl.table_index = impl.Detect(format);
   const FormatTable& table = impl.tables->tables[impl.table_index];
+  for (const Embedded& embedded : table.embedded) impl.ReadEmbedded(embedded);
   impl.MapTime(table, {record_time, zone ? zone : table.zone ? &*table.zone : nullptr});
   impl.MapId(table, record);
   impl.MapSeverity(table);

@@ -16,24 +16,11 @@ struct Normaliser::Impl {
   Impl(std::shared_ptr<const CompiledTables> t, NormaliseLimits l)
       : tables(std::move(t)),
         limits(l),
-        extraction(tables->trie, tables->watched, limits) {}
+        extraction(tables->trie, limits) {}
 
-  // Values of the document, after the embedded document they may come from was read. Markers look at the record itself:
-  // while the format is not known, nothing is embedded.
-  const Value* First(PathTrie::Node node) {
-    if (embedded_at) Reach(node);
-    return extraction.First(node);
-  }
-  bool Present(PathTrie::Node node) {
-    if (embedded_at) Reach(node);
-    return extraction.Present(node);
-  }
-  void Reach(PathTrie::Node node) {
-    const uint8_t embedded = embedded_at[node];
-    if (embedded != 0 && !read[embedded - 1u]) ReadEmbedded(embedded - 1u);
-  }
-  void ReadEmbedded(size_t index);
-  void UseTable(size_t index);
+  const Value* First(PathTrie::Node node) { return extraction.First(node); }
+  bool Present(PathTrie::Node node) const { return extraction.Present(node); }
+  void ReadEmbedded(const Embedded& embedded);
 
   bool Holds(const FieldTest& test);
   bool AllHold(const std::vector<FieldTest>& tests);
@@ -60,8 +47,7 @@ struct Normaliser::Impl {
   Extraction extraction;
   Alert alert;
   size_t table_index = 0;
-  const uint8_t* embedded_at = nullptr;  // of the table in use; nullptr: it embeds nothing
-  std::vector<uint8_t> read;             // by embedded document of the table: was it looked at
+  std::vector<uint16_t> sources;  // by field of the table: its first source that is present
   std::vector<Value> notes;
   // Of addresses: names and ports found in address fields, added when their own fields stayed empty.
   std::vector<std::pair<FieldId, Value>> pending;
