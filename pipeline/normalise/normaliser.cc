@@ -1,7 +1,6 @@
 #include "pipeline/normalise/normaliser.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "pipeline/base/hash.h"
 #include "pipeline/normalise/key_value.h"
@@ -128,9 +127,10 @@ void Normaliser::Impl::MapId(const FormatTable& table, std::string_view record) 
   }
   if (alert.id.empty()) {
     // Without an id of the source's own, equal bytes are the same alert: that is what a redelivery looks like.
-    char digits[17];
-    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(StableHash64(record)));
-    alert.id = extraction.Keep({digits, 16});
+    char digits[16];
+    uint64_t hash = StableHash64(record);
+    for (size_t i = sizeof digits; i-- > 0; hash >>= 4) digits[i] = "0123456789abcdef"[hash & 15];
+    alert.id = extraction.Keep({digits, sizeof digits});
     path = {};
     Note("no_id");
   }
