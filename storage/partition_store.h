@@ -61,6 +61,9 @@ struct StoreStats {
   std::map<CaseStanding, uint64_t> standings;  // the same, by standing; none is 0
   uint64_t dedup_entries = 0;
   uint64_t dedup_shrunk = 0;      // entries forgotten before their window ended
+  uint64_t baseline_entries = 0;
+  uint64_t baseline_evicted = 0;  // for want of room, since the store was opened
+  uint64_t baseline_bytes = 0;    // in memory
   uint64_t disk_bytes = 0;
   uint64_t resident_bytes = 0;    // estimate: indexes, cache, memtables
   uint64_t background_errors = 0;

@@ -53,16 +53,25 @@ Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const I
   if (input.input_class != InputClass::kAlert) FindGroup(*engine, *input.key, &group);
   if (input.input_class == InputClass::kAlert || !group.rule) ChooseGroup(*engine, alert, &group);
   if (!group.policy) return refuse("no_policy", "no configured policy wants this alert; add one without `when`");
+  const bool seen = WasSeen(alert, *group.policy, progress.clock, store);
+  // One that was sent on was held against the baseline of the partition it came to first.
+  if (sent_on.hops == 0) TakeBaseline(seen);
   matched.clear();
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
   if (sent_on.hops > 0) {
     TakeCorrelationsSentOn(input);
-  } else if (!correlator.empty() && !WasSeen(alert, *group.policy, progress.clock, store)) {
+  } else if (!correlator.empty() && !seen) {
     correlator.Take(alert, progress.clock, store, &matched, &result.outputs);
   } else {
     correlator.TakeAgain(&matched);
   }
   return Decide(note, parts.bytes(index), sent_on, derived);
+}
+
+// Learns from the normaliser's alert and adds its baseline fields.
+void Processor::Impl::TakeBaseline(bool seen) {
+  Alert* alert = &normaliser->alert();
+  baseline->Take(alert, WindowTime(*alert, progress.clock), seen, &store->baseline());
 }
 
 // What fired where the alert was first decided on; nothing counts a second time.

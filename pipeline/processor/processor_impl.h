@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pipeline/baseline/fields.h"
 #include "pipeline/decide/commands.h"
 #include "pipeline/decide/take_alert.h"
 #include "pipeline/processor/alert_parts.h"
@@ -32,6 +33,7 @@ struct Processor::Impl {
     normaliser.emplace(engine->formats, engine->limits);
     scratch = engine->rules->NewScratch();
     correlator.SetEngine(*engine, options.partitions);
+    baseline.emplace(engine->baseline, *engine->alert_catalog);
     feeds = std::make_unique<Feeds>(engine, store->partition(), options.partitions);
   }
 
@@ -52,6 +54,7 @@ struct Processor::Impl {
   Status TakeMatch(const InputRecord& input, const SignalMatch& match);
   Status TakeDerived(const InputRecord& input);
   void TakeCorrelationsSentOn(const InputRecord& input);
+  void TakeBaseline(bool seen);
   Status Decide(const IntakeNote& note, std::string_view raw, const SentOn& sent_on, bool derived);
   Status TakeCommandRecord(const InputRecord& input);
   Status TakeMessage(const InputRecord& input, const Result<Message>& read);
@@ -84,6 +87,7 @@ struct Processor::Impl {
   AlertParts parts;
   std::unique_ptr<RuleScratch> scratch;
   Correlator correlator;
+  std::optional<BaselineFields> baseline;
   std::unique_ptr<Feeds> feeds;
 
   // Of the step in hand; the containers keep their memory.
