@@ -76,6 +76,8 @@ class PartitionStore : public CaseStore {
                                                       int32_t partition, const std::string& directory);
   // True when `error` from Open or a read means corruption, not a passing condition.
   static bool IsCorruption(const Error& error);
+  // True when `error` from Open means that this process has the store open already: its worker has not given it up yet.
+  static bool IsHeld(const Error& error);
   // Deletes a store's directory (environment of `resources`).
   static Status Destroy(std::shared_ptr<SharedStoreResources> resources, const std::string& directory);
 
