@@ -14,6 +14,7 @@
 #include "pipeline/decide/rearrange.h"
 #include "pipeline/decide/take_alert.h"
 #include "pipeline/processor/alert_parts.h"
+#include "pipeline/processor/baseline_headers.h"
 #include "pipeline/processor/correlator.h"
 #include "pipeline/processor/feeds.h"
 #include "pipeline/processor/intake_headers.h"
@@ -291,7 +292,11 @@ Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const I
   if (!group.policy) return refuse("no_policy", "no configured policy wants this alert; add one without `when`");
   const bool seen = WasSeen(alert, *group.policy, progress.clock, store);
   // One that was sent on was held against the baseline of the partition it came to first.
-  if (sent_on.hops == 0) TakeBaseline(seen);
+  if (sent_on.hops > 0) {
+    ReadBaselineHeaders(input, *engine->alert_catalog, &normaliser->alert());
+  } else {
+    TakeBaseline(seen);
+  }
   matched.clear();
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
   if (sent_on.hops > 0) {
@@ -335,6 +340,7 @@ Status Processor::Impl::Decide(const IntakeNote& note, std::string_view raw, con
       if (std::binary_search(matched.begin(), matched.end(), one.rule)) fired.push_back(engine->rules->rules()[one.rule].id);
     }
     AddCorrelationHeaders(fired, derived, &headers);
+    AddBaselineHeaders(normaliser->alert(), *engine->alert_catalog, &headers);
   }
   if (decided->changed) AfterChange(decided->changed, decided->standing_changed);
   Settle();
