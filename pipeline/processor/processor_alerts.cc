@@ -1,6 +1,7 @@
 // What an alert, a match of a correlation and the alert derived from it come to.
 #include <algorithm>
 
+#include "pipeline/processor/baseline_headers.h"
 #include "pipeline/processor/processor_impl.h"
 
 namespace triaged {
@@ -55,7 +56,11 @@ Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const I
   if (!group.policy) return refuse("no_policy", "no configured policy wants this alert; add one without `when`");
   const bool seen = WasSeen(alert, *group.policy, progress.clock, store);
   // One that was sent on was held against the baseline of the partition it came to first.
-  if (sent_on.hops == 0) TakeBaseline(seen);
+  if (sent_on.hops > 0) {
+    ReadBaselineHeaders(input, *engine->alert_catalog, &normaliser->alert());
+  } else {
+    TakeBaseline(seen);
+  }
   matched.clear();
   engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
   if (sent_on.hops > 0) {
@@ -99,6 +104,7 @@ Status Processor::Impl::Decide(const IntakeNote& note, std::string_view raw, con
       if (std::binary_search(matched.begin(), matched.end(), one.rule)) fired.push_back(engine->rules->rules()[one.rule].id);
     }
     AddCorrelationHeaders(fired, derived, &headers);
+    AddBaselineHeaders(normaliser->alert(), *engine->alert_catalog, &headers);
   }
   if (decided->changed) AfterChange(decided->changed, decided->standing_changed);
   Settle();
