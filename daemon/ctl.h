@@ -42,6 +42,7 @@ int EvalRules(const std::string& config_path, const RuleEvalOptions& options);
 int ExplainRule(const std::string& config_path, const std::string& id, const RuleEvalOptions& options);
 
 struct ReplayOptions {
+  std::string topic = "replay";     // the alert topic whose settings hold
   std::string until;                // RFC 3339, or empty
   bool cases = false;
   std::vector<std::string> inputs;

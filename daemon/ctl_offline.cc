@@ -199,6 +199,7 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options) {
     return kExitUsage;
   }
   const std::string& application_id = loaded->config.application_id;
+  const TopicSettings& topic = loaded->engine->topics.Of(options.topic);
   Replay replay(loaded->engine, application_id, loaded->config.kafka.partitions,
                 loaded->config.ocsf);
   Status status = replay.Open();
@@ -206,8 +207,8 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options) {
   const bool read = ForEachLine(options.inputs, [&](const std::string& text) {
     if (!status) return;
     const ReplayLine line = ReadReplayLine(text);
-    const Timestamp at = line.at ? *line.at : EventTimeOf(&normaliser, line.bytes, replay.now());
-    status = line.command ? replay.TakeCommand(line.bytes, at) : replay.TakeAlert(line.bytes, at);
+    const Timestamp at = line.at ? *line.at : EventTimeOf(&normaliser, line.bytes, topic, replay.now());
+    status = line.command ? replay.TakeCommand(line.bytes, at) : replay.TakeAlert(line.bytes, at, options.topic);
     PrintOutputs(replay, application_id);
   });
   if (status && until) status = replay.AdvanceTo(*until);

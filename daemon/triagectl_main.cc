@@ -290,6 +290,7 @@ int Main(int argc, char** argv) {
   ReplayOptions replay_options;
   CLI::App* replay = app.add_subcommand("replay", "run the real pipeline in virtual time: NDJSON in, events out");
   replay->add_option("--until", replay_options.until, "let deadlines fire up to this RFC 3339 time");
+  replay->add_option("--topic", replay_options.topic, "alert topic whose settings hold (format, zone, split)");
   replay->add_flag("--cases", replay_options.cases, "print the final case documents, too");
   replay->add_option("files", replay_options.inputs, "NDJSON files (default: standard input)");
 

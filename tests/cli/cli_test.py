@@ -111,6 +111,24 @@ def replay():
     types = [json.loads(line)["type"] for line in one.stdout.splitlines()]
     check("replay: acknowledged, a dead letter, a document", "io.triaged.case.acknowledged.v1" in types
           and "io.triaged.dead_letter.v1" in types and types[-1] == "io.triaged.case.document.v1", one)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "triaged.yaml"
+        path.write_text(f"""application_id: t
+kafka: {{embedded_broker: true, alert_topics: [alerts, both]}}
+storage: {{path: {folder}/state}}
+formats: {ROOT}/configs/formats
+rules: {ROOT}/configs/rules
+policies: {ROOT}/configs/policies/soc-tiered.yaml
+topics: {{both: {{split: [array], zone: Asia/Tokyo}}}}
+""")
+        local = {**ALERT, "@timestamp": "2026-03-02 17:00:00"}
+        pair = json.dumps([local, {**local, "event": {**ALERT["event"], "id": "a2"}}]) + "\n"
+        split = run(TRIAGECTL, "--config.file", str(path), "replay", "--topic", "both", "--cases", text=pair)
+        document = json.loads(split.stdout.splitlines()[-1])
+        check("replay --topic: split and zone hold", split.returncode == 0 and document["data"]["counts"]["alerts"] == 2
+              and "2026-03-02T08:00:00.000Z" in json.dumps(document), split)
+        whole = run(TRIAGECTL, "--config.file", str(path), "replay", "--cases", text=pair)
+        check("replay without it: one record that is no alert", "not_an_object" in whole.stdout, whole)
     result = ctl("replay", "--until", "tomorrow", text="")
     check("a wrong time is usage", result.returncode == 2, result)
 
