@@ -58,6 +58,7 @@ struct Processor::Impl {
   Status TakeSignalRecord(const InputRecord& input);
   Status TakeMatch(const InputRecord& input, const SignalMatch& match);
   Status TakeDerived(const InputRecord& input);
+  void MatchRules(const Alert& alert);
   void TakeCorrelationsSentOn(const InputRecord& input);
   Status Decide(const IntakeNote& note, std::string_view raw, const SentOn& sent_on, bool derived);
   Status TakeCommandRecord(const InputRecord& input);
@@ -285,8 +286,7 @@ Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const I
   if (input.input_class != InputClass::kAlert) FindGroup(*engine, *input.key, &group);
   if (input.input_class == InputClass::kAlert || !group.rule) ChooseGroup(*engine, alert, &group);
   if (!group.policy) return refuse("no_policy", "no configured policy wants this alert; add one without `when`");
-  matched.clear();
-  engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  MatchRules(alert);
   if (sent_on.hops > 0) {
     TakeCorrelationsSentOn(input);
   } else if (!correlator.empty() && !WasSeen(alert, *group.policy, progress.clock, store)) {
@@ -295,6 +295,15 @@ Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const I
     correlator.TakeAgain(&matched);
   }
   return Decide(note, parts.bytes(index), sent_on, derived);
+}
+
+void Processor::Impl::MatchRules(const Alert& alert) {
+  matched.clear();
+  engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  if (!scratch->over_limit) return;
+  ++result.facts.over_rule_budget;
+  std::vector<uint32_t>& given_up = result.facts.rules_given_up;
+  given_up.insert(given_up.end(), scratch->given_up.begin(), scratch->given_up.end());
 }
 
 // What fired where the alert was first decided on; nothing counts a second time.
@@ -310,7 +319,7 @@ void Processor::Impl::TakeCorrelationsSentOn(const InputRecord& input) {
 Status Processor::Impl::Decide(const IntakeNote& note, std::string_view raw, const SentOn& sent_on, bool derived) {
   result.facts.rule_hits.insert(result.facts.rule_hits.end(), matched.begin(), matched.end());
   const IncomingAlert incoming{normaliser->alert(), matched, engine->rules->rules(), note.topic, note.partition,
-                               note.offset, note.record_time, raw};
+                               note.offset, note.record_time, raw, scratch->over_limit};
   auto decided = TakeAlert(incoming, group, sent_on, progress.clock, &around, &events);
   if (!decided) return decided.error();
   if (!derived) Count(decided->outcome);
@@ -372,8 +381,7 @@ Status Processor::Impl::TakeDerived(const InputRecord& input) {
     DeadLetter(input, "no_policy", "no configured policy wants this derived alert", "decide");
     return {};
   }
-  matched.clear();
-  engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  MatchRules(alert);
   const auto& all = engine->rules->correlations().all();
   const auto from = std::find_if(all.begin(), all.end(), [&](const rules::Correlation& one) {
     return IsDerivedFrom(input, engine->rules->rules()[one.rule].id);
