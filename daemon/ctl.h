@@ -48,7 +48,7 @@ struct ReplayOptions {
 };
 int RunReplay(const std::string& config_path, const ReplayOptions& options);
 
-// Runs timelines; `junit` is a file to write, or empty.
+// Runs timelines, and route tests (route_tests.h); `junit` is a file to write, or empty.
 int RunTests(const std::string& config_path, const std::vector<std::string>& timelines, const std::string& junit);
 
 // How a rendering looks.
