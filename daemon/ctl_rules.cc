@@ -8,6 +8,7 @@
 
 #include "daemon/config.h"
 #include "daemon/ctl.h"
+#include "pipeline/baseline/fields.h"
 #include "pipeline/normalise/normaliser.h"
 #include "pipeline/rules/correlation_set.h"
 #include "pipeline/rules/correlation_stream.h"
@@ -18,7 +19,8 @@
 namespace triaged {
 namespace {
 
-// Where fields come from: the normaliser with the configured format tables, or the event's own JSON.
+// Where fields come from: the normaliser with the configured format tables, or the event's own JSON. Normalised events
+// teach a baseline, one after the other, as alerts of one partition do.
 class EventSource {
  public:
   // After the rules are compiled into `catalog`. nullopt when the format tables do not load.
@@ -35,6 +37,7 @@ class EventSource {
     std::fputs(diagnostics.Render().c_str(), stderr);
     if (!tables) return std::nullopt;
     source.normaliser_ = std::make_unique<Normaliser>(tables, NormaliseLimits{});
+    source.baseline_ = std::make_unique<BaselineFields>(config->baseline, catalog);
     if (!config->enrichment.empty()) {
       source.enrichment_ = Enrichment::Compile(ReadEnrichment(config->enrichment, &diagnostics), &diagnostics);
       if (!source.enrichment_) std::fputs(diagnostics.Render().c_str(), stderr);
@@ -53,7 +56,10 @@ class EventSource {
       *why = failure->message;
       return nullptr;
     }
-    if (enrichment_) enrichment_->Apply(&normaliser_->alert());
+    Alert& alert = normaliser_->alert();
+    if (enrichment_) enrichment_->Apply(&alert);
+    baseline_->Take(&alert, alert.event_time, /*seen=*/false, &memory_);
+    memory_.EndStep();
     return &normaliser_->alert().fields;
   }
 
@@ -61,6 +67,8 @@ class EventSource {
   std::unique_ptr<RawEventReader> raw_;
   std::unique_ptr<Normaliser> normaliser_;
   std::shared_ptr<const Enrichment> enrichment_;
+  std::unique_ptr<BaselineFields> baseline_;
+  BaselineTable memory_;
 };
 
 struct RuleInputs {

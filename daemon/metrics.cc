@@ -90,6 +90,9 @@ struct Metrics::Series {
         consumer_lag(BuildGauge().Name("triaged_consumer_lag_records").Help("Records in this process's partitions of a topic that were not taken yet.").Register(r)),
         dedup_entries(BuildGauge().Name("triaged_dedup_entries").Help("Alert and command ids remembered.").Register(r)),
         dedup_shrunk(BuildGauge().Name("triaged_dedup_shrunk_entries").Help("Ids forgotten before their window ended, because memory was full.").Register(r)),
+        baseline_entries(BuildGauge().Name("triaged_baseline_entries").Help("Rules, hosts, accounts and addresses remembered by the baselines, and pairs of them.").Register(r)),
+        baseline_evicted(BuildGauge().Name("triaged_baseline_evicted_entries").Help("Baseline entries dropped for want of room since the stores were opened.").Register(r)),
+        baseline_bytes(BuildGauge().Name("triaged_baseline_resident_bytes").Help("Memory of the baselines.").Register(r)),
         store_errors(BuildGauge().Name("triaged_store_background_errors").Help("Background errors of the stores since start.").Register(r)),
         windows(BuildGauge().Name("triaged_correlation_windows").Help("Windows that correlations count in.").Register(r)),
         window_bytes(BuildGauge().Name("triaged_correlation_window_bytes").Help("Memory of these windows, about.").Register(r)),
@@ -106,8 +109,9 @@ struct Metrics::Series {
       &escalations, &breaches, &renotifications, &nobody, &rule_hits, &over_budget, &timers, &transactions, &troubles;
   prometheus::Family<prometheus::Histogram>&step, &commit, &overdue, &to_escalate, &to_acknowledge, &to_resolve;
   prometheus::Family<prometheus::Gauge>&partitions, &restore, &clock_lag, &skew, &store_bytes, &store_resident,
-      &store_cases, &cases, &consumer_lag, &dedup_entries, &dedup_shrunk, &store_errors, &windows,
-      &window_bytes, &windows_dropped, &feed_heard, &feed_silent, &policy_info, &reload_ok, &reload_time, &build_info;
+      &store_cases, &cases, &consumer_lag, &dedup_entries, &dedup_shrunk, &baseline_entries, &baseline_evicted,
+      &baseline_bytes, &store_errors, &windows, &window_bytes, &windows_dropped, &feed_heard, &feed_silent, &policy_info,
+      &reload_ok, &reload_time, &build_info;
   const Buckets targets;
 };
 
@@ -138,8 +142,8 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
   for (size_t i = 0; i < 5; ++i) s.partitions.Add({{"state", std::string(Name(static_cast<PartitionState>(i)))}});
   for (int i = 0; i < partitions; ++i) s.restore.Add({{"partition", std::to_string(i)}});
   for (auto* family : {&s.clock_lag, &s.skew, &s.store_bytes, &s.store_resident, &s.store_cases, &s.dedup_entries,
-                       &s.dedup_shrunk, &s.store_errors, &s.windows, &s.window_bytes, &s.windows_dropped, &s.reload_ok,
-                       &s.reload_time}) {
+                       &s.dedup_shrunk, &s.baseline_entries, &s.baseline_evicted, &s.baseline_bytes, &s.store_errors,
+                       &s.windows, &s.window_bytes, &s.windows_dropped, &s.reload_ok, &s.reload_time}) {
     family->Add({});
   }
   s.build_info.Add({{"version", TRIAGED_VERSION}}).Set(1);
@@ -407,6 +411,9 @@ void Metrics::ShowStores() {
     sum.cases += one.cases;
     sum.dedup_entries += one.dedup_entries;
     sum.dedup_shrunk += one.dedup_shrunk;
+    sum.baseline_entries += one.baseline_entries;
+    sum.baseline_evicted += one.baseline_evicted;
+    sum.baseline_bytes += one.baseline_bytes;
     sum.disk_bytes += one.disk_bytes;
     sum.resident_bytes += one.resident_bytes;
     sum.background_errors += one.background_errors;
@@ -418,6 +425,9 @@ void Metrics::ShowStores() {
   s.store_cases.Add({}).Set(static_cast<double>(sum.cases));
   s.dedup_entries.Add({}).Set(static_cast<double>(sum.dedup_entries));
   s.dedup_shrunk.Add({}).Set(static_cast<double>(sum.dedup_shrunk));
+  s.baseline_entries.Add({}).Set(static_cast<double>(sum.baseline_entries));
+  s.baseline_evicted.Add({}).Set(static_cast<double>(sum.baseline_evicted));
+  s.baseline_bytes.Add({}).Set(static_cast<double>(sum.baseline_bytes));
   s.store_bytes.Add({}).Set(static_cast<double>(sum.disk_bytes));
   s.store_resident.Add({}).Set(static_cast<double>(sum.resident_bytes));
   s.store_errors.Add({}).Set(static_cast<double>(sum.background_errors));

@@ -68,6 +68,9 @@ struct StoreStats {
   std::map<CaseStanding, uint64_t> standings;  // the same, by standing; none is 0
   uint64_t dedup_entries = 0;
   uint64_t dedup_shrunk = 0;      // entries forgotten before their window ended
+  uint64_t baseline_entries = 0;
+  uint64_t baseline_evicted = 0;  // for want of room, since the store was opened
+  uint64_t baseline_bytes = 0;    // in memory
   uint64_t disk_bytes = 0;
   uint64_t resident_bytes = 0;    // estimate: indexes, cache, memtables
   uint64_t background_errors = 0;
@@ -84,6 +87,8 @@ class PartitionStore : public CaseStore {
                                                       int32_t partition, const std::string& directory);
   // True when `error` from Open or a read means corruption, not a passing condition.
   static bool IsCorruption(const Error& error);
+  // True when `error` from Open means that this process has the store open already: its worker has not given it up yet.
+  static bool IsHeld(const Error& error);
   // Deletes a store's directory (environment of `resources`).
   static Status Destroy(std::shared_ptr<SharedStoreResources> resources, const std::string& directory);
 

@@ -13,6 +13,7 @@
 
 #include "pipeline/base/result.h"
 #include "pipeline/base/time.h"
+#include "pipeline/baseline/table.h"
 #include "pipeline/model/case.h"
 #include "pipeline/model/ids.h"
 #include "pipeline/model/records.h"
@@ -74,6 +75,8 @@ class CaseStore {
   // The partition's correlation windows. What a step changes in the table is staged with it; the reference is valid as
   // long as the store.
   virtual rules::CorrelationTable& correlations() = 0;
+  // How rules and entities used to behave here; staged and restored as the correlations are.
+  virtual BaselineTable& baseline() = 0;
   // Feeds and rules that are watched. Put adds or replaces; at most kMaxWatches, which the caller sees to.
   virtual const WatchTable& watches() const = 0;
   virtual void PutWatch(Watch watch) = 0;

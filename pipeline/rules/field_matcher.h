@@ -143,10 +143,14 @@ class FieldMatcher {
     if (!index.empty() && index.MayHave(hash)) verify(index.Bucket(hash));
   }
 
-  // One entry of an Inside index: the pattern, and where in its literal the gram stands.
+  // One entry of an Inside index: the pattern, where in its literal the gram stands, and another gram of it, at the far end:
+  // most places that are not the pattern are passed over without a look at the pattern.
   struct GramPlace {
     uint32_t entry;
     uint32_t offset;
+    uint32_t size;  // of the literal
+    uint32_t other_offset;
+    uint32_t other;
   };
 
   // Patterns that may begin anywhere, of similar length. The filter is asked for every place looked at, so its hash has
@@ -217,11 +221,12 @@ class FieldMatcher {
     const std::span<const uint32_t> bucket = inside.index.Bucket(hash);
     if (!sink.Spend(bucket.size())) return sink.GiveUpScan();
     for (uint32_t index : bucket) {
-      const GramPlace place = inside.places[index];
+      const GramPlace& place = inside.places[index];
+      if (at < place.offset || value.size() - (at - place.offset) < place.size) continue;
+      const std::string_view there = value.substr(at - place.offset, place.size);
+      if (LoadGram(there.data() + place.other_offset, inside.width) != place.other) continue;
       const Entry& entry = entries_[place.entry];
       const Pattern& pattern = entry.pattern;
-      if (at < place.offset || value.size() - (at - place.offset) < pattern.literal.size()) continue;
-      const std::string_view there = value.substr(at - place.offset, pattern.literal.size());
       if (!EqualBytes(there, pattern.literal, pattern.cased)) continue;
       bool asked = true;
       if (pattern.kind == PatternKind::kGlob) {
