@@ -62,7 +62,7 @@ struct QualityCommand {
 // What the configured pack and rules make of labelled alerts.
 int Quality(const std::string& config_path, const QualityCommand& command);
 
-// Runs timelines; `junit` is a file to write, or empty.
+// Runs timelines, and route tests (route_tests.h); `junit` is a file to write, or empty.
 int RunTests(const std::string& config_path, const std::vector<std::string>& timelines, const std::string& junit);
 
 // How a rendering looks.

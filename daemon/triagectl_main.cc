@@ -298,8 +298,8 @@ int Main(int argc, char** argv) {
   CLI::App* quality = AddQuality(&app, &quality_command);
 
   std::string junit;
-  CLI::App* test = app.add_subcommand("test", "run scenario timelines against the configured rules and policies");
-  test->add_option("files", paths, "timeline files")->required();
+  CLI::App* test = app.add_subcommand("test", "run scenario timelines against the configured rules and policies, and tests of the notifier's routes");
+  test->add_option("files", paths, "timeline files, and route tests (.yaml)")->required();
   test->add_option("--junit", junit, "write a JUnit report to this file");
 
   CLI::App* topics = app.add_subcommand("topics", "our own topics");

@@ -321,6 +321,14 @@ StoreStats RocksPartitionStore::Stats() const {
   stats.baseline_entries = baseline_.size();
   stats.baseline_evicted = baseline_.evicted();
   stats.baseline_bytes = baseline_.bytes();
+  stats.correlation_windows = correlations_.size();
+  stats.correlation_bytes = correlations_.bytes();
+  stats.correlation_dropped = correlations_.dropped();
+  for (const auto& [id, watch] : watches_.watches()) {
+    // The others only tell what they heard, which leaves a mark.
+    if (!id.starts_with(kFeedWatch) || watch.told != Timestamp{}) continue;
+    stats.feeds.push_back({id.substr(kFeedWatch.size()), watch.heard, watch.due == Timestamp{}});
+  }
   stats.background_errors = background_errors_->load(std::memory_order_relaxed);
   uint64_t memtables = 0, readers = 0;
   db_->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &stats.disk_bytes);

@@ -23,11 +23,14 @@
 
 namespace triaged {
 
+// SeenEntry::case_sequence of an alert that was sent on to the partition its case is in.
+inline constexpr uint64_t kSentOnSequence = ~uint64_t{0};
+
 // What is remembered of an alert or command id for the dedup window.
 struct SeenEntry {
   uint64_t id_hash = 0;
   Timestamp at{};               // logical clock when first seen
-  uint64_t case_sequence = 0;   // 0: it went into no case
+  uint64_t case_sequence = 0;   // 0: it went into no case; or kSentOnSequence
   int16_t score = -1;
   uint16_t state_hash = 0;      // of the source's own state word (triaged.state)
   bool operator==(const SeenEntry&) const = default;

@@ -43,6 +43,8 @@ struct StepFacts {
   uint64_t timers_fired = 0;
   uint64_t suppressed = 0;
   std::vector<uint32_t> rule_hits;                   // indexes into the engine's rules, one per hit
+  uint64_t over_rule_budget = 0;                     // alerts on which some rules were given up
+  std::vector<uint32_t> rules_given_up;              // these rules, one per alert
   struct Event {
     CaseEventType type;
     CaseId case_id;

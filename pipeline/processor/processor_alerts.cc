@@ -61,8 +61,7 @@ Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const I
   } else {
     TakeBaseline(seen);
   }
-  matched.clear();
-  engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  MatchRules(alert);
   if (sent_on.hops > 0) {
     TakeCorrelationsSentOn(input);
   } else if (!correlator.empty() && !seen) {
@@ -71,6 +70,15 @@ Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const I
     correlator.TakeAgain(&matched);
   }
   return Decide(note, parts.bytes(index), sent_on, derived);
+}
+
+void Processor::Impl::MatchRules(const Alert& alert) {
+  matched.clear();
+  engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  if (!scratch->over_limit) return;
+  ++result.facts.over_rule_budget;
+  std::vector<uint32_t>& given_up = result.facts.rules_given_up;
+  given_up.insert(given_up.end(), scratch->given_up.begin(), scratch->given_up.end());
 }
 
 // Learns from the normaliser's alert and adds its baseline fields.
@@ -92,7 +100,7 @@ void Processor::Impl::TakeCorrelationsSentOn(const InputRecord& input) {
 Status Processor::Impl::Decide(const IntakeNote& note, std::string_view raw, const SentOn& sent_on, bool derived) {
   result.facts.rule_hits.insert(result.facts.rule_hits.end(), matched.begin(), matched.end());
   const IncomingAlert incoming{normaliser->alert(), matched, engine->rules->rules(), note.topic, note.partition,
-                               note.offset, note.record_time, raw};
+                               note.offset, note.record_time, raw, scratch->over_limit};
   auto decided = TakeAlert(incoming, group, sent_on, progress.clock, &around, &events);
   if (!decided) return decided.error();
   if (!derived) Count(decided->outcome);
@@ -155,8 +163,7 @@ Status Processor::Impl::TakeDerived(const InputRecord& input) {
     DeadLetter(input, "no_policy", "no configured policy wants this derived alert", "decide");
     return {};
   }
-  matched.clear();
-  engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  MatchRules(alert);
   const auto& all = engine->rules->correlations().all();
   const auto from = std::find_if(all.begin(), all.end(), [&](const rules::Correlation& one) {
     return IsDerivedFrom(input, engine->rules->rules()[one.rule].id);

@@ -53,6 +53,7 @@ struct Processor::Impl {
   Status TakeSignalRecord(const InputRecord& input);
   Status TakeMatch(const InputRecord& input, const SignalMatch& match);
   Status TakeDerived(const InputRecord& input);
+  void MatchRules(const Alert& alert);
   void TakeCorrelationsSentOn(const InputRecord& input);
   void TakeBaseline(bool seen);
   Status Decide(const IntakeNote& note, std::string_view raw, const SentOn& sent_on, bool derived);
