@@ -164,6 +164,33 @@ void ReadLimits(MapReader& top, Config* out) {
   limits.Finish();
 }
 
+void ReadRetention(MapReader& top, Config* out) {
+  const YamlNode* node = top.Node("retention");
+  if (!node || node->IsNull()) return;
+  MapReader retention(top.source(), *node, "retention", top.diagnostics());
+  retention.Node("closed_cases", /*required=*/true);
+  out->keep_closed = retention.Interval("closed_cases", out->keep_closed, minutes(1), hours(24 * 366 * 10));
+  out->archive = retention.Bool("archive", false);
+  retention.Finish();
+}
+
+// A window that looks back at an earlier case of the same key must not be longer than the case is kept.
+void CheckRetention(const Config& config, const Engine& engine, Diagnostics* diagnostics) {
+  if (config.keep_closed <= Duration{0}) return;
+  const auto check = [&](const Policy& policy, const std::string& what, Duration window) {
+    if (window <= config.keep_closed) return;
+    diagnostics->Error({"retention.closed_cases", 0, 0},
+                       FormatDuration(config.keep_closed) + " is shorter than " + what + " of policy '" + policy.name +
+                           "', " + FormatDuration(window) + ", which looks back at closed cases",
+                       {}, "keep closed cases at least as long, or shorten the window");
+  };
+  for (const auto& policy : engine.policies) {
+    check(*policy, "recurrence_window", policy->recurrence_window);
+    check(*policy, "risk.window", policy->risk.window);
+    for (const GroupingRule& rule : policy->grouping) check(*policy, "grouping rule '" + rule.name + "': reopen", rule.reopen);
+  }
+}
+
 void ReadWebAndLog(MapReader& top, const std::string& base, Config* out) {
   static const YamlNode empty;
   const YamlNode* web_node = top.Node("web");
@@ -199,6 +226,7 @@ std::optional<Config> ParseConfig(const SourceFile& file, Diagnostics* diagnosti
   ReadStorage(top, base, &config.storage);
   ReadLimits(top, &config);
   ReadTopics(top, &config);
+  ReadRetention(top, &config);
   ReadWebAndLog(top, base, &config);
   config.heartbeat_interval = top.Interval("heartbeat_interval", config.heartbeat_interval, Duration(0), hours(1));
   config.ocsf = top.Bool("ocsf", false);
@@ -296,7 +324,9 @@ std::shared_ptr<const Engine> LoadEngine(const Config& config, Diagnostics* diag
   }
   if (diagnostics->HasErrors()) return nullptr;
   sources.topics = config.topics;
-  return CompileEngine(sources, config.alert_limits, diagnostics);
+  auto engine = CompileEngine(sources, config.alert_limits, diagnostics);
+  if (engine) CheckRetention(config, *engine, diagnostics);
+  return diagnostics->HasErrors() ? nullptr : engine;
 }
 
 std::string DefaultConfigPath() {
