@@ -121,6 +121,14 @@ int ListSilences(const std::string& config_path);
 // `check policy --graph`: the ladder of each pack as Graphviz.
 int GraphPolicies(const std::vector<std::string>& paths);
 
+struct BackupOptions {
+  std::string directory;            // N.backup per partition
+  std::vector<int> partitions;      // empty: all
+  bool check_only = false;          // restore: write nothing
+};
+int Backup(const std::string& config_path, const BackupOptions& options);
+int Restore(const std::string& config_path, const BackupOptions& options);
+
 int CreateTopics(const std::string& config_path);
 int CheckTopics(const std::string& config_path);
 

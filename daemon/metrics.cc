@@ -71,6 +71,7 @@ struct Metrics::Series {
         rule_hits(BuildCounter().Name("triaged_rule_hits_total").Help("Alerts matched, by rule.").Register(r)),
         over_budget(BuildCounter().Name("triaged_alerts_over_rule_budget_total").Help("Alerts on which rules were given up, because all together they cost too much.").Register(r)),
         timers(BuildCounter().Name("triaged_timers_fired_total").Help("Deadlines fired.").Register(r)),
+        purged(BuildCounter().Name("triaged_cases_purged_total").Help("Closed cases that left after their retention.").Register(r)),
         transactions(BuildCounter().Name("triaged_transactions_total").Help("Kafka transactions by outcome.").Register(r)),
         troubles(BuildCounter().Name("triaged_troubles_total").Help("Troubles of the loop, by kind; each is a log line.").Register(r)),
         step(BuildHistogram().Name("triaged_step_duration_seconds").Help("Deciding and encoding one partition's step.").Register(r)),
@@ -106,7 +107,7 @@ struct Metrics::Series {
         targets(TargetBuckets(engine)) {}
 
   prometheus::Family<prometheus::Counter>&consumed, &alerts, &commands, &commands_consumed, &dead_letters, &events,
-      &escalations, &breaches, &renotifications, &nobody, &rule_hits, &over_budget, &timers, &transactions, &troubles;
+      &escalations, &breaches, &renotifications, &nobody, &rule_hits, &over_budget, &timers, &purged, &transactions, &troubles;
   prometheus::Family<prometheus::Histogram>&step, &commit, &overdue, &to_escalate, &to_acknowledge, &to_resolve;
   prometheus::Family<prometheus::Gauge>&partitions, &restore, &clock_lag, &skew, &store_bytes, &store_resident,
       &store_cases, &cases, &consumer_lag, &dedup_entries, &dedup_shrunk, &baseline_entries, &baseline_evicted,
@@ -134,7 +135,7 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
     s.events.Add({{"type", std::string(Name(static_cast<CaseEventType>(i)))}});
   }
   for (size_t i = 0; i < kClockKindCount; ++i) s.breaches.Add({{"clock", std::string(Name(static_cast<ClockKind>(i)))}});
-  for (auto* family : {&s.renotifications, &s.nobody, &s.over_budget, &s.timers}) family->Add({});
+  for (auto* family : {&s.renotifications, &s.nobody, &s.over_budget, &s.timers, &s.purged}) family->Add({});
   for (const char* outcome : {"committed", "aborted", "unknown"}) s.transactions.Add({{"outcome", outcome}});
   for (size_t i = 0; i < 5; ++i) s.troubles.Add({{"kind", std::string(Name(static_cast<Trouble>(i)))}});
   for (auto* family : {&s.step, &s.commit, &s.overdue}) family->Add({}, kShort);
@@ -388,6 +389,7 @@ void Metrics::OnStep(int, const StepReport& report) {
   CountDeadLetters(report.facts);
   CountRuleHits(report.facts);
   s.timers.Add({}).Increment(static_cast<double>(report.facts.timers_fired));
+  s.purged.Add({}).Increment(static_cast<double>(report.facts.purged));
   for (const auto& event : report.facts.events) CountEvent(event);
   s.step.Add({}, kShort).Observe(Seconds(report.decide));
 }

@@ -56,6 +56,9 @@ class CaseStore {
   // Must be called after each change of a case that Find handed out (cheap; once or many times a step). Reads
   // c->next_due for the due index and c->key for the key index (only Insert and this write them).
   virtual void MarkChanged(Case* c) = 0;
+  // Takes a case away that Find handed out in this step: with its evidence, and with its grouping key when that leads to
+  // it. From then on it is not found; the pointer stays valid until the step ends.
+  virtual Status Erase(Case* c) = 0;
 
   virtual void PutEvidenceRaw(CaseId id, uint8_t slot, std::string_view raw) = 0;
   virtual Result<std::optional<std::string>> GetEvidenceRaw(CaseId id, uint8_t slot) = 0;
@@ -88,6 +91,8 @@ class CaseStore {
 
   // The earliest (next_due, id) of all cases, staged changes included.
   virtual std::optional<DueCase> NextDue() const = 0;
+  // Of the closed cases for which nothing is armed, the one that rests longest (RestsSince, id).
+  virtual std::optional<DueCase> NextResting() const = 0;
 
   virtual const Progress& progress() const = 0;
   virtual void SetProgress(Progress progress) = 0;

@@ -42,6 +42,8 @@ struct Processor::Impl {
   Status MoveClock(Timestamp to, bool* fits);
   Status FireOne(const DueCase& due);
   Status FireWatch(Watch watch);
+  std::optional<DueCase> NextPurge() const;
+  Status Purge(CaseId id);
   Status FinishFeeds();
   Status TakeInput(const InputRecord& input);
   void Heartbeat(Timestamp before);
