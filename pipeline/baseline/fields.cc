@@ -55,9 +55,9 @@ BaselineFields::BaselineFields(const BaselineSettings& settings, const FieldCata
 void BaselineFields::Take(Alert* alert, Timestamp at, bool seen, BaselineTable* table) {
   if (!settings_.enabled() || (seen && !asked_)) return;
   const BaselineSubject subject = SubjectOf(*alert);
-  const BaselineView view = seen ? table->Look(settings_, decay_, subject, at)
-                                 : table->Observe(settings_, decay_, subject, at);
-  if (asked_) AddAll(view, &alert->fields);
+  if (!asked_) return table->Learn(settings_, decay_, subject, at);
+  AddAll(seen ? table->Look(settings_, decay_, subject, at) : table->Observe(settings_, decay_, subject, at),
+         &alert->fields);
 }
 
 void BaselineFields::AddNumber(FieldId id, std::optional<uint64_t> number, FieldTable* fields) {

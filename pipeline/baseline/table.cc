@@ -75,18 +75,28 @@ void ForEachKey(const BaselineSubject& s, Visit visit) {
 BaselineView BaselineTable::Observe(const BaselineSettings& settings, const HourlyDecay& decay,
                                     const BaselineSubject& subject, Timestamp at) {
   Taken taken(settings, decay, at);
+  Take(settings, subject, &taken);
+  return Read(settings, taken);
+}
+
+void BaselineTable::Learn(const BaselineSettings& settings, const HourlyDecay& decay, const BaselineSubject& subject,
+                          Timestamp at) {
+  Taken taken(settings, decay, at);
+  Take(settings, subject, &taken);
+}
+
+void BaselineTable::Take(const BaselineSettings& settings, const BaselineSubject& subject, Taken* taken) {
   MakeRoom(settings);
-  ForEachKey(subject, [&](const BaselineKey& key) { Touch(key, &taken); });
-  const Slot host = taken.Of(BaselineKind::kHost), rule = taken.Of(BaselineKind::kRule);
-  const Slot pair = taken.Of(BaselineKind::kRuleOnHost);
+  ForEachKey(subject, [&](const BaselineKey& key) { Touch(key, taken); });
+  const Slot host = taken->Of(BaselineKind::kHost), rule = taken->Of(BaselineKind::kRule);
+  const Slot pair = taken->Of(BaselineKind::kRuleOnHost);
   if (pair != kNone) {
-    NotePair(pair, rule, taken);
-    NotePair(pair, host, taken);
-    if (taken.fresh[static_cast<size_t>(BaselineKind::kRuleOnHost)]) ++slots_[rule].entry.members;
+    NotePair(pair, rule, *taken);
+    NotePair(pair, host, *taken);
+    if (taken->fresh[static_cast<size_t>(BaselineKind::kRuleOnHost)]) ++slots_[rule].entry.members;
   }
   if (host != kNone) Count(host);
   if (rule != kNone) Count(pair != kNone ? pair : rule);
-  return Read(settings, taken);
 }
 
 BaselineView BaselineTable::Look(const BaselineSettings& settings, const HourlyDecay& decay,
@@ -112,7 +122,7 @@ void BaselineTable::Touch(const BaselineKey& key, Taken* taken) {
   }
   taken->fresh[kind] = slot == kNone;
   if (slot == kNone) {
-    slot = Take();
+    slot = NewSlot();
     slots_[slot].entry = BaselineEntry{};
     slots_[slot].entry.key = key;
     slots_[slot].entry.first_minute = taken->minute;
@@ -264,7 +274,7 @@ void BaselineTable::Change(Slot slot) {
   before_.push_back(place.live ? std::optional(place.entry) : std::nullopt);
 }
 
-BaselineTable::Slot BaselineTable::Take() {
+BaselineTable::Slot BaselineTable::NewSlot() {
   if (free_.empty()) {
     free_.push_back(static_cast<Slot>(slots_.size()));
     slots_.emplace_back();

@@ -54,6 +54,8 @@ class BaselineTable {
   // Learns from one alert, and says what was known before it. `decay` is that of the settings' half-life.
   BaselineView Observe(const BaselineSettings& settings, const HourlyDecay& decay, const BaselineSubject& subject,
                        Timestamp at);
+  // The same without an answer: nobody asks.
+  void Learn(const BaselineSettings& settings, const HourlyDecay& decay, const BaselineSubject& subject, Timestamp at);
   // What Observe would say, learning nothing: an alert that was counted already.
   BaselineView Look(const BaselineSettings& settings, const HourlyDecay& decay, const BaselineSubject& subject,
                     Timestamp at) const;
@@ -90,6 +92,7 @@ class BaselineTable {
   };
   // One alert while it is taken: the slot and what is new of each kind it has.
   struct Taken;
+  void Take(const BaselineSettings& settings, const BaselineSubject& subject, Taken* taken);
   void Touch(const BaselineKey& key, Taken* taken);
   void Renew(Slot slot, const Taken& taken);
   void Count(Slot slot);
@@ -105,7 +108,7 @@ class BaselineTable {
   void Unlink(Slot slot);
   void LinkNewest(Slot slot);
   void Change(Slot slot);  // before an entry is changed
-  Slot Take();             // a free slot
+  Slot NewSlot();          // a free one, now live
   void Rebuild();          // all that is derived from the entries
 
   // The index: open addressing, linear probing.

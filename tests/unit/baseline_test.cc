@@ -188,4 +188,21 @@ TEST_CASE("a late alert counts in the latest hour and moves nothing back") {
   CHECK(w.Ask({1, 2, 0, 0}, hours(30)).rule_rate->last_hour == 2);
 }
 
+TEST_CASE("learning without an answer teaches the same") {
+  Watcher asked, silent;
+  sim::Random random(7);
+  for (int i = 0; i < 5000; ++i) {
+    const BaselineSubject subject{1 + random.Below(9), random.Below(12), random.Below(20), random.Below(30)};
+    const Timestamp at = kStart + minutes(i * 3);
+    asked.table.Observe(asked.settings, asked.decay, subject, at);
+    silent.table.Learn(silent.settings, silent.decay, subject, at);
+  }
+  REQUIRE(asked.table.size() == silent.table.size());
+  REQUIRE(asked.table.slots() == silent.table.slots());
+  CHECK(asked.table.marks() == silent.table.marks());
+  for (BaselineTable::Slot slot = 0; slot < asked.table.slots(); ++slot) {
+    CHECK(asked.table.entry(slot) == silent.table.entry(slot));
+  }
+}
+
 }  // namespace triaged

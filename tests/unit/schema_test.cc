@@ -236,7 +236,8 @@ TEST_CASE("schema: normalised alerts") {
 
   std::set<std::string> shipped, model;
   for (const auto& [name, type] : schema.json()["oneOf"][0]["properties"].items()) shipped.insert(name);
-#define TRIAGED_X(id, name) model.insert(name);
+// What the baseline says is added when an alert is decided on; no normalised alert has it.
+#define TRIAGED_X(id, name) if (!IsBaselineField(field::id)) model.insert(name);
   TRIAGED_ALERT_FIELDS(TRIAGED_X)
 #undef TRIAGED_X
   CHECK(shipped == model);
