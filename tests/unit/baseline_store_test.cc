@@ -214,4 +214,27 @@ TEST_CASE("baseline: one record a step, and what stands in the store is bounded"
   }
 }
 
+TEST_CASE("baseline: blocks that a few quiet entries hold are written anew") {
+  const auto resources = Memory();
+  auto store = Open(resources, "/quiet");
+  std::vector<std::string> told;
+  std::vector<StateRecord> log;
+  std::vector<Sighting> sightings;
+  for (uint64_t step = 0; step < 400; ++step) {
+    sightings.push_back({{0, 1000 + step, 0, 0}, kStart});  // seen once
+    for (uint64_t host = 1; host <= 100; ++host) sightings.push_back({{0, host, 0, 0}, kStart});
+    Step(store.get(), sightings, sightings.size() - 101, sightings.size(), &told, &log);
+  }
+  size_t entries = 0;
+  for (const StateRecord& record : Dump(store.get())) {
+    if (record.key.starts_with(kBaselinePrefix)) entries += DecodeBaselineBlock(*record.value)->entries.size();
+  }
+  CHECK(store->Stats().baseline_entries == 500);
+  CHECK(entries <= 2 * 500 + 4096 + 101);
+  auto fresh = Open(resources, "/quiet-again");
+  REQUIRE(fresh->ApplyChangelog(log, static_cast<int64_t>(log.size()) - 1).ok());
+  REQUIRE(fresh->FinishRestore().ok());
+  CHECK(fresh->Stats().baseline_entries == 500);
+}
+
 }  // namespace triaged
