@@ -5,7 +5,7 @@ namespace triaged {
 TopicNames TopicNames::For(std::string_view application_id) {
   const std::string prefix = std::string(application_id) + ".";
   return {prefix + "intake", prefix + "commands", prefix + "state", prefix + "steps",
-          prefix + "escalations", prefix + "cases", prefix + "dead-letter", prefix + "signals"};
+          prefix + "escalations", prefix + "cases", prefix + "dead-letter", prefix + "signals", prefix + "archive"};
 }
 
 const std::string& TopicNames::Of(OutputTopic topic) const {
@@ -18,6 +18,7 @@ const std::string& TopicNames::Of(OutputTopic topic) const {
     case OutputTopic::kCases: return cases;
     case OutputTopic::kDeadLetter: return dead_letter;
     case OutputTopic::kSignals: return signals;
+    case OutputTopic::kArchive: return archive;
   }
   return dead_letter;
 }

@@ -40,7 +40,7 @@ struct PartitionOffset {
 
 // The names of our own topics: prefix = application id.
 struct TopicNames {
-  std::string intake, commands, state, steps, escalations, cases, dead_letter, signals;
+  std::string intake, commands, state, steps, escalations, cases, dead_letter, signals, archive;
   static TopicNames For(std::string_view application_id);
   const std::string& Of(OutputTopic topic) const;
 };

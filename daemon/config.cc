@@ -186,6 +186,33 @@ void ReadBaseline(MapReader& top, BaselineSettings* out) {
   baseline.Finish();
 }
 
+void ReadRetention(MapReader& top, Config* out) {
+  const YamlNode* node = top.Node("retention");
+  if (!node || node->IsNull()) return;
+  MapReader retention(top.source(), *node, "retention", top.diagnostics());
+  retention.Node("closed_cases", /*required=*/true);
+  out->keep_closed = retention.Interval("closed_cases", out->keep_closed, minutes(1), hours(24 * 366 * 10));
+  out->archive = retention.Bool("archive", false);
+  retention.Finish();
+}
+
+// A window that looks back at an earlier case of the same key must not be longer than the case is kept.
+void CheckRetention(const Config& config, const Engine& engine, Diagnostics* diagnostics) {
+  if (config.keep_closed <= Duration{0}) return;
+  const auto check = [&](const Policy& policy, const std::string& what, Duration window) {
+    if (window <= config.keep_closed) return;
+    diagnostics->Error({"retention.closed_cases", 0, 0},
+                       FormatDuration(config.keep_closed) + " is shorter than " + what + " of policy '" + policy.name +
+                           "', " + FormatDuration(window) + ", which looks back at closed cases",
+                       {}, "keep closed cases at least as long, or shorten the window");
+  };
+  for (const auto& policy : engine.policies) {
+    check(*policy, "recurrence_window", policy->recurrence_window);
+    check(*policy, "risk.window", policy->risk.window);
+    for (const GroupingRule& rule : policy->grouping) check(*policy, "grouping rule '" + rule.name + "': reopen", rule.reopen);
+  }
+}
+
 void ReadWebAndLog(MapReader& top, const std::string& base, Config* out) {
   static const YamlNode empty;
   const YamlNode* web_node = top.Node("web");
@@ -222,6 +249,7 @@ std::optional<Config> ParseConfig(const SourceFile& file, Diagnostics* diagnosti
   ReadLimits(top, &config);
   ReadTopics(top, &config);
   ReadBaseline(top, &config.baseline);
+  ReadRetention(top, &config);
   ReadWebAndLog(top, base, &config);
   config.heartbeat_interval = top.Interval("heartbeat_interval", config.heartbeat_interval, Duration(0), hours(1));
   config.ocsf = top.Bool("ocsf", false);
@@ -320,7 +348,9 @@ std::shared_ptr<const Engine> LoadEngine(const Config& config, Diagnostics* diag
   if (diagnostics->HasErrors()) return nullptr;
   sources.topics = config.topics;
   sources.baseline = config.baseline;
-  return CompileEngine(sources, config.alert_limits, diagnostics);
+  auto engine = CompileEngine(sources, config.alert_limits, diagnostics);
+  if (engine) CheckRetention(config, *engine, diagnostics);
+  return diagnostics->HasErrors() ? nullptr : engine;
 }
 
 std::string DefaultConfigPath() {

@@ -67,6 +67,8 @@ struct Config {
   std::string log_level = "info";
   LogFormat log_format = LogFormat::kLogfmt;
   Duration heartbeat_interval{60'000};
+  Duration keep_closed{0};                    // closed cases leave after resting this long; 0: never
+  bool archive = false;                       // and are written to the archive topic
   bool ocsf = false;                          // case events carry an OCSF Incident Finding, too
   Duration shutdown_timeout{30'000};
   Duration watchdog_timeout{120'000};

@@ -62,7 +62,7 @@ struct QualityCommand {
 // What the configured pack and rules make of labelled alerts.
 int Quality(const std::string& config_path, const QualityCommand& command);
 
-// Runs timelines; `junit` is a file to write, or empty.
+// Runs timelines, and route tests (route_tests.h); `junit` is a file to write, or empty.
 int RunTests(const std::string& config_path, const std::vector<std::string>& timelines, const std::string& junit);
 
 // How a rendering looks.
@@ -120,6 +120,14 @@ int SendSilence(const std::string& config_path, SilenceOptions options);
 int ListSilences(const std::string& config_path);
 // `check policy --graph`: the ladder of each pack as Graphviz.
 int GraphPolicies(const std::vector<std::string>& paths);
+
+struct BackupOptions {
+  std::string directory;            // N.backup per partition
+  std::vector<int> partitions;      // empty: all
+  bool check_only = false;          // restore: write nothing
+};
+int Backup(const std::string& config_path, const BackupOptions& options);
+int Restore(const std::string& config_path, const BackupOptions& options);
 
 int CreateTopics(const std::string& config_path);
 int CheckTopics(const std::string& config_path);

@@ -1,4 +1,5 @@
 // triagectl check, normalize, replay, test: what needs no broker.
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -9,6 +10,7 @@
 #include "daemon/ctl.h"
 #include "daemon/ctl_load.h"
 #include "daemon/replay.h"
+#include "daemon/route_tests.h"
 #include "daemon/timeline.h"
 #include "pipeline/base/utf8.h"
 #include "pipeline/normalise/explain.h"
@@ -226,14 +228,19 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options) {
 }
 
 int RunTests(const std::string& config_path, const std::vector<std::string>& timelines, const std::string& junit) {
-  const auto loaded = LoadConfigured(config_path);
-  if (!loaded) return kExitFailed;
+  std::optional<Loaded> loaded;
+  if (!std::all_of(timelines.begin(), timelines.end(), IsRouteTest)) {
+    loaded = LoadConfigured(config_path);
+    if (!loaded) return kExitFailed;
+  }
   TestReport report;
   for (const std::string& path : timelines) {
     std::vector<std::string> failures;
     const auto file = ReadSourceFile(path);
     if (!file) {
       failures.push_back(file.error().message);
+    } else if (IsRouteTest(path)) {
+      failures = RunRouteTests(*file);
     } else if (auto result = RunTimeline(*file, loaded->engine)) {
       failures = result->failures;
     } else {

@@ -22,6 +22,7 @@ struct TopicSpec {
   bool compact = false;
   bool log_append_time = false;
   bool exact_partitions = true;  // false: any number will do
+  bool for_ever = false;         // created without a limit of age; whoever runs the cluster may set one
 };
 
 std::vector<TopicSpec> Specs(const std::string& application_id) {
@@ -29,7 +30,7 @@ std::vector<TopicSpec> Specs(const std::string& application_id) {
   return {{names.intake, false, true, true},   {names.commands, false, true, true}, {names.state, true, true, true},
           {names.steps, false, true, true},    {names.escalations, false, false, false},
           {names.cases, true, false, false},   {names.dead_letter, false, false, false},
-          {names.signals, false, true, true}};
+          {names.signals, false, true, true},   {names.archive, false, false, false, true}};
 }
 
 struct Cluster {
@@ -81,6 +82,7 @@ RdNewTopic MakeNewTopic(const TopicSpec& spec, int partitions, int brokers, size
   };
   set("cleanup.policy", spec.compact ? "compact" : "delete");
   if (spec.log_append_time) set("message.timestamp.type", "LogAppendTime");
+  if (spec.for_ever) set("retention.ms", "-1");
   if (brokers >= 3) set("min.insync.replicas", "2");
   if (spec.compact && spec.log_append_time) set("delete.retention.ms", kTombstoneRetention);
   set("max.message.bytes", std::to_string(std::max(alert_bytes + kOverhead, kLeastMessage)));

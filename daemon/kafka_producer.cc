@@ -81,6 +81,13 @@ void KafkaProducer::TakeDelivery(const rd_kafka_message_t& message) {
   if (names_.state == topic && message.offset >= 0) {
     int64_t& last = state_offsets_.try_emplace(message.partition, message.offset).first->second;
     last = std::max(last, message.offset);
+    int64_t& ever = ever_reached_.try_emplace(message.partition, -1).first->second;
+    if (message.offset <= ever && !state_lost_) {
+      state_lost_ = "topic '" + names_.state + "' was made anew or cut under us: a record of partition " +
+                    std::to_string(message.partition) + " went to offset " + std::to_string(message.offset) + " after " +
+                    std::to_string(ever) + " had been written; what stood there is lost";
+    }
+    ever = std::max(ever, message.offset);
   }
   if (embedded_) {  // stamps nothing itself, and is on this machine
     base_time_ = WallTime();
@@ -152,6 +159,7 @@ Status KafkaProducer::Begin() {
   rd_kafka_poll(handle_.get(), 0);  // reports of an aborted transaction are not this one's
   state_offsets_.clear();
   delivery_failed_ = false;
+  if (state_lost_) return Error{ErrorClass::kInvariant, *state_lost_ + "; restore the topic, or start once with --accept-data-loss"};
   const RdError error(rd_kafka_begin_transaction(handle_.get()));
   if (error) return FromRd(error.get(), "begin_transaction");
   return {};
@@ -230,8 +238,9 @@ Status KafkaProducer::SendOffsets(const std::vector<PartitionOffset>& offsets,
 
 CommitOutcome KafkaProducer::Commit(Duration bound) {
   const Duration end = MonotonicTime() + bound;
-  rd_kafka_poll(handle_.get(), 0);
-  if (delivery_failed_) return CommitOutcome::kAborted;
+  // As committing would: so that what the reports say is known before.
+  rd_kafka_flush(handle_.get(), Millis(kSlice));
+  if (delivery_failed_ || state_lost_) return CommitOutcome::kAborted;
   while (true) {
     const RdError error(rd_kafka_commit_transaction(handle_.get(), Millis(kSlice)));
     if (!error) return CommitOutcome::kCommitted;

@@ -49,6 +49,8 @@ class KafkaProducer {
   const DeadLetterStyle dead_letter_style_;
   std::map<std::string, int32_t> partition_counts_;
   std::map<int32_t, int64_t> state_offsets_;
+  std::map<int32_t, int64_t> ever_reached_;  // by this producer, also in what was aborted
+  std::optional<std::string> state_lost_;    // the state topic's offsets went back: nothing commits any more
   std::optional<Timestamp> base_time_;   // LogAppendTime of the newest delivery report …
   Duration base_monotonic_{0};           // … and when we got it
   bool delivery_failed_ = false;         // in this transaction: it cannot commit

@@ -23,7 +23,12 @@ Replay::Replay(std::shared_ptr<const Engine> engine, std::string application_id,
   options_.partitions = partitions;
   options_.ocsf = ocsf;
   options_.record_steps = false;
-  options_.max_timers = SIZE_MAX;
+  options_.max_timers = options_.max_purges = SIZE_MAX;
+}
+
+void Replay::KeepClosed(Duration keep) {
+  options_.keep_closed = keep;
+  options_.archive = true;
 }
 
 Replay::~Replay() = default;

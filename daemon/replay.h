@@ -28,6 +28,8 @@ class Replay {
   Replay(std::shared_ptr<const Engine> engine, std::string application_id, int32_t partitions, bool ocsf = false);
   ~Replay();
 
+  // Closed cases leave after resting this long, archived. Before Open.
+  void KeepClosed(Duration keep);
   // Opens the stores; call once, first.
   Status Open();
 

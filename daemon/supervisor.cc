@@ -83,7 +83,7 @@ Status Supervisor::Start() {
   }
   const TopicNames names = TopicNames::For(config_.application_id);
   for (const std::string& name : {names.intake, names.commands, names.state, names.steps, names.escalations, names.cases,
-                                  names.dead_letter, names.signals}) {
+                                  names.dead_letter, names.signals, names.archive}) {
     topics[name] = config_.kafka.partitions;
   }
   auto broker = EmbeddedBroker::Start(topics);
@@ -137,6 +137,8 @@ WorkerOptions Supervisor::OptionsFor(int worker) const {
   options.restore_records = static_cast<size_t>(config_.step.restore_records);
   options.heartbeat_interval = config_.heartbeat_interval;
   options.ocsf = config_.ocsf;
+  options.keep_closed = config_.keep_closed;
+  options.archive = config_.archive;
   options.accept_data_loss = accept_data_loss_;
   options.commit_timeout = config_.kafka.commit_timeout;
   options.flush_interval = config_.storage.flush_interval;

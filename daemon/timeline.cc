@@ -81,6 +81,7 @@ std::string Describe(const OutputRecord& record) {
     }
     return "dead letter";
   }
+  if (record.topic == OutputTopic::kCases) return "purges " + *record.key;
   const Json event = Json::parse(*record.value);
   std::string type = event.at("type").get<std::string>();
   type = type.substr(std::string_view("io.triaged.").size());
@@ -102,15 +103,21 @@ bool Unmarked(const OutputRecord& record) {
   return event.at("data").contains("drill") && event["data"]["drill"] != true;
 }
 
-// "partitions N", the first line that says anything; else one.
-int32_t PartitionsOf(const std::string& file) {
+// The value of "NAME VALUE" before the first timed line; "" when it is not there.
+std::string HeaderOf(const std::string& file, std::string_view name) {
   std::istringstream in(file);
   for (std::string text; std::getline(in, text);) {
     const auto words = Words(Trim(std::string_view(text).substr(0, text.find('#'))));
     if (words.empty()) continue;
-    return words.size() == 2 && words[0] == "partitions" ? std::clamp(std::atoi(words[1].c_str()), 1, 100) : 1;
+    if (words.size() == 2 && words[0] == name) return words[1];
+    if (ParseClock(words[0])) break;
   }
-  return 1;
+  return {};
+}
+
+int32_t PartitionsOf(const std::string& file) {
+  const std::string count = HeaderOf(file, "partitions");
+  return count.empty() ? 1 : std::clamp(std::atoi(count.c_str()), 1, 100);
 }
 
 class Runner {
@@ -152,7 +159,8 @@ class Runner {
 std::vector<std::string> Runner::TakeEvents() {
   std::vector<std::string> events;
   for (const OutputRecord& record : replay_.TakeOutputs()) {
-    if (record.topic != OutputTopic::kEscalations && record.topic != OutputTopic::kDeadLetter) continue;
+    const bool purged = record.topic == OutputTopic::kCases && !record.value;
+    if (!purged && record.topic != OutputTopic::kEscalations && record.topic != OutputTopic::kDeadLetter) continue;
     events.push_back(Describe(record));
     if (drill_ && Unmarked(record)) result_.failures.push_back(file_.name + ": not marked as a drill: " + events.back());
   }
@@ -324,6 +332,10 @@ Status Runner::ReadLine(int number, std::string_view text) {
   if (words[0] == "partitions") {
     return result_.lines == 0 ? Status() : Wrong(number, "`partitions` stands before everything else");
   }
+  if (words[0] == "retention") {
+    const bool read = words.size() == 2 && ParseDuration(words[1]) && !begun_;
+    return read ? Status() : Wrong(number, "`retention` takes a duration, before the first line");
+  }
   if (words[0] == "start") {
     const auto start = words.size() == 2 ? ParseTimestamp(words[1]) : std::nullopt;
     if (!start || result_.lines > 0) return Wrong(number, "`start` takes an RFC 3339 time, before the first line");
@@ -354,6 +366,7 @@ Status Runner::ReadLine(int number, std::string_view text) {
 }
 
 Result<TimelineResult> Runner::Run() {
+  if (const auto keep = ParseDuration(HeaderOf(file_.text, "retention"))) replay_.KeepClosed(*keep);
   if (Status opened = replay_.Open(); !opened) return opened.error();
   std::istringstream in(file_.text);
   std::string text;

@@ -2,6 +2,7 @@
 //
 //   # a comment
 //   partitions 2
+//   retention 30d
 //   start 2026-03-02T08:00:00Z
 //   00:00 alert host=db7 rule="Credential dumping" severity=high    → opens 0-1
 //   00:30                                                           → escalates 0-1 to L2: uncertain_verdict
@@ -13,7 +14,8 @@
 //
 // Times are h:mm or h:mm:ss since `start` and never go back. Alert attributes are ECS names, or host, user, source,
 // rule, severity (low … critical, or 0–100), id, event_time, action, drill; `record` gives raw bytes. Of a command's
-// arguments alerts=a,b is a list, match=field:value may stand several times. What stands after the arrow
+// arguments alerts=a,b is a list, match=field:value may stand several times. `retention`, before the first line: closed
+// cases leave after resting that long, archived (`purges 0-1`); without it they stay. What stands after the arrow
 // must be exactly the events of that line, in order, separated by `;` – and none may happen between lines unannounced.
 // `matched` lists the ids of the rules that matched alerts since it last stood, each once,
 // in any order, or `nothing`. The arrow is → or ->.

@@ -216,6 +216,29 @@ class PolicyVerbs {
   ReportVerbs reports_;
 };
 
+class BackupVerbs {
+ public:
+  void Add(CLI::App* app) {
+    backup_ = app->add_subcommand("backup", "write each partition's store to one file; the daemon may be running");
+    restore_ = app->add_subcommand("restore", "check backups and make stores of them; the daemon must be stopped");
+    restore_->add_flag("--check", options_.check_only, "only check the files");
+    for (CLI::App* sub : {backup_, restore_}) {
+      sub->add_option("directory", options_.directory, "of the backup files")->required();
+      sub->add_option("--partition", options_.partitions, "only these (default: all that are there)");
+    }
+  }
+  std::optional<int> Run(const std::string& config_path) const {
+    if (*backup_) return Backup(config_path, options_);
+    if (*restore_) return Restore(config_path, options_);
+    return std::nullopt;
+  }
+
+ private:
+  CLI::App* backup_ = nullptr;
+  CLI::App* restore_ = nullptr;
+  BackupOptions options_;
+};
+
 // `output`: "ecs" or "ocsf".
 CLI::App* AddNormalize(CLI::App* app, NormalizeOptions* options, std::string* output) {
   CLI::App* normalize = app->add_subcommand("normalize", "print each alert as flat JSON with ECS names");
@@ -268,6 +291,8 @@ int Main(int argc, char** argv) {
 
   PolicyVerbs policy_verbs;
   policy_verbs.Add(&app);
+  BackupVerbs backup_verbs;
+  backup_verbs.Add(&app);
 
   NormalizeOptions normalize_options;
   std::string normalize_output = "ecs";
@@ -298,8 +323,8 @@ int Main(int argc, char** argv) {
   CLI::App* quality = AddQuality(&app, &quality_command);
 
   std::string junit;
-  CLI::App* test = app.add_subcommand("test", "run scenario timelines against the configured rules and policies");
-  test->add_option("files", paths, "timeline files")->required();
+  CLI::App* test = app.add_subcommand("test", "run scenario timelines against the configured rules and policies, and tests of the notifier's routes");
+  test->add_option("files", paths, "timeline files, and route tests (.yaml)")->required();
   test->add_option("--junit", junit, "write a JUnit report to this file");
 
   CLI::App* topics = app.add_subcommand("topics", "our own topics");
@@ -323,6 +348,7 @@ int Main(int argc, char** argv) {
   }
   if (*check && graph) return GraphPolicies(paths);
   if (const auto exit_code = policy_verbs.Run(config_path)) return *exit_code;
+  if (const auto exit_code = backup_verbs.Run(config_path)) return *exit_code;
   if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths, mapping);
   normalize_options.ocsf = normalize_output == "ocsf";
   if (*normalize) return Normalize(config_path, normalize_options);

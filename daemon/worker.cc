@@ -26,7 +26,7 @@ Worker::Worker(WorkerOptions options, WorkerParts parts)
       topics_(TopicNames::For(options_.application_id)),
       engine_(parts_.engine()),
       alerts_({options_.application_id, options_.partitions, options_.max_timers, options_.record_steps,
-               options_.heartbeat_interval, options_.ocsf},
+               options_.heartbeat_interval, options_.ocsf, options_.keep_closed, options_.archive},
               engine_),
       client_backoff_(options_.retry_min) {
   TRIAGED_CHECK(parts_.make_client && parts_.stores && parts_.new_lineage && parts_.pause && parts_.observer);
@@ -157,7 +157,7 @@ Status Worker::OnAssigned(const GroupEvent& event) {
       options.sources.push_back({topics_.commands, number});
       options.sources.push_back({topics_.signals, number});
       options.processor = {options_.application_id, options_.partitions, options_.max_timers, options_.record_steps,
-                           options_.heartbeat_interval, options_.ocsf};
+                           options_.heartbeat_interval, options_.ocsf, options_.keep_closed, options_.archive};
       options.accept_data_loss = options_.accept_data_loss;
       options.tombstone_retention = options_.tombstone_retention;
       partition = std::make_unique<Partition>(std::move(options), parts_.stores);

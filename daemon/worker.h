@@ -48,6 +48,8 @@ struct WorkerOptions {
   size_t restore_records = 10'000;      // of one changelog slice
   Duration heartbeat_interval{60'000};  // heartbeat events, by the logical clock; 0: none
   bool ocsf = false;                    // case events carry an OCSF Incident Finding, too
+  Duration keep_closed{0};              // closed cases leave after resting this long; 0: never
+  bool archive = false;                 // and are written to the archive topic
   bool record_steps = true;
   bool accept_data_loss = false;
   bool leave_group = false;  // at the end: give the partitions away at once (else: static member)

@@ -208,7 +208,10 @@ Result<Worker::Ending> Worker::Transact(Turn& turn) {
     return Ending::kDropped;
   };
   const Duration begun = Now();
-  if (Status begin = client_->Begin(); !begin) return dropped(LoseClient(begin.error().message, false));
+  if (Status begin = client_->Begin(); !begin) {
+    if (begin.error().kind == ErrorClass::kInvariant) return Stop(-1, begin.error()).error();
+    return dropped(LoseClient(begin.error().message, false));
+  }
   for (size_t i = 0; i < turn.outputs.size(); ++i) {
     if (Status produced = client_->Produce(turn.outputs[i]); !produced) {
       if (produced.error().kind == ErrorClass::kBadInput) Blame(turn, i, produced.error());

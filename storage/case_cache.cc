@@ -79,11 +79,15 @@ void CaseCache::SetNewest(CachedCase* c) {
   ++keyed_;
 }
 
+void CaseCache::ForgetKey(CachedCase* c) {
+  if (!c->newest_of_key) return;
+  Remove(&by_key_, c->key_hash, c);
+  c->newest_of_key = false;
+  --keyed_;
+}
+
 void CaseCache::Drop(CachedCase* c) {
-  if (c->newest_of_key) {
-    Remove(&by_key_, c->key_hash, c);
-    --keyed_;
-  }
+  ForgetKey(c);
   Remove(&by_sequence_, SpreadSequence(c->id.sequence), c);
   const uint32_t place = c->place;
   TRIAGED_CHECK(place < cases_.size() && cases_[place].get() == c);

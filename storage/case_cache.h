@@ -25,6 +25,8 @@ struct CachedCase : Case {
   uint64_t key_hash;           // of Case::key, fixed when it entered the cache
   Timestamp indexed_due{};     // its entry in the due index; zero: none
   Timestamp committed_due{};   // what that was when the step began
+  Timestamp indexed_rest{};    // the same, of closed cases that rest
+  Timestamp committed_rest{};
   // Under which the store counts it; as committed.
   CaseStatus counted_status = status;
   uint8_t counted_severity = severity;
@@ -32,6 +34,7 @@ struct CachedCase : Case {
   uint32_t place = 0;          // in the cache's list
   bool changed = false;        // in this step
   bool inserted = false;       // in this step
+  bool erased = false;         // in this step: not to be found any more
   bool newest_of_key = false;  // the key table points here
   bool referenced = false;     // since the hand last came by
 };
@@ -48,6 +51,8 @@ class CaseCache {
   CachedCase* Add(Case&& c, uint64_t key_hash);
   // Makes it the case that FindKey gives for its key, in place of any other.
   void SetNewest(CachedCase* c);
+  // Its key leads to it no longer.
+  void ForgetKey(CachedCase* c);
   void Drop(CachedCase* c);
   void Clear();
   // Evicts down to the capacity. No case may be pinned by a caller.

@@ -12,6 +12,7 @@ namespace triaged {
 namespace {
 
 constexpr int64_t kStoreFormat = 1;
+constexpr uint64_t kFlushesOfRoom = 2;
 
 std::shared_ptr<RocksResources> Cast(const std::shared_ptr<SharedStoreResources>& resources) {
   auto rocks = std::dynamic_pointer_cast<RocksResources>(resources);
@@ -75,6 +76,16 @@ Status RocksPartitionStore::OpenDatabase() {
   return {};
 }
 
+// A store that is opened on a full disk works until its next flush, which fails; it would come and go. So it waits.
+Status RocksPartitionStore::CheckRoom() const {
+  const uint64_t wanted = kFlushesOfRoom * resources_->DbOptions(background_errors_).write_buffer_size;
+  std::error_code error;
+  const auto space = std::filesystem::space(directory_, error);
+  if (error || space.available >= wanted) return {};
+  return EnvironmentError("open store " + directory_ + ": the disk is full: " + std::to_string(space.available >> 10) +
+                          " KiB are free, " + std::to_string(wanted >> 10) + " KiB are wanted; make room");
+}
+
 // RocksDB takes a directory without CURRENT for a new one, whatever else is in it; for us that is a damaged store.
 Status RocksPartitionStore::CheckDirectory() const {
   if (!resources_->options().in_memory) {
@@ -82,6 +93,7 @@ Status RocksPartitionStore::CheckDirectory() const {
     std::filesystem::create_directories(directory_, error);
     if (!error) std::filesystem::permissions(directory_, std::filesystem::perms::owner_all, error);
     if (error) return EnvironmentError("create store directory " + directory_ + ": " + error.message());
+    if (Status room = CheckRoom(); !room) return room;
   }
   std::vector<std::string> names;
   const rocksdb::Status status = resources_->env()->GetChildren(directory_, &names);
@@ -208,7 +220,7 @@ Status RocksPartitionStore::FinishRestore() {
   watches_ = WatchTable();
   cases_ = 0;
   standings_.clear();
-  std::vector<DueIndex::Item> due;
+  std::vector<DueIndex::Item> due, resting;
   Status status = Scan(kCasePrefix, [&](std::string_view key, std::string_view frame) -> Result<bool> {
     auto head = DecodeCaseHead(frame);
     if (!head) return Damage(Doing("scan cases"), head.error());
@@ -217,11 +229,18 @@ Status RocksPartitionStore::FinishRestore() {
     }
     ++cases_;
     ++standings_[{std::move(head->policy), head->level, head->status, head->severity}];
-    if (head->next_due != Timestamp{}) due.push_back({head->next_due, head->id.sequence});
+    if (head->next_due != Timestamp{}) {
+      due.push_back({head->next_due, head->id.sequence});
+    } else if (head->status == CaseStatus::kClosed) {
+      const auto c = DecodeCase(frame);
+      if (!c) return Damage(Doing("scan cases"), c.error());
+      if (RestsSince(*c) != Timestamp{}) resting.push_back({RestsSince(*c), head->id.sequence});
+    }
     return true;
   });
   if (!status) return status;
   due_.Rebuild(std::move(due));
+  resting_.Rebuild(std::move(resting));
 
   status = Scan(kSeenPrefix, [&](std::string_view key, std::string_view frame) -> Result<bool> {
     const auto number = ParseNumberedKey(kSeenPrefix, key);
@@ -277,7 +296,7 @@ Status RocksPartitionStore::ForEachCase(Visitor* visitor) {
   // Cases inserted in this step are not in RocksDB yet; a cached case may be newer than what is there.
   std::vector<uint64_t> staged;
   for (const CachedCase* c : changed_) {
-    if (c->inserted) staged.push_back(c->id.sequence);
+    if (c->inserted && !c->erased) staged.push_back(c->id.sequence);
   }
   std::sort(staged.begin(), staged.end());
   auto next_staged = staged.begin();
@@ -293,6 +312,7 @@ Status RocksPartitionStore::ForEachCase(Visitor* visitor) {
     visit_staged_below(*sequence);
     if (stopped) return false;
     if (const CachedCase* cached = cache_.FindSequence(*sequence)) {
+      if (cached->erased) return true;
       stopped = !visitor->Visit(*cached);
       return !stopped;
     }
@@ -321,12 +341,21 @@ StoreStats RocksPartitionStore::Stats() const {
   stats.baseline_entries = baseline_.size();
   stats.baseline_evicted = baseline_.evicted();
   stats.baseline_bytes = baseline_.bytes();
+  stats.correlation_windows = correlations_.size();
+  stats.correlation_bytes = correlations_.bytes();
+  stats.correlation_dropped = correlations_.dropped();
+  for (const auto& [id, watch] : watches_.watches()) {
+    // The others only tell what they heard, which leaves a mark.
+    if (!id.starts_with(kFeedWatch) || watch.told != Timestamp{}) continue;
+    stats.feeds.push_back({id.substr(kFeedWatch.size()), watch.heard, watch.due == Timestamp{}});
+  }
   stats.background_errors = background_errors_->load(std::memory_order_relaxed);
   uint64_t memtables = 0, readers = 0;
   db_->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &stats.disk_bytes);
   db_->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &memtables);
   db_->GetIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem, &readers);
-  stats.resident_bytes = cache_.bytes() + due_.bytes() + seen_.bytes() + baseline_.bytes() + memtables + readers;
+  stats.resident_bytes = cache_.bytes() + due_.bytes() + resting_.bytes() + seen_.bytes() + baseline_.bytes() + memtables +
+                         readers;
   return stats;
 }
 

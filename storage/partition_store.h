@@ -56,6 +56,13 @@ struct CaseStanding {
   auto operator<=>(const CaseStanding&) const = default;
 };
 
+// A feed that this partition watches, as a policy names it (pipeline/processor/feeds.h).
+struct FeedStanding {
+  std::string feed;               // policy + '/' + name
+  Timestamp heard{};              // when its last alert was taken; zero: none yet
+  bool silent = false;            // for longer than its policy allows
+};
+
 struct StoreStats {
   uint64_t cases = 0;             // all kept cases
   std::map<CaseStanding, uint64_t> standings;  // the same, by standing; none is 0
@@ -67,6 +74,10 @@ struct StoreStats {
   uint64_t disk_bytes = 0;
   uint64_t resident_bytes = 0;    // estimate: indexes, cache, memtables
   uint64_t background_errors = 0;
+  uint64_t correlation_windows = 0;
+  uint64_t correlation_bytes = 0;    // of kMaxCorrelationBytes
+  uint64_t correlation_dropped = 0;  // windows forgotten before their time for want of room
+  std::vector<FeedStanding> feeds;
 };
 
 class PartitionStore : public CaseStore {

@@ -37,6 +37,7 @@ Result<CachedCase*> RocksPartitionStore::Load(uint64_t sequence) {
   const uint64_t key_hash = StableHash64(c->key);
   CachedCase* cached = cache_.Add(std::move(*c), key_hash);
   cached->indexed_due = cached->committed_due = cached->next_due;
+  cached->indexed_rest = cached->committed_rest = RestsSince(*cached);
   return cached;
 }
 
@@ -51,7 +52,7 @@ Case* RocksPartitionStore::Touch(CachedCase* c) {
 
 Result<Case*> RocksPartitionStore::Find(CaseId id) {
   if (id.partition != partition_) return nullptr;
-  if (CachedCase* c = cache_.FindSequence(id.sequence)) return Touch(c);
+  if (CachedCase* c = cache_.FindSequence(id.sequence)) return c->erased ? nullptr : Touch(c);
   auto loaded = Load(id.sequence);
   if (!loaded) return loaded.error();
   return *loaded == nullptr ? nullptr : Touch(*loaded);
@@ -59,7 +60,9 @@ Result<Case*> RocksPartitionStore::Find(CaseId id) {
 
 Result<Case*> RocksPartitionStore::FindByKey(std::string_view key) {
   if (CachedCase* c = cache_.FindKey(StableHash64(key), key)) return Touch(c);
-  auto frame = Get(KeyIndexKey(key));
+  const std::string index = KeyIndexKey(key);
+  if (gone_.contains(index)) return nullptr;
+  auto frame = Get(index);
   if (!frame) return frame.error();
   if (!frame->has_value()) return nullptr;
   auto sequence = DecodeKeyIndex(ToView(**frame));
@@ -78,6 +81,7 @@ Case* RocksPartitionStore::Insert(Case c) {
   CachedCase* cached = cache_.Add(std::move(c), key_hash);
   cached->inserted = true;
   cache_.SetNewest(cached);
+  gone_.erase(KeyIndexKey(cached->key));
   Case* result = Touch(cached);
   MarkChanged(result);
   return result;
@@ -91,10 +95,54 @@ void RocksPartitionStore::MarkChanged(Case* c) {
     cached->changed = true;
     changed_.push_back(cached);
   }
-  if (cached->next_due == cached->indexed_due) return;
-  if (cached->indexed_due != Timestamp{}) due_.Erase({cached->indexed_due, cached->id.sequence});
-  if (cached->next_due != Timestamp{}) due_.Insert({cached->next_due, cached->id.sequence});
-  cached->indexed_due = cached->next_due;
+  Index(cached);
+}
+
+namespace {
+
+// Moves one entry of an index from `from` to `to`; zero: it has none.
+void Move(DueIndex* index, Timestamp from, Timestamp to, uint64_t sequence) {
+  if (from == to) return;
+  if (from != Timestamp{}) index->Erase({from, sequence});
+  if (to != Timestamp{}) index->Insert({to, sequence});
+}
+
+}  // namespace
+
+void RocksPartitionStore::Index(CachedCase* c) {
+  const Timestamp due = c->erased ? Timestamp{} : c->next_due;
+  const Timestamp rest = c->erased ? Timestamp{} : RestsSince(*c);
+  Move(&due_, c->indexed_due, due, c->id.sequence);
+  Move(&resting_, c->indexed_rest, rest, c->id.sequence);
+  c->indexed_due = due;
+  c->indexed_rest = rest;
+}
+
+Status RocksPartitionStore::Erase(Case* c) {
+  auto* cached = static_cast<CachedCase*>(c);
+  MarkChanged(cached);
+  const uint64_t sequence = cached->id.sequence;
+  const std::string index = KeyIndexKey(cached->key);
+  if (const CachedCase* newest = cache_.FindKey(cached->key_hash, cached->key)) {
+    if (newest == cached) gone_.insert(index);
+  } else if (!gone_.contains(index)) {
+    auto frame = Get(index);
+    if (!frame) return frame.error();
+    auto newest_sequence = frame->has_value() ? DecodeKeyIndex(ToView(**frame)) : Result<uint64_t>(0);
+    if (!newest_sequence) return Damage(Doing("read the index of a grouping key"), newest_sequence.error());
+    if (*newest_sequence == sequence) gone_.insert(index);
+  }
+  const std::string prefix = NumberedKey(kEvidencePrefix, sequence);
+  std::erase_if(evidence_, [&](const auto& entry) { return entry.first.starts_with(prefix); });
+  std::unique_ptr<rocksdb::Iterator> stored(db_->NewIterator(rocksdb::ReadOptions()));
+  for (stored->Seek(prefix); stored->Valid() && stored->key().starts_with(prefix); stored->Next()) {
+    gone_.emplace(ToView(stored->key()));
+  }
+  if (!stored->status().ok()) return RocksError(Doing("read evidence"), stored->status());
+  cache_.ForgetKey(cached);
+  cached->erased = true;
+  Index(cached);
+  return {};
 }
 
 void RocksPartitionStore::PutEvidenceRaw(CaseId id, uint8_t slot, std::string_view raw) {
@@ -140,6 +188,12 @@ std::optional<DueCase> RocksPartitionStore::NextDue() const {
   return DueCase{first->at, {partition_, first->sequence}};
 }
 
+std::optional<DueCase> RocksPartitionStore::NextResting() const {
+  const auto first = resting_.First();
+  if (!first) return std::nullopt;
+  return DueCase{first->at, {partition_, first->sequence}};
+}
+
 void RocksPartitionStore::SetProgress(Progress progress) {
   Staging();
   progress_ = std::move(progress);
@@ -150,7 +204,12 @@ void RocksPartitionStore::StageCases(std::vector<StateRecord>* records) {
   std::sort(changed_.begin(), changed_.end(),
             [](const CachedCase* a, const CachedCase* b) { return a->id.sequence < b->id.sequence; });
   for (const CachedCase* c : changed_) {
-    TRIAGED_CHECK(c->next_due == c->indexed_due && StableHash64(c->key) == c->key_hash);
+    if (c->erased) {
+      records->push_back({CaseKey(c->id.sequence), std::nullopt});
+      continue;
+    }
+    TRIAGED_CHECK(c->next_due == c->indexed_due && RestsSince(*c) == c->indexed_rest);
+    TRIAGED_CHECK(StableHash64(c->key) == c->key_hash);
     records->push_back({CaseKey(c->id.sequence), EncodeCase(*c)});
   }
 }
@@ -262,6 +321,7 @@ std::vector<StateRecord> RocksPartitionStore::StageChanges() {
   const uint64_t next_block = StageSeen(&records);
   for (const auto& [key, frame] : evidence_) records.push_back({key, frame});
   StageKeyIndex(&records);
+  for (const std::string& key : gone_) records.push_back({key, std::nullopt});
   StageCorrelations(&records);
   StageSilences(&records);
   StageWatches(&records);
@@ -296,7 +356,16 @@ Status RocksPartitionStore::Commit(int64_t position) {
   }
   position_ = reached;
   for (CachedCase* c : changed_) {
+    if (c->erased) {
+      if (!c->inserted) {
+        ForgetStanding(*c);
+        --cases_;
+      }
+      cache_.Drop(c);
+      continue;
+    }
     c->committed_due = c->indexed_due;
+    c->committed_rest = c->indexed_rest;
     c->changed = false;
     CountStanding(c);
     if (c->inserted) ++cases_;
@@ -310,14 +379,16 @@ Status RocksPartitionStore::Commit(int64_t position) {
   return {};
 }
 
+void RocksPartitionStore::ForgetStanding(const CachedCase& c) {
+  const auto old = standings_.find({c.policy, c.counted_level, c.counted_status, c.counted_severity});
+  TRIAGED_CHECK(old != standings_.end());
+  if (--old->second == 0) standings_.erase(old);
+}
+
 void RocksPartitionStore::CountStanding(CachedCase* c) {
   const bool same = c->counted_status == c->status && c->counted_severity == c->severity && c->counted_level == c->level;
   if (same && !c->inserted) return;
-  if (!c->inserted) {
-    const auto old = standings_.find({c->policy, c->counted_level, c->counted_status, c->counted_severity});
-    TRIAGED_CHECK(old != standings_.end());
-    if (--old->second == 0) standings_.erase(old);
-  }
+  if (!c->inserted) ForgetStanding(*c);
   ++standings_[{c->policy, c->level, c->status, c->severity}];
   c->counted_status = c->status;
   c->counted_severity = c->severity;
@@ -326,10 +397,8 @@ void RocksPartitionStore::CountStanding(CachedCase* c) {
 
 void RocksPartitionStore::Discard() {
   for (CachedCase* c : touched_) {
-    if (c->indexed_due != c->committed_due) {
-      if (c->indexed_due != Timestamp{}) due_.Erase({c->indexed_due, c->id.sequence});
-      if (c->committed_due != Timestamp{}) due_.Insert({c->committed_due, c->id.sequence});
-    }
+    Move(&due_, c->indexed_due, c->committed_due, c->id.sequence);
+    Move(&resting_, c->indexed_rest, c->committed_rest, c->id.sequence);
     cache_.Drop(c);
   }
   seen_.Discard();
@@ -351,6 +420,7 @@ void RocksPartitionStore::EndStep() {
   touched_.clear();
   changed_.clear();
   evidence_.clear();
+  gone_.clear();
   silences_before_.clear();
   correlations_.EndStep();
   baseline_.EndStep();

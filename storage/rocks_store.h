@@ -7,6 +7,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ class RocksPartitionStore : public PartitionStore {
   Result<Case*> FindByKey(std::string_view key) override;
   Case* Insert(Case c) override;
   void MarkChanged(Case* c) override;
+  Status Erase(Case* c) override;
   void PutEvidenceRaw(CaseId id, uint8_t slot, std::string_view raw) override;
   Result<std::optional<std::string>> GetEvidenceRaw(CaseId id, uint8_t slot) override;
   const SeenEntry* FindSeen(uint64_t id_hash) override;
@@ -54,6 +56,7 @@ class RocksPartitionStore : public PartitionStore {
   std::string Pack(const Case& c) const override { return EncodeCase(c); }
   Result<Case> Unpack(std::string_view packed) const override { return DecodeCase(packed); }
   std::optional<DueCase> NextDue() const override;
+  std::optional<DueCase> NextResting() const override;
   const Progress& progress() const override { return progress_; }
   void SetProgress(Progress progress) override;
   Status ForEachCase(Visitor* visitor) override;
@@ -72,6 +75,7 @@ class RocksPartitionStore : public PartitionStore {
   std::string Doing(std::string_view what) const;  // "read case 3-17 in state/3"
   Error Damage(std::string_view doing, const Error& error) const;
   Status CheckDirectory() const;
+  Status CheckRoom() const;
   Status CheckIdentity();
   // nullopt: no such key.
   Result<std::optional<rocksdb::PinnableSlice>> Get(std::string_view key);
@@ -96,6 +100,8 @@ class RocksPartitionStore : public PartitionStore {
   void RememberWatch(std::string_view id);
   void StageKeyIndex(std::vector<StateRecord>* records);
   void CountStanding(CachedCase* c);
+  void ForgetStanding(const CachedCase& c);
+  void Index(CachedCase* c);
   void EndStep();
 
   const std::shared_ptr<RocksResources> resources_;
@@ -106,6 +112,7 @@ class RocksPartitionStore : public PartitionStore {
 
   CaseCache cache_;
   DueIndex due_;
+  DueIndex resting_;  // closed cases, by RestsSince
   SeenTable seen_;
   SilenceTable silences_;
   rules::CorrelationTable correlations_;
@@ -123,6 +130,7 @@ class RocksPartitionStore : public PartitionStore {
   std::vector<CachedCase*> touched_;  // handed out: their contents may differ from what RocksDB has
   std::vector<CachedCase*> changed_;
   std::map<std::string, std::string> evidence_;  // key → frame
+  std::set<std::string, std::less<>> gone_;      // evidence and key index of erased cases
   std::map<std::string, std::optional<SilenceRule>, std::less<>> silences_before_;  // of those changed in the step
   std::map<std::string, std::optional<Watch>, std::less<>> watches_before_;
   bool progress_set_ = false;

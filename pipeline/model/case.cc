@@ -1,5 +1,7 @@
 #include "pipeline/model/case.h"
 
+#include <algorithm>
+
 #include <span>
 
 #include "pipeline/base/check.h"
@@ -61,6 +63,11 @@ int OcsfVerdictId(Verdict verdict) {
     case Verdict::kBenignTruePositive: return 5;
   }
   TRIAGED_CHECK(false && "a verdict outside its enum");
+}
+
+Timestamp RestsSince(const Case& c) {
+  if (c.status != CaseStatus::kClosed || c.next_due != Timestamp{}) return Timestamp{};
+  return std::max(c.closed_at, c.updated_at);
 }
 
 }  // namespace triaged

@@ -308,6 +308,8 @@ struct Case {
   bool operator==(const Case&) const = default;
 };
 
+// Since when nothing happened to a closed case for which nothing is armed; zero: it does not rest.
+Timestamp RestsSince(const Case& c);
 inline bool IsActive(const Case& c) { return c.status != CaseStatus::kResolved && c.status != CaseStatus::kClosed; }
 
 }  // namespace triaged

@@ -35,8 +35,8 @@ struct InputRecord {
 };
 
 // Our own topics; the shell knows their names.
-enum class OutputTopic : uint8_t { kIntake, kCommands, kState, kSteps, kEscalations, kCases, kDeadLetter, kSignals };
-inline constexpr size_t kOutputTopicCount = 8;
+enum class OutputTopic : uint8_t { kIntake, kCommands, kState, kSteps, kEscalations, kCases, kDeadLetter, kSignals, kArchive };
+inline constexpr size_t kOutputTopicCount = 9;
 
 struct OutputRecord {
   OutputTopic topic = OutputTopic::kEscalations;

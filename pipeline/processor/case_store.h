@@ -23,11 +23,14 @@
 
 namespace triaged {
 
+// SeenEntry::case_sequence of an alert that was sent on to the partition its case is in.
+inline constexpr uint64_t kSentOnSequence = ~uint64_t{0};
+
 // What is remembered of an alert or command id for the dedup window.
 struct SeenEntry {
   uint64_t id_hash = 0;
   Timestamp at{};               // logical clock when first seen
-  uint64_t case_sequence = 0;   // 0: it went into no case
+  uint64_t case_sequence = 0;   // 0: it went into no case; or kSentOnSequence
   int16_t score = -1;
   uint16_t state_hash = 0;      // of the source's own state word (triaged.state)
   bool operator==(const SeenEntry&) const = default;
@@ -53,6 +56,9 @@ class CaseStore {
   // Must be called after each change of a case that Find handed out (cheap; once or many times a step). Reads
   // c->next_due for the due index and c->key for the key index (only Insert and this write them).
   virtual void MarkChanged(Case* c) = 0;
+  // Takes a case away that Find handed out in this step: with its evidence, and with its grouping key when that leads to
+  // it. From then on it is not found; the pointer stays valid until the step ends.
+  virtual Status Erase(Case* c) = 0;
 
   virtual void PutEvidenceRaw(CaseId id, uint8_t slot, std::string_view raw) = 0;
   virtual Result<std::optional<std::string>> GetEvidenceRaw(CaseId id, uint8_t slot) = 0;
@@ -85,6 +91,8 @@ class CaseStore {
 
   // The earliest (next_due, id) of all cases, staged changes included.
   virtual std::optional<DueCase> NextDue() const = 0;
+  // Of the closed cases for which nothing is armed, the one that rests longest (RestsSince, id).
+  virtual std::optional<DueCase> NextResting() const = 0;
 
   virtual const Progress& progress() const = 0;
   virtual void SetProgress(Progress progress) = 0;

@@ -4,6 +4,7 @@
 #include "pipeline/base/check.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/processor/processor_impl.h"
+#include "pipeline/report/archive.h"
 
 namespace triaged {
 namespace {
@@ -119,6 +120,35 @@ Status Processor::Impl::FireOne(const DueCase& due) {
   return {};
 }
 
+// Which closed case leaves next, and when.
+std::optional<DueCase> Processor::Impl::NextPurge() const {
+  if (options.keep_closed <= Duration{0}) return std::nullopt;
+  auto next = store->NextResting();
+  if (next) next->at += options.keep_closed;
+  return next;
+}
+
+// A closed case leaves with the step's transaction: the archive has it exactly once, and its document ends.
+Status Processor::Impl::Purge(CaseId id) {
+  auto found = store->Find(id);
+  if (!found) return found.error();
+  Case* c = *found;
+  TRIAGED_CHECK(c != nullptr);
+  if (options.archive) {
+    const Policy& policy = PolicyOf(*c);
+    FitToPolicy(policy, c);
+    if (Status kept = AddToArchive(*c, progress.clock, ContextFor(policy), store, &result.outputs); !kept) return kept;
+  }
+  OutputRecord ends;
+  ends.topic = OutputTopic::kCases;
+  ends.key = ToString(id);
+  result.outputs.push_back(std::move(ends));
+  to_publish.erase(id);
+  ++result.facts.purged;
+  ++result.facts.timers_fired;
+  return store->Erase(c);
+}
+
 // Moves the clock to `to` and fires what is due by then, in the order (deadline, case id). `fits` is false when the
 // limit of a step was reached first: the rest fires in the next step, before any input.
 Status Processor::Impl::MoveClock(Timestamp to, bool* fits) {
@@ -126,14 +156,19 @@ Status Processor::Impl::MoveClock(Timestamp to, bool* fits) {
   while (true) {
     const auto due = store->NextDue();
     const Watch* watch = store->watches().Next();
-    const bool watch_first = watch && (!due || watch->due < due->at);
-    if (!due && !watch) break;
-    if ((watch_first ? watch->due : due->at) > progress.clock) break;
-    if (result.facts.timers_fired >= options.max_timers) {
+    const auto purge = NextPurge();
+    const Timestamp due_at = due ? due->at : Timestamp::max();
+    const Timestamp watch_at = watch ? watch->due : Timestamp::max();
+    const Timestamp purge_at = purge ? purge->at : Timestamp::max();
+    const bool watch_first = watch_at < due_at;
+    const bool purge_first = purge_at < std::min(due_at, watch_at);
+    if (std::min({due_at, watch_at, purge_at}) > progress.clock) break;
+    if (result.facts.timers_fired >= options.max_timers || (purge_first && result.facts.purged >= options.max_purges)) {
       *fits = false;
       return {};
     }
-    if (Status fired = watch_first ? FireWatch(*watch) : FireOne(*due); !fired) return fired;
+    Status fired = purge_first ? Purge(purge->id) : watch_first ? FireWatch(*watch) : FireOne(*due);
+    if (!fired) return fired;
   }
   *fits = true;
   return {};
@@ -231,6 +266,7 @@ std::optional<Timestamp> Processor::NextDeadline() const {
   if (const auto due = impl_->store->NextDue()) next = due->at;
   const WatchTable& watches = impl_->store->watches();
   if (const Watch* watch = watches.Next()) next = next ? std::min(*next, watch->due) : watch->due;
+  if (const auto purge = impl_->NextPurge()) next = next ? std::min(*next, purge->at) : purge->at;
   if (impl_->feeds->MustArm(watches)) next = impl_->store->progress().clock;
   if (impl_->options.heartbeat_interval > Duration{0}) {
     const int64_t interval = impl_->options.heartbeat_interval.count();

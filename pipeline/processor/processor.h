@@ -30,6 +30,9 @@ struct ProcessorOptions {
   bool record_steps = true;         // write one triaged.steps record a step
   Duration heartbeat_interval{0};   // a heartbeat event per partition this often, by the logical clock; 0: none
   bool ocsf = false;                // case events carry an OCSF Incident Finding, too
+  Duration keep_closed{0};          // a closed case leaves after resting this long, by the logical clock; 0: never
+  bool archive = false;             // and is written to the archive topic as it leaves
+  size_t max_purges = 100;          // cases that leave in one step; an archived one may bring its evidence, 1 MB
 };
 
 struct StepTime {
@@ -42,7 +45,10 @@ struct StepFacts {
   Balance balance;                                   // of this step alone
   uint64_t timers_fired = 0;
   uint64_t suppressed = 0;
+  uint64_t purged = 0;                               // closed cases that left after their retention
   std::vector<uint32_t> rule_hits;                   // indexes into the engine's rules, one per hit
+  uint64_t over_rule_budget = 0;                     // alerts on which some rules were given up
+  std::vector<uint32_t> rules_given_up;              // these rules, one per alert
   struct Event {
     CaseEventType type;
     CaseId case_id;

@@ -1,6 +1,7 @@
 // What an alert, a match of a correlation and the alert derived from it come to.
 #include <algorithm>
 
+#include "pipeline/processor/baseline_headers.h"
 #include "pipeline/processor/processor_impl.h"
 
 namespace triaged {
@@ -55,9 +56,12 @@ Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const I
   if (!group.policy) return refuse("no_policy", "no configured policy wants this alert; add one without `when`");
   const bool seen = WasSeen(alert, *group.policy, progress.clock, store);
   // One that was sent on was held against the baseline of the partition it came to first.
-  if (sent_on.hops == 0) TakeBaseline(seen);
-  matched.clear();
-  engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  if (sent_on.hops > 0) {
+    ReadBaselineHeaders(input, *engine->alert_catalog, &normaliser->alert());
+  } else {
+    TakeBaseline(seen);
+  }
+  MatchRules(alert);
   if (sent_on.hops > 0) {
     TakeCorrelationsSentOn(input);
   } else if (!correlator.empty() && !seen) {
@@ -66,6 +70,15 @@ Status Processor::Impl::TakePart(const InputRecord& input, size_t index, const I
     correlator.TakeAgain(&matched);
   }
   return Decide(note, parts.bytes(index), sent_on, derived);
+}
+
+void Processor::Impl::MatchRules(const Alert& alert) {
+  matched.clear();
+  engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  if (!scratch->over_limit) return;
+  ++result.facts.over_rule_budget;
+  std::vector<uint32_t>& given_up = result.facts.rules_given_up;
+  given_up.insert(given_up.end(), scratch->given_up.begin(), scratch->given_up.end());
 }
 
 // Learns from the normaliser's alert and adds its baseline fields.
@@ -87,7 +100,7 @@ void Processor::Impl::TakeCorrelationsSentOn(const InputRecord& input) {
 Status Processor::Impl::Decide(const IntakeNote& note, std::string_view raw, const SentOn& sent_on, bool derived) {
   result.facts.rule_hits.insert(result.facts.rule_hits.end(), matched.begin(), matched.end());
   const IncomingAlert incoming{normaliser->alert(), matched, engine->rules->rules(), note.topic, note.partition,
-                               note.offset, note.record_time, raw};
+                               note.offset, note.record_time, raw, scratch->over_limit};
   auto decided = TakeAlert(incoming, group, sent_on, progress.clock, &around, &events);
   if (!decided) return decided.error();
   if (!derived) Count(decided->outcome);
@@ -99,6 +112,7 @@ Status Processor::Impl::Decide(const IntakeNote& note, std::string_view raw, con
       if (std::binary_search(matched.begin(), matched.end(), one.rule)) fired.push_back(engine->rules->rules()[one.rule].id);
     }
     AddCorrelationHeaders(fired, derived, &headers);
+    AddBaselineHeaders(normaliser->alert(), *engine->alert_catalog, &headers);
   }
   if (decided->changed) AfterChange(decided->changed, decided->standing_changed);
   Settle();
@@ -149,8 +163,7 @@ Status Processor::Impl::TakeDerived(const InputRecord& input) {
     DeadLetter(input, "no_policy", "no configured policy wants this derived alert", "decide");
     return {};
   }
-  matched.clear();
-  engine->rules->Evaluate(alert.fields, scratch.get(), &matched);
+  MatchRules(alert);
   const auto& all = engine->rules->correlations().all();
   const auto from = std::find_if(all.begin(), all.end(), [&](const rules::Correlation& one) {
     return IsDerivedFrom(input, engine->rules->rules()[one.rule].id);

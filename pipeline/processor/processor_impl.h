@@ -42,6 +42,8 @@ struct Processor::Impl {
   Status MoveClock(Timestamp to, bool* fits);
   Status FireOne(const DueCase& due);
   Status FireWatch(Watch watch);
+  std::optional<DueCase> NextPurge() const;
+  Status Purge(CaseId id);
   Status FinishFeeds();
   Status TakeInput(const InputRecord& input);
   void Heartbeat(Timestamp before);
@@ -53,6 +55,7 @@ struct Processor::Impl {
   Status TakeSignalRecord(const InputRecord& input);
   Status TakeMatch(const InputRecord& input, const SignalMatch& match);
   Status TakeDerived(const InputRecord& input);
+  void MatchRules(const Alert& alert);
   void TakeCorrelationsSentOn(const InputRecord& input);
   void TakeBaseline(bool seen);
   Status Decide(const IntakeNote& note, std::string_view raw, const SentOn& sent_on, bool derived);

@@ -133,6 +133,23 @@ topics: {{both: {{split: [array], zone: Asia/Tokyo}}}}
     check("a wrong time is usage", result.returncode == 2, result)
 
 
+def route_tests(folder):
+    shipped = str(ROOT / "tests/notify/routes.yaml")
+    junit = folder / "routes.xml"
+    result = run(TRIAGECTL, "test", shipped, "--junit", str(junit))
+    check("test runs route tests without a configuration of the daemon", result.returncode == 0 and "ok" in result.stdout, result)
+    check("and reports them", "routes.yaml" in junit.read_text() and 'failures="0"' in junit.read_text(), result)
+    wrong = folder / "routes.yaml"
+    text = pathlib.Path(shipped).read_text().replace("../../configs", str(ROOT / "configs"))
+    wrong.write_text(text.replace("to: [pager, chat]", "to: [mail]"))
+    result = run(TRIAGECTL, "test", str(wrong))
+    check("a route that leads elsewhere is told with its line", result.returncode == 1 and "expected [mail], but it goes to "
+          "[pager, chat]" in result.stderr and f"{wrong}:" in result.stderr, result)
+    wrong.write_text(text.replace("to: [mail]", "to: [male]"))
+    result = run(TRIAGECTL, "test", str(wrong))
+    check("an unknown destination in a route test is an error", result.returncode == 1 and "'male'" in result.stderr, result)
+
+
 def timelines():
     scenario = str(ROOT / "tests/scenario/soc/major_incident.timeline")
     with tempfile.TemporaryDirectory() as folder:
@@ -143,6 +160,7 @@ def timelines():
         wrong = pathlib.Path(folder) / "wrong.timeline"
         wrong.write_text("00:00 alert host=a rule=b severity=low → nothing\n")
         result = ctl("test", str(wrong))
+        route_tests(pathlib.Path(folder))
         check("a timeline that fails exits 1", result.returncode == 1 and "expected" in result.stderr, result)
 
 

@@ -14,6 +14,14 @@ byte.
   reload      reloads under load, one in ten of them wrong
   damage      stores with a flipped byte, a missing file, an unreadable MANIFEST: set aside, reported, restored
   empty-disk  restore on an empty disk
+  disk-full   the disk of the stores fills up under load, and there is room again; twice
+  clock       the wall clock jumps by an hour and a day, there and back; alerts stamped 2099
+  backup      `triagectl backup` under load, the disk lost, `triagectl restore`
+  poison      one record in a hundred cannot be read
+  topic-lost  the state topic is deleted under the daemon: a clear stop; only as the last phase
+
+TRIAGED_SEED, TRIAGED_DURATION (seconds: each phase is repeated until they have passed), TRIAGED_CYCLES and TRIAGED_REPORT (a
+file that the report is added to) stand for the arguments of the same names.
 """
 import argparse
 import json
@@ -29,6 +37,7 @@ import time
 import urllib.error
 import urllib.request
 
+import faults
 from oracle import PARTITIONS, Daemon, Load, Source, intake_problems, replay_problems, report, settle, wait_for
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -45,6 +54,8 @@ class Trial:
         self.first = Daemon(options.triaged, bootstrap, folder, "first")
         self.second = Daemon(options.triaged, bootstrap, folder, "second")
         self.problems = []
+        self.lines = []     # of the report in plain words
+        self.final = False  # a phase after which nothing goes on
 
     def daemons(self):
         return [d for d in (self.first, self.second) if d.process and d.process.poll() is None]
@@ -63,8 +74,16 @@ class Trial:
         load.start()
         return load
 
-    def report(self, title, extra=""):
-        self.problems += report(title, settle(self.bootstrap, self.source, self.daemons()), self.source, extra)
+    def report(self, title, extra="", cycles=1, recovery=()):
+        """`recovery`: seconds that it took to work again, once per time that it had to."""
+        seconds = sorted(recovery)
+        if seconds:
+            extra += f"; works again after {seconds[len(seconds) // 2]:.1f} s (median), {seconds[-1]:.1f} s (worst)"
+        outcome = settle(self.bootstrap, self.source, self.daemons())
+        self.problems += report(title, outcome, self.source, extra)
+        self.lines.append(f"{title}: {cycles} cycles, {self.source.number} alerts so far, {outcome.escalated} of "
+                          f"{len(self.source.attack_sent)} escalations, {outcome.lost} lost, {outcome.duplicates} duplicated, "
+                          f"{outcome.mismatches} mismatches{extra}")
 
     def expect(self, what, held):
         if not held:
@@ -88,10 +107,7 @@ def kill(trial):
         trial.first.kill()
     load.stop()
     trial.only_first()
-    recovery.sort()
-    middle = recovery[len(recovery) // 2] if recovery else 0
-    trial.report(f"kill -9, {trial.options.cycles} cycles",
-                 f"; start to ready: median {middle:.1f} s, worst {max(recovery, default=0):.1f} s")
+    trial.report(f"kill -9, {trial.options.cycles} cycles", cycles=trial.options.cycles, recovery=recovery)
 
 
 def rebalance(trial):
@@ -110,7 +126,7 @@ def rebalance(trial):
         first.wait_ready()
         wait_for(lambda: 0 < second.running() < PARTITIONS, 60, "the first process to get its share again")
     load.stop()
-    trial.report("rebalance between two processes", f"; taken over after {max(takeovers):.1f} s at most")
+    trial.report("rebalance between two processes", cycles=2, recovery=takeovers)
 
 
 def storm(trial):
@@ -125,7 +141,7 @@ def storm(trial):
             trial.second.kill()
     load.stop()
     trial.only_first()
-    trial.report(f"rebalance storm, {trial.options.rounds} joins and leaves")
+    trial.report(f"rebalance storm, {trial.options.rounds} joins and leaves", cycles=trial.options.rounds)
 
 
 def zombie(trial):
@@ -160,8 +176,7 @@ def broker_phase(trial):
             trial.first.wait_ready(90)
             outages.append(time.monotonic() - begin)
     load.stop()
-    trial.report(f"{len(outages)} stops of a broker out of {trial.options.brokers}",
-                 f"; stop to ready again: {max(outages):.1f} s at most")
+    trial.report(f"{len(outages)} stops of a broker out of {trial.options.brokers}", cycles=len(outages), recovery=outages)
 
 
 def reload_phase(trial):
@@ -189,7 +204,7 @@ def reload_phase(trial):
     load.stop()
     trial.expect(f"memory grew from {resident[0]} to {resident[-1]} MiB", resident[-1] < resident[0] * 1.5 + 64)
     trial.report(f"{trial.options.reloads} reloads, {applied} applied, {refused} refused",
-                 f"; resident after a quarter {resident[0]} MiB, at the end {resident[-1]} MiB")
+                 f"; resident after a quarter {resident[0]} MiB, at the end {resident[-1]} MiB", cycles=trial.options.reloads)
 
 
 def damage(trial):
@@ -237,11 +252,12 @@ def empty_disk(trial):
     trial.first.wait_ready(90)
     seconds = time.monotonic() - begin
     trial.source.write([json.dumps(trial.source.alert(host)) for host in trial.source.hosts])
-    trial.report("restore on an empty disk", f"; ready after {seconds:.1f} s")
+    trial.report("restore on an empty disk", recovery=[seconds])
 
 
 PHASES = {"kill": kill, "rebalance": rebalance, "storm": storm, "zombie": zombie, "broker": broker_phase,
-          "reload": reload_phase, "damage": damage, "empty-disk": empty_disk}
+          "reload": reload_phase, "damage": damage, "empty-disk": empty_disk, "disk-full": faults.disk_full,
+          "clock": faults.clock, "backup": faults.backup, "poison": faults.poison, "topic-lost": faults.topic_lost}
 
 
 def run(trial):
@@ -250,7 +266,12 @@ def run(trial):
         trial.only_first()
         begin = time.monotonic()
         PHASES[name](trial)
+        while time.monotonic() - begin < trial.options.duration and not trial.problems and not trial.final:
+            trial.only_first()
+            PHASES[name](trial)
         print(f"  ({name}: {time.monotonic() - begin:.0f} s)", flush=True)
+    if trial.final:
+        return
     for daemon in trial.daemons():
         daemon.stop()
     trial.problems += intake_problems(trial.bootstrap, trial.source)
@@ -267,19 +288,38 @@ def phases(text):
     return names
 
 
+def own_mounts():
+    """Goes on in a mount namespace of its own, in which a small disk can be mounted without harm to anybody."""
+    if os.environ.get("TRIAGED_OWN_MOUNTS"):
+        return
+    unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+    if subprocess.run([*unshare, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False).returncode != 0:
+        if os.environ.get("TRIAGED_REQUIRE_KAFKA") == "1":
+            sys.exit("FAILED: no mount namespace, and so no small disk, can be had here")
+        print("SKIPPED: no mount namespace, and so no small disk, can be had here", file=sys.stderr)
+        sys.exit(77)
+    os.environ["TRIAGED_OWN_MOUNTS"] = "1"
+    os.execvp(unshare[0], [*unshare, sys.executable, *sys.argv])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("triaged")
     parser.add_argument("--replay-check", required=True, metavar="PROGRAM", help="kafka_replay_check")
     parser.add_argument("--phases", type=phases, default=["kill", "rebalance", "empty-disk"])
-    parser.add_argument("--cycles", type=int, default=20, help="of kill")
+    given = os.environ.get
+    parser.add_argument("--cycles", type=int, default=int(given("TRIAGED_CYCLES") or 20), help="of kill")
     parser.add_argument("--rounds", type=int, default=4, help="of storm")
     parser.add_argument("--reloads", type=int, default=60)
     parser.add_argument("--brokers", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--seed", type=int, default=int(given("TRIAGED_SEED") or time.time()))
+    parser.add_argument("--duration", type=int, default=int(given("TRIAGED_DURATION") or 0), help="seconds a phase is repeated")
+    parser.add_argument("--report", default=given("TRIAGED_REPORT"), help="a file that the report is added to")
     parser.add_argument("--hosts", type=int, default=60)
     parser.add_argument("--keep", action="store_true", help="keep the working folder")
     options = parser.parse_args()
+    if "disk-full" in options.phases:
+        own_mounts()
     print(f"seed {options.seed}", flush=True)
     # Stopped from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("FAILED: stopped from outside"))
@@ -295,6 +335,12 @@ def main():
         for daemon in trial.daemons():
             daemon.kill()
         subprocess.run([sys.executable, HERE / "broker.py", "stop", folder / "broker"], check=False, timeout=90)
+    words = [f"{', '.join(options.phases)} (seed {options.seed}): {'FAILED' if trial.problems else 'passed'}"]
+    words += ["  " + line for line in trial.lines] + ["  PROBLEM: " + problem for problem in trial.problems[:20]]
+    print("\n".join(words), flush=True)
+    if options.report:
+        with open(options.report, "a") as report_file:
+            report_file.write("\n".join(words) + "\n")
     if trial.problems:
         for daemon in (trial.first, trial.second):
             print(f"--- end of {daemon.name}'s log\n{daemon.tail()}")

@@ -181,7 +181,8 @@ class Replay {
     auto store = PartitionStore::Open(SharedStoreResources::Make(store_options), number, "/replay");
     if (!store || !(*store)->FinishRestore()) Fail("the replay's store does not open");
     ProcessorOptions options{config_.application_id, config_.kafka.partitions,
-                             static_cast<size_t>(config_.step.max_timers), true, config_.heartbeat_interval, config_.ocsf};
+                             static_cast<size_t>(config_.step.max_timers), true, config_.heartbeat_interval, config_.ocsf,
+                             config_.keep_closed, config_.archive};
     Processor processor(options, engine_, store->get());
     const std::vector<TopicPartition> sources = Sources(number);
     Progress first;

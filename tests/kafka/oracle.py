@@ -3,6 +3,7 @@ what the topics say. The oracle reads the topics with a reader of its own (kcat,
 for its opinion; kafka_replay_check repeats every recorded step with a processor that never crashed.
 """
 import json
+import os
 import pathlib
 import re
 import signal
@@ -28,7 +29,7 @@ def free_port():
 class Daemon:
     """One triaged process with its own store."""
 
-    def __init__(self, binary, bootstrap, folder, name):
+    def __init__(self, binary, bootstrap, folder, name, more=""):
         self.binary, self.name = binary, name
         self.folder = folder / name
         self.store = self.folder / "store"
@@ -36,6 +37,7 @@ class Daemon:
         self.port = free_port()
         self.log = open(self.folder / "log", "ab")
         self.process = None
+        self.environment = {}
         policy = (ROOT / "configs/policies/soc-tiered.yaml").read_text()
         policy = re.sub(r"document_interval: \S+", "document_interval: 1s", policy)
         (self.folder / "policy.yaml").write_text(policy)
@@ -47,16 +49,16 @@ kafka:
   alert_topics: [alerts]
   partitions: {PARTITIONS}
   session_timeout: 6s
-storage: {{path: {self.store}, memory: 64MiB}}
+storage: {{path: {self.store}, memory: 64MiB, flush_interval: 2s}}
 web: {{listen_address: "127.0.0.1:{self.port}"}}
 formats: {ROOT}/configs/formats
 rules: {ROOT}/configs/rules
 policies: {self.folder}/policy.yaml
-""")
+{more}""")
 
     def start(self):
         self.process = subprocess.Popen([self.binary, f"--config.file={self.folder}/triaged.yaml"], stdout=self.log,
-                                        stderr=self.log)
+                                        stderr=self.log, env=os.environ | self.environment)
 
     def ready(self):
         try:
@@ -126,6 +128,7 @@ class Source:
         self.sent = {host: 0 for host in self.hosts}
         self.number = 0
         self.attack_sent = set()
+        self.poisoned = 0  # records that cannot be read
 
     def alert(self, host, attack=False):
         self.number += 1
@@ -149,9 +152,12 @@ class Source:
         self.write(lines)
 
     def write(self, lines):
+        self.write_bytes(("\n".join(lines) + "\n").encode())
+
+    def write_bytes(self, records):
         # One producer per burst: kcat keeps the last lines of an open pipe in its own buffer.
         subprocess.run(["kcat", "-P", "-E", "-q", "-b", self.bootstrap, "-t", "alerts", "-X", "acks=all", "-X",
-                        "enable.idempotence=true", "-X", "linger.ms=1"], input=("\n".join(lines) + "\n").encode(),
+                        "enable.idempotence=true", "-X", "linger.ms=1"], input=records,
                        check=True, timeout=60)
 
 
@@ -260,11 +266,12 @@ class Outcome:
             found.append(f"{len(opened)} opened events, expected {len(expected_hosts)}")
         escalated = sorted(e["subject"] for e in events if e["type"] == "io.triaged.case.escalated.v1"
                            and e["data"]["reason"] == "major_attack_indicators")
+        self.escalated = len(escalated)
         wanted = sorted(hosts[h][0][0] for h in self.source.attack_sent if h in hosts)
         if escalated != wanted:
             found.append(f"{len(escalated)} escalations by the attack criterion, expected {len(wanted)}")
-        if self.dead:
-            found.append(f"{len(self.dead)} dead letters, none was expected")
+        if len(self.dead) != self.source.poisoned:
+            found.append(f"{len(self.dead)} dead letters, expected {self.source.poisoned}")
         return found
 
 
@@ -275,7 +282,8 @@ def settle(bootstrap, source, daemons):
     while True:
         for daemon in daemons:
             daemon.died()
-        if Outcome(bootstrap, source).counted() >= source.number or time.monotonic() > end:
+        seen = Outcome(bootstrap, source)
+        if (seen.counted() >= source.number and len(seen.dead) >= source.poisoned) or time.monotonic() > end:
             break
         time.sleep(1)
     time.sleep(1)

@@ -90,7 +90,7 @@ TEST_CASE("every timeline of time in level goes as written") {
 
 TEST_CASE("every timeline of the baseline goes as written") {
   const std::string folder = TRIAGED_SOURCE_DIR "/tests/scenario/baseline/";
-  RunAll("baseline", 3, LoadedEngine({folder + "rules.yaml"}, folder + "pack.yaml"));
+  RunAll("baseline", 4, LoadedEngine({folder + "rules.yaml"}, folder + "pack.yaml"));
 }
 
 TEST_CASE("every timeline of storms, feeds and partitions goes as written") {

@@ -139,7 +139,7 @@ TEST_CASE("a store made from another changelog is wiped and restored") {
   // A new cluster under the old names: everything starts over, on another machine.
   for (const std::string& topic : {world.names.state, world.names.intake, world.names.commands, world.names.steps,
                                    world.names.escalations, world.names.cases, world.names.dead_letter,
-                                   world.names.signals}) {
+                                   world.names.signals, world.names.archive}) {
     world.broker.Recreate(topic);
   }
   world.broker.DropGroupOffsets();

@@ -109,6 +109,8 @@ void Process::Start() {
   options.poll.max_records = 30;  // few enough that intake fills a poll now and then, and alerts have to wait
   options.accept_data_loss = world->options.accept_data_loss;
   options.heartbeat_interval = kHeartbeat;
+  options.keep_closed = kKeepClosed;
+  options.archive = kArchive;
   options.flush_interval = Duration{20'000};
   WorkerParts parts;
   parts.make_client = [this]() -> Result<std::unique_ptr<BrokerClient>> {

@@ -1,6 +1,7 @@
 #include "tests/sim/sim_world.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "daemon/config.h"
 #include "pipeline/base/check.h"
@@ -87,7 +88,7 @@ World::World(const WorldOptions& the_options) : options(the_options), random(the
   for (const std::string& topic : {names.intake, names.commands, names.signals, names.state, names.steps}) {
     broker.CreateTopic(topic, partitions);
   }
-  for (const std::string& topic : {names.escalations, names.cases, names.dead_letter}) broker.CreateTopic(topic, 2);
+  for (const std::string& topic : {names.escalations, names.cases, names.dead_letter, names.archive}) broker.CreateTopic(topic, 2);
   broker.set_background([this] {
     for (const auto& process : processes_) {
       if (!process->worker || process->paused || !process->worker->client()) continue;
@@ -486,6 +487,34 @@ void World::CheckPartition(const Partition& partition) {
   if (visitor.standings != partition.store()->Stats().standings) Violation(name + ": cases are counted wrongly");
 }
 
+// What the archive holds of the cases that left, each once; their documents end in a tombstone.
+std::map<std::string, World::Archived> World::ReadArchive() {
+  std::map<std::string, bool> documents;
+  for (int32_t i = 0; i < broker.Partitions(names.cases); ++i) {
+    for (const Entry& entry : broker.LogOf({names.cases, i}).entries) {
+      if (!entry.control && entry.fate == Fate::kCommitted) documents[*entry.key] = entry.value.has_value();
+    }
+  }
+  std::map<std::string, Archived> archive;
+  for (int32_t i = 0; i < broker.Partitions(names.archive); ++i) {
+    for (const Entry& entry : broker.LogOf({names.archive, i}).entries) {
+      if (entry.control || entry.fate != Fate::kCommitted) continue;
+      const auto json = nlohmann::json::parse(*entry.value);
+      if (json.at("type") != "io.triaged.case.document.v1") continue;
+      Archived one;
+      const auto& data = json.at("data");
+      one.alerts = data.at("counts").at("alerts");
+      if (data.at("merged_into").is_string()) one.merged_into = data["merged_into"];
+      one.merged_from = data.at("merged_from");
+      const auto [at, fresh] = archive.emplace(json.at("subject"), std::move(one));
+      if (!fresh) Violation("case " + at->first + " is in the archive twice");
+      if (documents[at->first]) Violation("case " + at->first + " left, but its document is still there");
+    }
+  }
+  result.purged = archive.size();
+  return archive;
+}
+
 // Every case that was merged away is held by its target, once; no alert is lost or counted in two cases.
 void World::CheckCases() {
   struct Visitor : CaseStore::Visitor {
@@ -507,13 +536,18 @@ void World::CheckCases() {
       }
     }
   }
+  std::map<std::string, Archived> all = ReadArchive();
   for (const auto& [id, c] : visitor.cases) {
+    const Archived one{c.alert_count, c.merged_into, c.merged_from};
+    if (!all.emplace(id, one).second) Violation("case " + id + " is in the archive and in the store");
+  }
+  for (const auto& [id, c] : all) {
     if (c.merged_into.empty()) {
-      counted += c.alert_count;
+      counted += c.alerts;
       continue;
     }
-    const auto target = visitor.cases.find(c.merged_into);
-    const auto held = target == visitor.cases.end()
+    const auto target = all.find(c.merged_into);
+    const auto held = target == all.end()
                           ? 0
                           : std::count(target->second.merged_from.begin(), target->second.merged_from.end(), id);
     if (held != 1) Violation("case " + id + " went into " + c.merged_into + ", which holds it " + std::to_string(held) + " times");

@@ -8,7 +8,8 @@
 //   3. every store equals the replay of its changelog, and the state that repeating its recorded steps leads to
 //   4. every alert and command is accounted for, and the balances add up
 //   5. every event that a case counted was published; no open case is overdue
-//   6. what was merged away, also across partitions, is held once by its target; cases count every alert once
+//   6. what left after its retention is in the archive once, and nowhere else
+//   7. what was merged away, also across partitions, is held once by its target; cases count every alert once
 //
 // The same seed gives the same bytes. A violation is told as text, not asserted, so that planted bugs can be tested.
 #pragma once
@@ -31,6 +32,8 @@ namespace triaged::sim {
 
 inline constexpr size_t kMaxTimers = 3;  // deadlines a step: so few that backlogs of them occur
 inline constexpr Duration kHeartbeat{60'000};
+inline constexpr Duration kKeepClosed{4 * 60'000};  // so short that cases leave in the middle of things
+inline constexpr bool kArchive = true;
 
 struct WorldOptions {
   uint64_t seed = 1;
@@ -58,7 +61,7 @@ struct WorldResult {
   uint64_t digest = 0;
   uint64_t crashes = 0, pauses = 0, rebuilds = 0, aborts = 0, rebalances = 0, stores_moved = 0;
   uint64_t restored_records = 0;
-  uint64_t alerts = 0, commands = 0, escalation_events = 0, timers = 0, commits = 0;
+  uint64_t alerts = 0, commands = 0, escalation_events = 0, timers = 0, commits = 0, purged = 0;
 };
 
 WorldResult RunWorld(const WorldOptions& options);
@@ -172,6 +175,12 @@ class World {
   Sums Add();
   void CheckPartition(const Partition& partition);
   void CheckCases();
+  struct Archived {
+    uint64_t alerts = 0;
+    std::string merged_into;
+    std::vector<std::string> merged_from;
+  };
+  std::map<std::string, Archived> ReadArchive();
   std::optional<std::string> ReplaySteps(const Partition& partition);
 
   std::vector<std::unique_ptr<Process>> processes_;

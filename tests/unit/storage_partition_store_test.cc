@@ -99,6 +99,7 @@ void RandomStep(Random& r, PartitionStore& store, int64_t* clock) {
     c->next_due = r.OneIn(3) ? Timestamp{} : At(*clock + static_cast<int64_t>(r.Below(5000)));
     store.MarkChanged(c);
     if (r.OneIn(3)) store.PutEvidenceRaw(c->id, static_cast<uint8_t>(r.Below(3)), r.Text(300));
+    if (r.OneIn(6)) REQUIRE(store.Erase(c).ok());
   }
   for (uint64_t n = quiet ? 0 : r.Below(r.OneIn(10) ? 200 : 20); n > 0; --n) {
     *clock += static_cast<int64_t>(r.Below(50));  // so that a block expires in parts

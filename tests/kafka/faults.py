@@ -1,0 +1,205 @@
+"""Faults of the machine around a daemon, as phases of exactly_once_test.py: a full disk, a wall clock that jumps, stores
+from a backup, records that cannot be read, topics that vanish.
+"""
+import errno
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import time
+import urllib.request
+
+from oracle import APPLICATION, PARTITIONS, Outcome, wait_for
+
+FAKETIME = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+DISK_MIB = 64
+
+
+def metric(daemon, name):
+    """The sum of a metric's series."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{daemon.port}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((name + " ", name + "{")))
+
+
+def fill(path):
+    """Takes all the room there is."""
+    with open(path, "wb", buffering=0) as ballast:
+        for size in (1 << 20, 4096):
+            try:
+                while ballast.write(b"\0" * size) == size:
+                    pass
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+
+
+def disk_full(trial):
+    """The stores are on a small disk of their own (a tmpfs; main() has made a mount namespace). It fills up under load:
+    the daemon says so and is not ready, goes on living, and goes on working once there is room."""
+    first = trial.first
+    first.stop()
+    first.store.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m,mode=0700", "triaged-test", first.store], check=True)
+    noticed, resumed = [], []
+    try:
+        first.start()
+        first.wait_ready(90)
+        load = trial.load(rate=400)
+        for _ in range(2):
+            time.sleep(trial.rng.uniform(1, 3))
+            before = first.log_size()
+            fill(first.store / "ballast")
+            begin = time.monotonic()
+            wait_for(lambda: first.died() or not first.ready(), 60, "the daemon to say that it is not ready on a full disk")
+            noticed.append(time.monotonic() - begin)
+            time.sleep(trial.rng.uniform(2, 5))
+            first.died()
+            trial.expect("ready while the disk was full", not first.ready())
+            trial.expect("the log does not say that the disk is full", "No space left on device" in first.log_since(before))
+            (first.store / "ballast").unlink()
+            begin = time.monotonic()
+            first.wait_ready(60)
+            resumed.append(time.monotonic() - begin)
+            trial.expect(f"resumed only {resumed[-1]:.0f} s after there was room", resumed[-1] <= 30)
+        load.stop()
+        trial.report("a full disk, twice", f"; not ready after {max(noticed):.1f} s at most", cycles=2, recovery=resumed)
+        first.stop()
+    finally:
+        if first.process.poll() is None:
+            first.kill()
+        subprocess.run(["umount", "-l", first.store], check=True)
+
+
+def clock(trial):
+    """The wall clock of the daemon's machine jumps by an hour and a day, there and back, and alerts come stamped 2099:
+    broker time drives the deadlines, so none fires early and none twice. What is seen of it is the metric of the skew."""
+    if not FAKETIME.exists():
+        raise SystemExit(f"FAILED: {FAKETIME} is missing (deploy/packages.sh test)")
+    first = trial.first
+    first.stop()
+    jump = first.folder / "jump"
+    jump.write_text("+0")
+    first.environment = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(jump), "FAKETIME_NO_CACHE": "1",
+                         "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+    first.start()
+    first.wait_ready(90)
+
+    def timed():
+        events = Outcome(trial.bootstrap, trial.source).events
+        return [e["id"] for e in events if e["type"].startswith(("io.triaged.sla", "io.triaged.case.sla"))
+                or e.get("data", {}).get("reason") in ("unresolved_in_time", "not_acknowledged", "uncertain_verdict")]
+
+    before = timed()
+    load = trial.load(rate=300)
+    jumps = [3600, -3600, 86400, -86400, 0]
+    for seconds in jumps:
+        jump.write_text(f"{seconds:+d}")
+        wait_for(lambda: abs(metric(first, "triaged_wall_clock_skew_seconds") - seconds) < 300, 60,
+                 f"the metric to show a skew of {seconds} s")
+        trial.source.sent.setdefault("stamped-2099", 0)
+        stamped = trial.source.alert("stamped-2099")
+        stamped["@timestamp"] = "2099-01-01T00:00:00Z"
+        trial.source.write([json.dumps(stamped)])
+        trial.expect(f"not ready after a jump of {seconds} s", first.ready())
+    load.stop()
+    trial.report(f"a wall clock that jumps, {len(jumps)} times", cycles=len(jumps))
+    early = set(timed()) - set(before)
+    trial.expect(f"deadlines fired while the wall clock jumped: {sorted(early)[:5]}", not early)
+    first.stop()
+    first.environment = {}
+
+
+def backup(trial):
+    """Backups of a running daemon's stores, under load; then the disk is lost, and the stores come from the backup."""
+    first, folder = trial.first, trial.folder / "backup"
+    triagectl = [pathlib.Path(trial.options.triaged).parent / "triagectl", f"--config.file={first.folder}/triaged.yaml"]
+    load = trial.load(rate=500)
+    for _ in range(3):
+        time.sleep(trial.rng.uniform(0.5, 2))
+        made = subprocess.run([*triagectl, "backup", folder], capture_output=True, text=True, timeout=60, check=False)
+        trial.expect(f"backup of a running daemon: {made.stderr}", made.returncode == 0)
+    refused = subprocess.run([*triagectl, "restore", folder], capture_output=True, text=True, timeout=60, check=False)
+    trial.expect("a restore over a running daemon's stores was not refused", refused.returncode != 0)
+    load.stop()
+    first.stop()
+    shutil.rmtree(first.store)
+    restored = subprocess.run([*triagectl, "restore", folder], capture_output=True, text=True, timeout=60, check=False)
+    trial.expect(f"restore: {restored.stderr}", restored.returncode == 0 and restored.stdout.count("restored") == PARTITIONS)
+    before = first.log_size()
+    begin = time.monotonic()
+    first.start()
+    first.wait_ready(90)
+    seconds = time.monotonic() - begin
+    trial.expect("a restored store was wiped instead of used", "restored from the beginning" not in first.log_since(before))
+    trial.source.write([json.dumps(trial.source.alert(host)) for host in trial.source.hosts])
+    trial.report("stores from a backup", recovery=[seconds])
+
+
+POISON = [b"{not json", b"[" * 10_000, b'{"host":{"name":"\\ud800"}}', b'{"a":"nul \0 inside"}', b"\xff\xfe\xfa", b"[1,2", b"nul",
+          b'{"ecs":{"version":"8.11"}} trailing']
+
+
+def poison(trial):
+    """One record in a hundred cannot be read. Each becomes a dead letter, no partition stands still, and what is odd but
+    right (a key twice, a number beyond 2^53) is an alert like any other."""
+    load = trial.load(rate=1000)
+    for round_ in range(20):
+        lines = [trial.rng.choice(POISON) for _ in range(20)]
+        trial.source.poisoned += len(lines)
+        host = trial.rng.choice(trial.source.hosts)
+        odd = json.dumps(trial.source.alert(host))
+        odd = odd[:-1] + (', "odd": 123456789012345678901234567890}' if round_ % 2 else ', "odd": 1, "odd": 2}')
+        trial.source.write_bytes(b"\n".join([*lines, odd.encode()]) + b"\n")
+        time.sleep(0.2)
+    load.stop()
+    trial.report(f"poison, {trial.source.poisoned} records", cycles=20)
+
+
+def request(port, key, version, body):
+    """One request to a broker by hand; its answer without the correlation id."""
+    import socket
+    payload = struct.pack(">hhih", key, version, 7, -1) + body
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(struct.pack(">i", len(payload)) + payload)
+        size, = struct.unpack(">i", connection.recv(4, socket.MSG_WAITALL))
+        return connection.recv(size, socket.MSG_WAITALL)[4:]
+
+
+def text(name):
+    return struct.pack(">h", len(name)) + name.encode()
+
+
+def delete_topic(bootstrap, topic):
+    """DeleteTopics v1."""
+    port = int(bootstrap.split(",")[0].rsplit(":", 1)[1])
+    answer = request(port, 20, 1, struct.pack(">i", 1) + text(topic) + struct.pack(">i", 20_000))
+    error, = struct.unpack(">h", answer[-2:])
+    if error:
+        raise SystemExit(f"FAILED: the broker did not delete {topic}: error {error}")
+
+
+def topic_lost(trial):
+    """The state topic is deleted under a running daemon. That must end in a clear stop, never in a changelog that silently
+    lacks its beginning. It cannot go on from here, so this phase is the last one."""
+    first = trial.first
+    trial.source.send(500)
+    trial.report("before the state topic is deleted")
+    before = first.log_size()
+    delete_topic(trial.bootstrap, f"{APPLICATION}.state")
+    load = trial.load(rate=200)
+    begin = time.monotonic()
+    wait_for(lambda: first.process.poll() is not None, 120, "the daemon to stop when its state topic is gone")
+    seconds = time.monotonic() - begin
+    load.stop()
+    said = first.log_since(before)
+    trial.expect(f"it does not say why it stopped:\n{said[-2000:]}", f"{APPLICATION}.state" in said and "lost" in said)
+    trial.expect("it ended with 0", first.process.returncode != 0)
+    # Nor may the next start go on as if nothing had been.
+    first.start()
+    wait_for(lambda: first.process.poll() is not None or first.ready(), 120, "the next start to end or to work")
+    trial.expect("the next start goes on without the lost records", first.process.poll() is not None)
+    print(f"state topic deleted: stopped after {seconds:.1f} s", flush=True)
+    trial.final = True
