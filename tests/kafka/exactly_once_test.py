@@ -311,6 +311,7 @@ def main():
     parser.add_argument("--cycles", type=int, default=int(given("TRIAGED_CYCLES") or 20), help="of kill")
     parser.add_argument("--rounds", type=int, default=4, help="of storm")
     parser.add_argument("--reloads", type=int, default=60)
+    parser.add_argument("--wall-clock", metavar="LIBRARY", help="libwall_clock.so, for the phase clock")
     parser.add_argument("--brokers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=int(given("TRIAGED_SEED") or time.time()))
     parser.add_argument("--duration", type=int, default=int(given("TRIAGED_DURATION") or 0), help="seconds a phase is repeated")

@@ -188,7 +188,7 @@ def read_topic(bootstrap, topic):
                              "-X", "isolation.level=read_committed", "-J"], capture_output=True, timeout=120, check=False)
     records = []
     for line in result.stdout.splitlines():
-        record = json.loads(line)
+        record = json.loads(line.decode(errors="replace"))  # a dead letter has its original's bytes
         records.append((record.get("key"), record.get("payload")))
     return records
 
