@@ -164,6 +164,28 @@ void ReadLimits(MapReader& top, Config* out) {
   limits.Finish();
 }
 
+void ReadBaseline(MapReader& top, BaselineSettings* out) {
+  static const YamlNode empty;
+  const YamlNode* node = top.Node("baseline");
+  MapReader baseline(top.source(), node ? *node : empty, "baseline", top.diagnostics());
+  const int64_t keys = baseline.Int("keys", static_cast<int64_t>(out->keys), 0, int64_t{kMaxBaselineKeys});
+  if (keys > 0 && keys < int64_t{kMinBaselineKeys}) {
+    baseline.ErrorHere("`keys` must be 0 (no baseline) or at least " + std::to_string(kMinBaselineKeys));
+  }
+  out->keys = static_cast<size_t>(keys);
+  out->half_life = baseline.Interval("half_life", out->half_life, hours(1), std::chrono::days(365));
+  if (out->half_life % hours(1) != Duration(0)) {
+    baseline.ErrorHere("`half_life` must be whole hours, not " + FormatDuration(out->half_life));
+  }
+  out->learn = baseline.Interval("learn", out->learn, Duration(0), std::chrono::days(90));
+  out->forget = baseline.Interval("forget", out->forget, std::chrono::days(1), std::chrono::days(365));
+  if (out->forget <= out->learn) {
+    baseline.ErrorHere("`forget` (" + FormatDuration(out->forget) + ") must be longer than `learn` (" +
+                       FormatDuration(out->learn) + "), or nothing is known by the time it is asked");
+  }
+  baseline.Finish();
+}
+
 void ReadRetention(MapReader& top, Config* out) {
   const YamlNode* node = top.Node("retention");
   if (!node || node->IsNull()) return;
@@ -226,6 +248,7 @@ std::optional<Config> ParseConfig(const SourceFile& file, Diagnostics* diagnosti
   ReadStorage(top, base, &config.storage);
   ReadLimits(top, &config);
   ReadTopics(top, &config);
+  ReadBaseline(top, &config.baseline);
   ReadRetention(top, &config);
   ReadWebAndLog(top, base, &config);
   config.heartbeat_interval = top.Interval("heartbeat_interval", config.heartbeat_interval, Duration(0), hours(1));
@@ -324,6 +347,7 @@ std::shared_ptr<const Engine> LoadEngine(const Config& config, Diagnostics* diag
   }
   if (diagnostics->HasErrors()) return nullptr;
   sources.topics = config.topics;
+  sources.baseline = config.baseline;
   auto engine = CompileEngine(sources, config.alert_limits, diagnostics);
   if (engine) CheckRetention(config, *engine, diagnostics);
   return diagnostics->HasErrors() ? nullptr : engine;

@@ -42,13 +42,27 @@ int EvalRules(const std::string& config_path, const RuleEvalOptions& options);
 int ExplainRule(const std::string& config_path, const std::string& id, const RuleEvalOptions& options);
 
 struct ReplayOptions {
+  std::string topic = "replay";     // the alert topic whose settings hold
   std::string until;                // RFC 3339, or empty
   bool cases = false;
   std::vector<std::string> inputs;
 };
 int RunReplay(const std::string& config_path, const ReplayOptions& options);
 
-// Runs timelines; `junit` is a file to write, or empty.
+struct QualityCommand {
+  std::string input;                // CSV, TSV or NDJSON, also .gz
+  std::string labels;               // labels of NDJSON in a table of their own, or empty
+  std::vector<std::string> columns; // label columns; the first one's labels must not be closed by rules
+  std::vector<std::string> benign;  // labels that mean no attack
+  std::string from, to;             // RFC 3339, or empty
+  std::string within = "30m";       // how soon a step is to reach the next level
+  std::string shift = "8h";
+  bool json = false;
+};
+// What the configured pack and rules make of labelled alerts.
+int Quality(const std::string& config_path, const QualityCommand& command);
+
+// Runs timelines, and route tests (route_tests.h); `junit` is a file to write, or empty.
 int RunTests(const std::string& config_path, const std::vector<std::string>& timelines, const std::string& junit);
 
 // How a rendering looks.

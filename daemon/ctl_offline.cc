@@ -1,4 +1,5 @@
 // triagectl check, normalize, replay, test: what needs no broker.
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -9,6 +10,7 @@
 #include "daemon/ctl.h"
 #include "daemon/ctl_load.h"
 #include "daemon/replay.h"
+#include "daemon/route_tests.h"
 #include "daemon/timeline.h"
 #include "pipeline/base/utf8.h"
 #include "pipeline/normalise/explain.h"
@@ -199,6 +201,7 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options) {
     return kExitUsage;
   }
   const std::string& application_id = loaded->config.application_id;
+  const TopicSettings& topic = loaded->engine->topics.Of(options.topic);
   Replay replay(loaded->engine, application_id, loaded->config.kafka.partitions,
                 loaded->config.ocsf);
   Status status = replay.Open();
@@ -206,8 +209,8 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options) {
   const bool read = ForEachLine(options.inputs, [&](const std::string& text) {
     if (!status) return;
     const ReplayLine line = ReadReplayLine(text);
-    const Timestamp at = line.at ? *line.at : EventTimeOf(&normaliser, line.bytes, replay.now());
-    status = line.command ? replay.TakeCommand(line.bytes, at) : replay.TakeAlert(line.bytes, at);
+    const Timestamp at = line.at ? *line.at : EventTimeOf(&normaliser, line.bytes, topic, replay.now());
+    status = line.command ? replay.TakeCommand(line.bytes, at) : replay.TakeAlert(line.bytes, at, options.topic);
     PrintOutputs(replay, application_id);
   });
   if (status && until) status = replay.AdvanceTo(*until);
@@ -225,14 +228,19 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options) {
 }
 
 int RunTests(const std::string& config_path, const std::vector<std::string>& timelines, const std::string& junit) {
-  const auto loaded = LoadConfigured(config_path);
-  if (!loaded) return kExitFailed;
+  std::optional<Loaded> loaded;
+  if (!std::all_of(timelines.begin(), timelines.end(), IsRouteTest)) {
+    loaded = LoadConfigured(config_path);
+    if (!loaded) return kExitFailed;
+  }
   TestReport report;
   for (const std::string& path : timelines) {
     std::vector<std::string> failures;
     const auto file = ReadSourceFile(path);
     if (!file) {
       failures.push_back(file.error().message);
+    } else if (IsRouteTest(path)) {
+      failures = RunRouteTests(*file);
     } else if (auto result = RunTimeline(*file, loaded->engine)) {
       failures = result->failures;
     } else {

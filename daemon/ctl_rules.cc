@@ -8,9 +8,10 @@
 
 #include "daemon/config.h"
 #include "daemon/ctl.h"
+#include "pipeline/baseline/fields.h"
 #include "pipeline/normalise/normaliser.h"
 #include "pipeline/rules/correlation_set.h"
-#include "pipeline/rules/correlation_table.h"
+#include "pipeline/rules/correlation_stream.h"
 #include "pipeline/rules/explain.h"
 #include "pipeline/rules/raw_event.h"
 #include "pipeline/rules/rules.h"
@@ -18,7 +19,8 @@
 namespace triaged {
 namespace {
 
-// Where fields come from: the normaliser with the configured format tables, or the event's own JSON.
+// Where fields come from: the normaliser with the configured format tables, or the event's own JSON. Normalised events
+// teach a baseline, one after the other, as alerts of one partition do.
 class EventSource {
  public:
   // After the rules are compiled into `catalog`. nullopt when the format tables do not load.
@@ -35,6 +37,7 @@ class EventSource {
     std::fputs(diagnostics.Render().c_str(), stderr);
     if (!tables) return std::nullopt;
     source.normaliser_ = std::make_unique<Normaliser>(tables, NormaliseLimits{});
+    source.baseline_ = std::make_unique<BaselineFields>(config->baseline, catalog);
     if (!config->enrichment.empty()) {
       source.enrichment_ = Enrichment::Compile(ReadEnrichment(config->enrichment, &diagnostics), &diagnostics);
       if (!source.enrichment_) std::fputs(diagnostics.Render().c_str(), stderr);
@@ -53,7 +56,10 @@ class EventSource {
       *why = failure->message;
       return nullptr;
     }
-    if (enrichment_) enrichment_->Apply(&normaliser_->alert());
+    Alert& alert = normaliser_->alert();
+    if (enrichment_) enrichment_->Apply(&alert);
+    baseline_->Take(&alert, alert.event_time, /*seen=*/false, &memory_);
+    memory_.EndStep();
     return &normaliser_->alert().fields;
   }
 
@@ -61,6 +67,8 @@ class EventSource {
   std::unique_ptr<RawEventReader> raw_;
   std::unique_ptr<Normaliser> normaliser_;
   std::shared_ptr<const Enrichment> enrichment_;
+  std::unique_ptr<BaselineFields> baseline_;
+  BaselineTable memory_;
 };
 
 struct RuleInputs {
@@ -113,42 +121,34 @@ int RunEvents(const std::string& config_path, const RuleEvalOptions& options, co
   return ForEachEvent(&*source, in, take) ? kExitOk : kExitFailed;
 }
 
-// Correlations over the events as they come; their time is `@timestamp`, without one that of the event before.
-class StreamOfEvents {
- public:
-  explicit StreamOfEvents(const rules::CorrelationSet& set) : set_(set), table_(SIZE_MAX) {}
-
-  // Adds the correlations that fire, and takes the rules that only serve them away.
-  void Take(const FieldTable& fields, std::vector<uint32_t>* matched) {
-    if (set_.empty()) return;
-    if (const auto at = ParseTimestamp(fields.First(field::kTimestamp))) at_ = *at;
-    now_ = std::max(now_, at_);
-    for (size_t i = 0; i < matched->size(); ++i) Feed(fields, (*matched)[i], matched);
-    std::erase_if(*matched, [this](uint32_t rule) { return !set_.StandsAlone(rule); });
-    std::sort(matched->begin(), matched->end());
+// The correlation `id` of the set, or nullopt.
+std::optional<uint32_t> FindCorrelation(const RuleSet& rules, const std::string& id) {
+  for (const rules::Correlation& one : rules.correlations().all()) {
+    if (rules.rules()[one.rule].id == id) return one.rule;
   }
+  return std::nullopt;
+}
 
- private:
-  void Feed(const FieldTable& fields, uint32_t rule, std::vector<uint32_t>* matched) {
-    for (const auto& link : set_.LinksOf(rule)) {
-      const rules::Correlation& correlation = set_.all()[link.correlation];
-      const rules::CorrelatedRule& part = correlation.rules[link.position];
-      const auto group = rules::GroupKey(part, fields);
-      if (!group) continue;
-      rules::Observation seen{at_, link.position, rules::ConditionValue(part, fields)};
-      const bool fires = table_.Observe(correlation.spec, correlation.state_name + *group, std::move(seen), now_);
-      table_.EndStep();
-      if (fires && std::find(matched->begin(), matched->end(), correlation.rule) == matched->end()) {
-        matched->push_back(correlation.rule);
-      }
-    }
-  }
+// Whether a correlation may have this id: only then are all rules compiled to explain it.
+bool MayBeCorrelation(const std::vector<SourceFile>& files, const std::string& id) {
+  return std::any_of(files.begin(), files.end(), [&](const SourceFile& file) {
+    return file.text.find(id) != std::string::npos && file.text.find("correlation:") != std::string::npos;
+  });
+}
 
-  const rules::CorrelationSet& set_;
-  rules::CorrelationTable table_;
-  Timestamp at_{};
-  Timestamp now_{};
-};
+int ExplainCorrelation(const std::string& config_path, const RuleSet& rules, uint32_t correlation,
+                       const FieldCatalog& catalog, const RuleEvalOptions& options) {
+  const auto scratch = rules.NewScratch();
+  std::vector<uint32_t> matched;
+  CorrelationStream stream(rules);
+  stream.Watch(correlation);
+  return RunEvents(config_path, options, catalog, [&](uint64_t number, const FieldTable& fields) {
+    matched.clear();
+    rules.Evaluate(fields, scratch.get(), &matched);
+    stream.Take(fields, &matched);
+    std::cout << "line " << number << ": " << stream.Explain();
+  });
+}
 
 }  // namespace
 
@@ -162,7 +162,7 @@ int EvalRules(const std::string& config_path, const RuleEvalOptions& options) {
   if (!rules) return kExitFailed;
   const auto scratch = rules->NewScratch();
   std::vector<uint32_t> matched;
-  StreamOfEvents stream(rules->correlations());
+  CorrelationStream stream(*rules);
   return RunEvents(config_path, options, catalog, [&](uint64_t number, const FieldTable& fields) {
     matched.clear();
     rules->Evaluate(fields, scratch.get(), &matched);
@@ -177,6 +177,15 @@ int ExplainRule(const std::string& config_path, const std::string& id, const Rul
   FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
   Diagnostics diagnostics;
   const RuleInputs inputs = ReadInputs(options, &diagnostics);
+  if (!diagnostics.HasErrors() && MayBeCorrelation(inputs.files, id)) {
+    Diagnostics of_all;
+    const auto rules = RuleSet::Compile(inputs.files, &catalog, &of_all, inputs.options);
+    if (!rules) std::fputs(of_all.Render().c_str(), stderr);
+    if (!rules) return kExitFailed;
+    if (const auto found = FindCorrelation(*rules, id)) {
+      return ExplainCorrelation(config_path, *rules, *found, catalog, options);
+    }
+  }
   std::unique_ptr<const RuleExplainer> explainer;
   if (!diagnostics.HasErrors()) {
     explainer = RuleExplainer::Compile(inputs.files, id, &catalog, &diagnostics, inputs.options);

@@ -27,6 +27,7 @@ const Buckets kShort = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 constexpr std::string_view kReasons[] = {"unresolved_in_time", "uncertain_verdict", "not_acknowledged",
                                           "hard_limit", "storm"};
 constexpr std::string_view kManual = "manual";  // a person's own words are no label
+constexpr size_t kRulesLogged = 5;                    // of those given up in a step
 constexpr int kDeadLettersLogged = 20;                // a second
 constexpr std::string_view kDeadLetterReasons[] = {
     "empty_value",     "too_large",     "invalid_utf8",       "invalid_json",    "not_an_object",  "too_deep",  "too_many_alerts",
@@ -68,6 +69,7 @@ struct Metrics::Series {
         renotifications(BuildCounter().Name("triaged_renotifications_total").Help("Reminders of escalations that nobody acknowledged.").Register(r)),
         nobody(BuildCounter().Name("triaged_nobody_on_shift_total").Help("Escalations that found nobody on shift in the level's team.").Register(r)),
         rule_hits(BuildCounter().Name("triaged_rule_hits_total").Help("Alerts matched, by rule.").Register(r)),
+        over_budget(BuildCounter().Name("triaged_alerts_over_rule_budget_total").Help("Alerts on which rules were given up, because all together they cost too much.").Register(r)),
         timers(BuildCounter().Name("triaged_timers_fired_total").Help("Deadlines fired.").Register(r)),
         purged(BuildCounter().Name("triaged_cases_purged_total").Help("Closed cases that left after their retention.").Register(r)),
         transactions(BuildCounter().Name("triaged_transactions_total").Help("Kafka transactions by outcome.").Register(r)),
@@ -89,7 +91,15 @@ struct Metrics::Series {
         consumer_lag(BuildGauge().Name("triaged_consumer_lag_records").Help("Records in this process's partitions of a topic that were not taken yet.").Register(r)),
         dedup_entries(BuildGauge().Name("triaged_dedup_entries").Help("Alert and command ids remembered.").Register(r)),
         dedup_shrunk(BuildGauge().Name("triaged_dedup_shrunk_entries").Help("Ids forgotten before their window ended, because memory was full.").Register(r)),
+        baseline_entries(BuildGauge().Name("triaged_baseline_entries").Help("Rules, hosts, accounts and addresses remembered by the baselines, and pairs of them.").Register(r)),
+        baseline_evicted(BuildGauge().Name("triaged_baseline_evicted_entries").Help("Baseline entries dropped for want of room since the stores were opened.").Register(r)),
+        baseline_bytes(BuildGauge().Name("triaged_baseline_resident_bytes").Help("Memory of the baselines.").Register(r)),
         store_errors(BuildGauge().Name("triaged_store_background_errors").Help("Background errors of the stores since start.").Register(r)),
+        windows(BuildGauge().Name("triaged_correlation_windows").Help("Windows that correlations count in.").Register(r)),
+        window_bytes(BuildGauge().Name("triaged_correlation_window_bytes").Help("Memory of these windows, about.").Register(r)),
+        windows_dropped(BuildGauge().Name("triaged_correlation_dropped_windows").Help("Windows forgotten before their time, because memory was full.").Register(r)),
+        feed_heard(BuildGauge().Name("triaged_feed_last_heard_timestamp_seconds").Help("When a feed's last alert was taken; 0: none yet, or another process watches it.").Register(r)),
+        feed_silent(BuildGauge().Name("triaged_feed_silent").Help("1 while a feed has sent nothing for longer than its policy allows.").Register(r)),
         policy_info(BuildGauge().Name("triaged_policy_info").Help("1 for the formats, rules and policies in use.").Register(r)),
         reload_ok(BuildGauge().Name("triaged_config_last_reload_successful").Help("Whether the last reload was applied.").Register(r)),
         reload_time(BuildGauge().Name("triaged_config_last_reload_success_timestamp_seconds").Help("When formats, rules and policies were last applied.").Register(r)),
@@ -97,10 +107,12 @@ struct Metrics::Series {
         targets(TargetBuckets(engine)) {}
 
   prometheus::Family<prometheus::Counter>&consumed, &alerts, &commands, &commands_consumed, &dead_letters, &events,
-      &escalations, &breaches, &renotifications, &nobody, &rule_hits, &timers, &purged, &transactions, &troubles;
+      &escalations, &breaches, &renotifications, &nobody, &rule_hits, &over_budget, &timers, &purged, &transactions, &troubles;
   prometheus::Family<prometheus::Histogram>&step, &commit, &overdue, &to_escalate, &to_acknowledge, &to_resolve;
   prometheus::Family<prometheus::Gauge>&partitions, &restore, &clock_lag, &skew, &store_bytes, &store_resident,
-      &store_cases, &cases, &consumer_lag, &dedup_entries, &dedup_shrunk, &store_errors, &policy_info, &reload_ok, &reload_time, &build_info;
+      &store_cases, &cases, &consumer_lag, &dedup_entries, &dedup_shrunk, &baseline_entries, &baseline_evicted,
+      &baseline_bytes, &store_errors, &windows, &window_bytes, &windows_dropped, &feed_heard, &feed_silent, &policy_info,
+      &reload_ok, &reload_time, &build_info;
   const Buckets targets;
 };
 
@@ -123,7 +135,7 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
     s.events.Add({{"type", std::string(Name(static_cast<CaseEventType>(i)))}});
   }
   for (size_t i = 0; i < kClockKindCount; ++i) s.breaches.Add({{"clock", std::string(Name(static_cast<ClockKind>(i)))}});
-  for (auto* family : {&s.renotifications, &s.nobody, &s.timers, &s.purged}) family->Add({});
+  for (auto* family : {&s.renotifications, &s.nobody, &s.over_budget, &s.timers, &s.purged}) family->Add({});
   for (const char* outcome : {"committed", "aborted", "unknown"}) s.transactions.Add({{"outcome", outcome}});
   for (size_t i = 0; i < 5; ++i) s.troubles.Add({{"kind", std::string(Name(static_cast<Trouble>(i)))}});
   for (auto* family : {&s.step, &s.commit, &s.overdue}) family->Add({}, kShort);
@@ -131,7 +143,8 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
   for (size_t i = 0; i < 5; ++i) s.partitions.Add({{"state", std::string(Name(static_cast<PartitionState>(i)))}});
   for (int i = 0; i < partitions; ++i) s.restore.Add({{"partition", std::to_string(i)}});
   for (auto* family : {&s.clock_lag, &s.skew, &s.store_bytes, &s.store_resident, &s.store_cases, &s.dedup_entries,
-                       &s.dedup_shrunk, &s.store_errors, &s.reload_ok, &s.reload_time}) {
+                       &s.dedup_shrunk, &s.baseline_entries, &s.baseline_evicted, &s.baseline_bytes, &s.store_errors,
+                       &s.windows, &s.window_bytes, &s.windows_dropped, &s.reload_ok, &s.reload_time}) {
     family->Add({});
   }
   s.build_info.Add({{"version", TRIAGED_VERSION}}).Set(1);
@@ -146,11 +159,14 @@ void Metrics::AddEngine(const Engine& engine) {
   const std::lock_guard lock(mutex_);
   Series& s = *series_;
   rules_.clear();
+  for (const auto& [_, feed] : feeds_) s.feed_silent.Add({{"policy", feed.first}, {"feed", feed.second}}).Set(0);
+  feeds_.clear();
   for (const Rule& rule : engine.rules->rules()) {
     rules_.push_back(rule.id);
     s.rule_hits.Add({{"rule", rule.id}});
   }
   for (const auto& policy : engine.policies) {
+    for (const FeedSpec& feed : policy->feeds) feeds_[policy->name + "/" + feed.name] = {policy->name, feed.name};
     auto& levels = levels_[policy->name];
     levels.clear();
     for (const LevelSpec& level : policy->levels) levels.push_back(level.name);
@@ -168,6 +184,7 @@ void Metrics::AddEngine(const Engine& engine) {
     reasons_.insert(reasons.begin(), reasons.end());
   }
   ShowStandings();
+  ShowFeeds();
 }
 
 std::string Metrics::Text() const { return prometheus::TextSerializer().Serialize(registry_->Collect()); }
@@ -343,6 +360,15 @@ void Metrics::CountRuleHits(const StepFacts& facts) {
   for (const auto& [index, count] : hits) {
     if (index < rules_.size()) series_->rule_hits.Add({{"rule", rules_[index]}}).Increment(count);
   }
+  if (facts.over_rule_budget == 0) return;
+  series_->over_budget.Add({}).Increment(static_cast<double>(facts.over_rule_budget));
+  std::set<std::string> given_up;
+  for (uint32_t index : facts.rules_given_up) {
+    if (index < rules_.size() && given_up.size() < kRulesLogged) given_up.insert(rules_[index]);
+  }
+  std::string names;
+  for (const std::string& rule : given_up) names += (names.empty() ? "" : ",") + rule;
+  LogWarn("rules given up", {{"alerts", std::to_string(facts.over_rule_budget)}, {"rules", names}});
 }
 
 void Metrics::OnStep(int, const StepReport& report) {
@@ -387,18 +413,46 @@ void Metrics::ShowStores() {
     sum.cases += one.cases;
     sum.dedup_entries += one.dedup_entries;
     sum.dedup_shrunk += one.dedup_shrunk;
+    sum.baseline_entries += one.baseline_entries;
+    sum.baseline_evicted += one.baseline_evicted;
+    sum.baseline_bytes += one.baseline_bytes;
     sum.disk_bytes += one.disk_bytes;
     sum.resident_bytes += one.resident_bytes;
     sum.background_errors += one.background_errors;
+    sum.correlation_windows += one.correlation_windows;
+    sum.correlation_bytes += one.correlation_bytes;
+    sum.correlation_dropped += one.correlation_dropped;
   }
   Series& s = *series_;
   s.store_cases.Add({}).Set(static_cast<double>(sum.cases));
   s.dedup_entries.Add({}).Set(static_cast<double>(sum.dedup_entries));
   s.dedup_shrunk.Add({}).Set(static_cast<double>(sum.dedup_shrunk));
+  s.baseline_entries.Add({}).Set(static_cast<double>(sum.baseline_entries));
+  s.baseline_evicted.Add({}).Set(static_cast<double>(sum.baseline_evicted));
+  s.baseline_bytes.Add({}).Set(static_cast<double>(sum.baseline_bytes));
   s.store_bytes.Add({}).Set(static_cast<double>(sum.disk_bytes));
   s.store_resident.Add({}).Set(static_cast<double>(sum.resident_bytes));
   s.store_errors.Add({}).Set(static_cast<double>(sum.background_errors));
+  s.windows.Add({}).Set(static_cast<double>(sum.correlation_windows));
+  s.window_bytes.Add({}).Set(static_cast<double>(sum.correlation_bytes));
+  s.windows_dropped.Add({}).Set(static_cast<double>(sum.correlation_dropped));
   ShowStandings();
+  ShowFeeds();
+}
+
+// Every feed that a policy in use names, also those that are watched elsewhere.
+void Metrics::ShowFeeds() {
+  for (const auto& [id, feed] : feeds_) {
+    FeedStanding standing;
+    for (const auto& [_, store] : stores_) {
+      for (const FeedStanding& one : store.feeds) {
+        if (one.feed == id) standing = one;
+      }
+    }
+    const prometheus::Labels labels = {{"policy", feed.first}, {"feed", feed.second}};
+    series_->feed_heard.Add(labels).Set(static_cast<double>(ToUnixMillis(standing.heard)) / 1000.0);
+    series_->feed_silent.Add(labels).Set(standing.silent ? 1 : 0);
+  }
 }
 
 // Every standing that a policy in use can have, the empty ones too; and those of cases whose policy is gone.

@@ -60,6 +60,7 @@ class Metrics final : public WorkerObserver {
   void ShowClockLag();
   void ShowStores();
   void ShowStandings();
+  void ShowFeeds();
   std::string LevelName(const std::string& policy, uint8_t level) const;
   std::string ReasonLabel(const std::string& reason) const;
 
@@ -69,6 +70,7 @@ class Metrics final : public WorkerObserver {
   std::map<std::string, std::vector<std::string>> levels_;  // by policy
   std::map<std::string, std::vector<std::string>> severities_;
   std::set<std::string> reasons_;
+  std::map<std::string, std::pair<std::string, std::string>> feeds_;  // id → policy and name, of the engine in use
   std::vector<std::string> rules_;                       // ids, in the order of the engine in use
   std::vector<bool> connected_;
   // By worker and partition: while a partition moves between two workers of ours, both speak of it.

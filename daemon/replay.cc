@@ -4,6 +4,7 @@
 
 #include "pipeline/base/check.h"
 #include "pipeline/model/command.h"
+#include "pipeline/processor/alert_parts.h"
 #include "pipeline/report/report.h"
 
 namespace triaged {
@@ -109,10 +110,10 @@ Status Replay::AdvanceTo(Timestamp to) {
   return {};
 }
 
-Status Replay::TakeAlert(std::string_view bytes, Timestamp at) {
+Status Replay::TakeAlert(std::string_view bytes, Timestamp at, std::string_view topic) {
   if (Status advanced = AdvanceTo(at); !advanced) return advanced;
   InputRecord input;
-  input.topic = "replay";
+  input.topic = topic;
   input.offset = next_alert_++;
   input.timestamp = now_;
   input.value = bytes;
@@ -167,8 +168,10 @@ Result<std::vector<std::string>> Replay::CaseDocuments() {
   return std::move(collect.documents);
 }
 
-Timestamp EventTimeOf(Normaliser* normaliser, std::string_view alert, Timestamp now) {
-  return normaliser->Normalise(alert, {}, now) ? now : normaliser->alert().event_time;
+Timestamp EventTimeOf(Normaliser* normaliser, std::string_view record, const TopicSettings& topic, Timestamp now) {
+  AlertParts parts;
+  parts.Cut(record, topic, now, normaliser);
+  return parts.Read(0) ? now : normaliser->alert().event_time;
 }
 
 }  // namespace triaged

@@ -34,7 +34,8 @@ class Replay {
   Status Open();
 
   // Takes one alert record or command at `at` (or now, when that has passed): first everything due by then fires.
-  Status TakeAlert(std::string_view bytes, Timestamp at);
+  // `topic`: the alert topic that it is taken from, whose settings hold.
+  Status TakeAlert(std::string_view bytes, Timestamp at, std::string_view topic = "replay");
   Status TakeCommand(std::string_view bytes, Timestamp at);
   // Lets deadlines fire up to and including `to`.
   Status AdvanceTo(Timestamp to);
@@ -66,7 +67,7 @@ class Replay {
   int64_t next_alert_ = 0;
 };
 
-// The event time that a bare alert (no envelope) is replayed at: its own, or `now` when it has none.
-Timestamp EventTimeOf(Normaliser* normaliser, std::string_view alert, Timestamp now);
+// The event time that a bare record (no envelope) is replayed at: that of its first alert, or `now` when it has none.
+Timestamp EventTimeOf(Normaliser* normaliser, std::string_view record, const TopicSettings& topic, Timestamp now);
 
 }  // namespace triaged

@@ -38,7 +38,6 @@ class Supervisor {
  private:
   std::pair<bool, std::string> ReloadNow();
   Status WaitForTopics();
-  void StartWorkers();
   WorkerOptions OptionsFor(int worker) const;
   WorkerParts PartsFor(int worker);
   void RunWorker(int worker);

@@ -254,6 +254,22 @@ CLI::App* AddNormalize(CLI::App* app, NormalizeOptions* options, std::string* ou
   return normalize;
 }
 
+CLI::App* AddQuality(CLI::App* app, QualityCommand* command) {
+  CLI::App* quality = app->add_subcommand("quality", "replay labelled alerts: which attack steps reach the next level, how "
+                                                     "soon, and what else does");
+  quality->add_option("file", command->input, "CSV, TSV or NDJSON, also .gz")->required();
+  quality->add_option("--label-column", command->columns, "column (of NDJSON: key) with labels; may be repeated")
+      ->required();
+  quality->add_option("--benign", command->benign, "label that means no attack; may be repeated; empty ones do anyway");
+  quality->add_option("--labels", command->labels, "labels of NDJSON in a CSV or TSV of their own, by its column `line`");
+  quality->add_option("--from", command->from, "only alerts from this RFC 3339 time on");
+  quality->add_option("--to", command->to, "only alerts before this RFC 3339 time");
+  quality->add_option("--within", command->within, "how soon a step is to reach the next level")->capture_default_str();
+  quality->add_option("--shift", command->shift, "length of a shift")->capture_default_str();
+  quality->add_flag("--json", command->json, "print the report as JSON");
+  return quality;
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("triagectl: checks, replays and commands for triaged", "triagectl");
   app.set_version_flag("--version", "triagectl " TRIAGED_VERSION);
@@ -299,12 +315,16 @@ int Main(int argc, char** argv) {
   ReplayOptions replay_options;
   CLI::App* replay = app.add_subcommand("replay", "run the real pipeline in virtual time: NDJSON in, events out");
   replay->add_option("--until", replay_options.until, "let deadlines fire up to this RFC 3339 time");
+  replay->add_option("--topic", replay_options.topic, "alert topic whose settings hold (format, zone, split)");
   replay->add_flag("--cases", replay_options.cases, "print the final case documents, too");
   replay->add_option("files", replay_options.inputs, "NDJSON files (default: standard input)");
 
+  QualityCommand quality_command;
+  CLI::App* quality = AddQuality(&app, &quality_command);
+
   std::string junit;
-  CLI::App* test = app.add_subcommand("test", "run scenario timelines against the configured rules and policies");
-  test->add_option("files", paths, "timeline files")->required();
+  CLI::App* test = app.add_subcommand("test", "run scenario timelines against the configured rules and policies, and tests of the notifier's routes");
+  test->add_option("files", paths, "timeline files, and route tests (.yaml)")->required();
   test->add_option("--junit", junit, "write a JUnit report to this file");
 
   CLI::App* topics = app.add_subcommand("topics", "our own topics");
@@ -335,6 +355,7 @@ int Main(int argc, char** argv) {
   if (*eval) return EvalRules(config_path, eval_options);
   if (*explain) return ExplainRule(config_path, explained_rule, eval_options);
   if (*replay) return RunReplay(config_path, replay_options);
+  if (*quality) return Quality(config_path, quality_command);
   if (*test) return RunTests(config_path, paths, junit);
   if (*topics) return *create ? CreateTopics(config_path) : CheckTopics(config_path);
   for (const auto& [sub, options] : verbs) {

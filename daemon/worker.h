@@ -172,6 +172,8 @@ class Worker {
   Status FinishRestore(Partition& partition);
   Status CheckExpired();
   void RetryLater(Partition& partition, const Error& error);
+  struct Taking;
+  bool WaitForHandOver(Taking& taking, const Error& error);  // false: it is no hand-over, or it takes too long
 
   // ---- worker_step.cc: steps and transactions
   Status StepRecords(std::vector<InputRecord> records);
@@ -212,6 +214,7 @@ class Worker {
     Partition::RestoreRange range;
     Duration retry_at{0};
     Duration backoff{0};
+    std::optional<Duration> held_since;  // its store is still open in another worker of this process
     bool offsets_known = false;
   };
   std::map<int32_t, Taking> taking_;

@@ -8,6 +8,12 @@
 #include "pipeline/base/check.h"
 
 namespace triaged {
+namespace {
+
+constexpr Duration kHandOverRetry{20};
+constexpr Duration kHandOverBound{5'000};  // of silence: a step and its commit take no longer unless something is wrong
+
+}  // namespace
 
 bool Worker::NeedsOffsets() const {
   bool anyone = false;
@@ -127,6 +133,16 @@ void Worker::RetryLater(Partition& partition, const Error& error) {
   taking.offsets_known = false;
 }
 
+// Workers of one process learn of a rebalance one after the other; whoever is first waits for the other's store.
+bool Worker::WaitForHandOver(Taking& taking, const Error& error) {
+  if (!PartitionStore::IsHeld(error)) return false;
+  if (!taking.held_since) taking.held_since = Now();
+  if (Now() - *taking.held_since > kHandOverBound) return false;
+  taking.retry_at = Now() + kHandOverRetry;
+  taking.offsets_known = false;  // what the other worker committed last counts, too
+  return true;
+}
+
 Status Worker::BeginRestore(Partition& partition) {
   Taking& taking = taking_.at(partition.number());
   // After the group offsets: whatever they count as done is below this end.
@@ -139,9 +155,10 @@ Status Worker::BeginRestore(Partition& partition) {
   }
   auto range = partition.BeginRestore(*state, client_->BrokerTime());
   if (!range) {
-    RetryLater(partition, range.error());
+    if (!WaitForHandOver(taking, range.error())) RetryLater(partition, range.error());
     return {};
   }
+  taking.held_since.reset();
   if (!range->note.empty()) Report(Trouble::kStoreMoved, partition.number(), range->note);
   if (Status opened = client_->OpenChangelog(partition.number(), range->from, range->end); !opened) {
     RetryLater(partition, opened.error());

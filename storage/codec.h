@@ -19,6 +19,7 @@
 
 #include "pipeline/base/result.h"
 #include "pipeline/base/time.h"
+#include "pipeline/baseline/entry.h"
 #include "pipeline/model/case.h"
 #include "pipeline/model/ids.h"
 #include "pipeline/model/records.h"
@@ -31,6 +32,7 @@ inline constexpr uint8_t kCodecVersion = 2;  // 2: clocks from the third on, and
 inline constexpr size_t kFrameHeaderBytes = 6;
 inline constexpr size_t kMaxListItems = 65'536;         // of one list in a case or progress record
 inline constexpr size_t kMaxSeenBlockEntries = 16'384;  // ≤ 35 bytes each: a block stays below 600 KiB
+inline constexpr size_t kMaxBaselineBlockEntries = 8192;  // ≤ 75 bytes each: a block stays below 620 KiB
 
 enum class RecordKind : uint8_t {
   kCase = 1,
@@ -44,6 +46,7 @@ enum class RecordKind : uint8_t {
   kSilence = 9,
   kCorrelation = 10,
   kWatch = 12,
+  kBaseline = 13,
 };
 
 // The progress record, and with it what the store itself must remember between steps.
@@ -87,6 +90,15 @@ std::string EncodeCorrelation(const rules::CorrelationWindow& window);
 Result<rules::CorrelationWindow> DecodeCorrelation(std::string_view frame);
 std::string EncodeWatch(const Watch& watch);
 Result<Watch> DecodeWatch(std::string_view frame);
+
+// What one step changed in the baseline, and the table's marks after it.
+struct BaselineBlock {
+  BaselineMarks marks;
+  std::vector<BaselineEntry> entries;  // at most kMaxBaselineBlockEntries
+  bool operator==(const BaselineBlock&) const = default;
+};
+std::string EncodeBaselineBlock(const BaselineBlock& block);
+Result<BaselineBlock> DecodeBaselineBlock(std::string_view frame);
 
 std::string EncodeProgress(const StoredProgress& progress);
 Result<StoredProgress> DecodeProgress(std::string_view frame);

@@ -1,5 +1,6 @@
 // Keys of the store and of the changelog, which share them. Sequences are big-endian, so key order is id order.
 //
+//   b/ + 8-byte block number        what one step changed in the baseline
 //   c/ + 8-byte sequence            a case
 //   d/ + 8-byte block number        ids first seen in one step (dedup)
 //   e/ + 8-byte sequence + 1 slot   the raw bytes of a piece of evidence
@@ -19,6 +20,7 @@
 
 namespace triaged {
 
+inline constexpr std::string_view kBaselinePrefix = "b/";
 inline constexpr std::string_view kCasePrefix = "c/";
 inline constexpr std::string_view kSeenPrefix = "d/";
 inline constexpr std::string_view kEvidencePrefix = "e/";

@@ -22,6 +22,7 @@ std::shared_ptr<RocksResources> Cast(const std::shared_ptr<SharedStoreResources>
 
 // The kind that a key's value must have; nullopt for keys this release does not know.
 std::optional<RecordKind> KindOf(std::string_view key) {
+  if (key.starts_with(kBaselinePrefix)) return RecordKind::kBaseline;
   if (key.starts_with(kCasePrefix)) return RecordKind::kCase;
   if (key.starts_with(kSeenPrefix)) return RecordKind::kSeenBlock;
   if (key.starts_with(kEvidencePrefix)) return RecordKind::kEvidenceRaw;
@@ -189,6 +190,27 @@ Status RocksPartitionStore::Scan(std::string_view prefix, Visit visit) {
   return {};
 }
 
+Status RocksPartitionStore::RestoreBaseline() {
+  baseline_.Clear();
+  baseline_log_.Clear();
+  BaselineMarks marks;
+  Status status = Scan(kBaselinePrefix, [&](std::string_view key, std::string_view frame) -> Result<bool> {
+    const auto number = ParseNumberedKey(kBaselinePrefix, key);
+    auto block = DecodeBaselineBlock(frame);
+    if (!number) return CorruptionError(Doing("scan baseline blocks"), "a key has a wrong length");
+    if (!block) return Damage(Doing("scan baseline blocks"), block.error());
+    std::vector<BaselineTable::Slot> slots;
+    for (const BaselineEntry& entry : block->entries) slots.push_back(baseline_.Restore(entry));
+    baseline_log_.RestoreBlock(*number, std::move(slots));
+    marks = block->marks;
+    return true;
+  });
+  if (!status) return status;
+  baseline_.FinishRestore(marks);
+  baseline_log_.FinishRestore(baseline_);
+  return {};
+}
+
 Status RocksPartitionStore::FinishRestore() {
   Discard();
   cache_.Clear();
@@ -229,6 +251,8 @@ Status RocksPartitionStore::FinishRestore() {
     return true;
   });
   if (!status) return status;
+
+  if (Status restored = RestoreBaseline(); !restored) return restored;
 
   correlations_ = rules::CorrelationTable();
   status = Scan(kCorrelationPrefix, [&](std::string_view key, std::string_view frame) -> Result<bool> {
@@ -314,12 +338,24 @@ StoreStats RocksPartitionStore::Stats() const {
   stats.standings = standings_;
   stats.dedup_entries = seen_.size();
   stats.dedup_shrunk = seen_.shrunk();
+  stats.baseline_entries = baseline_.size();
+  stats.baseline_evicted = baseline_.evicted();
+  stats.baseline_bytes = baseline_.bytes();
+  stats.correlation_windows = correlations_.size();
+  stats.correlation_bytes = correlations_.bytes();
+  stats.correlation_dropped = correlations_.dropped();
+  for (const auto& [id, watch] : watches_.watches()) {
+    // The others only tell what they heard, which leaves a mark.
+    if (!id.starts_with(kFeedWatch) || watch.told != Timestamp{}) continue;
+    stats.feeds.push_back({id.substr(kFeedWatch.size()), watch.heard, watch.due == Timestamp{}});
+  }
   stats.background_errors = background_errors_->load(std::memory_order_relaxed);
   uint64_t memtables = 0, readers = 0;
   db_->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &stats.disk_bytes);
   db_->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &memtables);
   db_->GetIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem, &readers);
-  stats.resident_bytes = cache_.bytes() + due_.bytes() + resting_.bytes() + seen_.bytes() + memtables + readers;
+  stats.resident_bytes = cache_.bytes() + due_.bytes() + resting_.bytes() + seen_.bytes() + baseline_.bytes() + memtables +
+                         readers;
   return stats;
 }
 

@@ -56,14 +56,28 @@ struct CaseStanding {
   auto operator<=>(const CaseStanding&) const = default;
 };
 
+// A feed that this partition watches, as a policy names it (pipeline/processor/feeds.h).
+struct FeedStanding {
+  std::string feed;               // policy + '/' + name
+  Timestamp heard{};              // when its last alert was taken; zero: none yet
+  bool silent = false;            // for longer than its policy allows
+};
+
 struct StoreStats {
   uint64_t cases = 0;             // all kept cases
   std::map<CaseStanding, uint64_t> standings;  // the same, by standing; none is 0
   uint64_t dedup_entries = 0;
   uint64_t dedup_shrunk = 0;      // entries forgotten before their window ended
+  uint64_t baseline_entries = 0;
+  uint64_t baseline_evicted = 0;  // for want of room, since the store was opened
+  uint64_t baseline_bytes = 0;    // in memory
   uint64_t disk_bytes = 0;
   uint64_t resident_bytes = 0;    // estimate: indexes, cache, memtables
   uint64_t background_errors = 0;
+  uint64_t correlation_windows = 0;
+  uint64_t correlation_bytes = 0;    // of kMaxCorrelationBytes
+  uint64_t correlation_dropped = 0;  // windows forgotten before their time for want of room
+  std::vector<FeedStanding> feeds;
 };
 
 class PartitionStore : public CaseStore {
@@ -73,6 +87,8 @@ class PartitionStore : public CaseStore {
                                                       int32_t partition, const std::string& directory);
   // True when `error` from Open or a read means corruption, not a passing condition.
   static bool IsCorruption(const Error& error);
+  // True when `error` from Open means that this process has the store open already: its worker has not given it up yet.
+  static bool IsHeld(const Error& error);
   // Deletes a store's directory (environment of `resources`).
   static Status Destroy(std::shared_ptr<SharedStoreResources> resources, const std::string& directory);
 

@@ -11,6 +11,7 @@ namespace triaged {
 namespace {
 
 constexpr std::string_view kCorruptMark = "store corrupt: ";
+constexpr std::string_view kHeldMark = "store held: ";
 constexpr size_t kMinWriteBuffer = 1024 * 1024;
 constexpr size_t kMaxWriteBuffer = 16 * 1024 * 1024;
 constexpr int kMaxOpenFiles = 128;  // per store: a hundred stores stay below the usual limit of a service
@@ -88,6 +89,10 @@ Error CorruptionError(std::string_view doing, std::string_view what) {
 Error RocksError(std::string_view doing, const rocksdb::Status& status) {
   // A file that the manifest names and nobody finds is damage as well; EMFILE, ENOSPC or a held lock are not.
   if (status.IsCorruption() || status.IsPathNotFound()) return CorruptionError(doing, status.ToString());
+  // RocksDB has no code for this, only a text.
+  if (status.IsIOError() && status.ToString().find("lock hold by current process") != std::string::npos) {
+    return EnvironmentError(std::string(kHeldMark) + std::string(doing) + ": another worker of this process has it open");
+  }
   return EnvironmentError(std::string(doing) + ": " + status.ToString());
 }
 
@@ -96,5 +101,7 @@ std::shared_ptr<SharedStoreResources> SharedStoreResources::Make(const StoreOpti
 }
 
 bool PartitionStore::IsCorruption(const Error& error) { return error.message.starts_with(kCorruptMark); }
+
+bool PartitionStore::IsHeld(const Error& error) { return error.message.starts_with(kHeldMark); }
 
 }  // namespace triaged

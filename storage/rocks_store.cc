@@ -260,6 +260,19 @@ void RocksPartitionStore::StageSilences(std::vector<StateRecord>* records) const
   }
 }
 
+void RocksPartitionStore::StageBaseline(std::vector<StateRecord>* records) {
+  baseline_plan_ = baseline_log_.PlanStep(baseline_);
+  for (const uint64_t number : baseline_plan_.dead) {
+    records->push_back({NumberedKey(kBaselinePrefix, number), std::nullopt});
+  }
+  for (const BaselineLog::Plan::Block& planned : baseline_plan_.blocks) {
+    BaselineBlock block{baseline_.marks(), {}};
+    block.entries.reserve(planned.slots.size());
+    for (const BaselineTable::Slot slot : planned.slots) block.entries.push_back(baseline_.entry(slot));
+    records->push_back({NumberedKey(kBaselinePrefix, planned.number), EncodeBaselineBlock(block)});
+  }
+}
+
 void RocksPartitionStore::StageCorrelations(std::vector<StateRecord>* records) const {
   for (const auto& [key, before] : correlations_.changed()) {
     if (const rules::CorrelationWindow* window = correlations_.Find(key)) {
@@ -303,6 +316,7 @@ void RocksPartitionStore::StageWatches(std::vector<StateRecord>* records) const 
 std::vector<StateRecord> RocksPartitionStore::StageChanges() {
   std::vector<StateRecord> records;
   records.reserve(changed_.size() * 2 + evidence_.size() + 4);
+  StageBaseline(&records);
   StageCases(&records);
   const uint64_t next_block = StageSeen(&records);
   for (const auto& [key, frame] : evidence_) records.push_back({key, frame});
@@ -358,6 +372,7 @@ Status RocksPartitionStore::Commit(int64_t position) {
     c->inserted = false;
   }
   seen_.Commit(progress_staged_);
+  baseline_log_.Commit(baseline_plan_, baseline_);
   committed_progress_ = progress_;
   EndStep();
   cache_.Trim();
@@ -392,6 +407,7 @@ void RocksPartitionStore::Discard() {
     if (before) silences_.Put(*before);
   }
   correlations_.Discard();
+  baseline_.Discard();
   for (const auto& [id, before] : watches_before_) {
     watches_.Erase(id);
     if (before) watches_.Put(*before);
@@ -407,7 +423,9 @@ void RocksPartitionStore::EndStep() {
   gone_.clear();
   silences_before_.clear();
   correlations_.EndStep();
+  baseline_.EndStep();
   watches_before_.clear();
+  baseline_plan_ = {};
   batch_.Clear();
   progress_set_ = prepared_ = progress_staged_ = false;
   ++step_;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "storage/baseline_log.h"
 #include "storage/case_cache.h"
 #include "storage/codec.h"
 #include "storage/due_index.h"
@@ -44,6 +45,10 @@ class RocksPartitionStore : public PartitionStore {
   rules::CorrelationTable& correlations() override {
     Staging();
     return correlations_;
+  }
+  BaselineTable& baseline() override {
+    Staging();
+    return baseline_;
   }
   const WatchTable& watches() const override { return watches_; }
   void PutWatch(Watch watch) override;
@@ -88,6 +93,8 @@ class RocksPartitionStore : public PartitionStore {
   uint64_t StageSeen(std::vector<StateRecord>* records);  // the number of the block after the step's
   void StageSilences(std::vector<StateRecord>* records) const;
   void RememberSilence(std::string_view id);
+  Status RestoreBaseline();
+  void StageBaseline(std::vector<StateRecord>* records);
   void StageCorrelations(std::vector<StateRecord>* records) const;
   void StageWatches(std::vector<StateRecord>* records) const;
   void RememberWatch(std::string_view id);
@@ -109,6 +116,8 @@ class RocksPartitionStore : public PartitionStore {
   SeenTable seen_;
   SilenceTable silences_;
   rules::CorrelationTable correlations_;
+  BaselineTable baseline_;
+  BaselineLog baseline_log_;
   WatchTable watches_;
   uint64_t cases_ = 0;
   std::map<CaseStanding, uint64_t> standings_;  // of the cases in RocksDB
@@ -127,6 +136,7 @@ class RocksPartitionStore : public PartitionStore {
   bool progress_set_ = false;
   bool prepared_ = false;         // batch_ holds the step's changes
   bool progress_staged_ = false;  // … and a progress record among them
+  BaselineLog::Plan baseline_plan_;
   rocksdb::WriteBatch batch_;
 };
 

@@ -272,18 +272,16 @@ void Notifier::Publish() {
   Add(&all.back(), {}, static_cast<double>(dispatcher_->stale()));
   all.push_back(Family("triaged_notify_queued_bytes", "Memory that queued events take, about.", MetricType::Gauge));
   Add(&all.back(), {}, static_cast<double>(dispatcher_->queued_bytes()));
-  if (ack_server_) {
-    all.push_back(Family("triaged_notify_acknowledgements_total", "Acknowledgements received.", MetricType::Counter));
-    constexpr std::pair<AckOutcome, const char*> kOutcomes[] = {{AckOutcome::kAccepted, "accepted"},
-                                                                {AckOutcome::kIgnored, "ignored"},
-                                                                {AckOutcome::kRefused, "refused"},
-                                                                {AckOutcome::kFailed, "failed"}};
-    for (const auto& [outcome, name] : kOutcomes) {
-      ClientMetric metric;
-      metric.label = {{"outcome", name}};
-      metric.counter.value = static_cast<double>(ack_server_->Count(outcome));
-      all.back().metric.push_back(std::move(metric));
-    }
+  all.push_back(Family("triaged_notify_acknowledgements_total", "Acknowledgements received.", MetricType::Counter));
+  constexpr std::pair<AckOutcome, const char*> kOutcomes[] = {{AckOutcome::kAccepted, "accepted"},
+                                                              {AckOutcome::kIgnored, "ignored"},
+                                                              {AckOutcome::kRefused, "refused"},
+                                                              {AckOutcome::kFailed, "failed"}};
+  for (const auto& [outcome, name] : kOutcomes) {
+    ClientMetric metric;
+    metric.label = {{"outcome", name}};
+    metric.counter.value = ack_server_ ? static_cast<double>(ack_server_->Count(outcome)) : 0;
+    all.back().metric.push_back(std::move(metric));
   }
   std::string text = prometheus::TextSerializer().Serialize(all);
   const std::lock_guard lock(text_mutex_);

@@ -36,6 +36,41 @@ void AssignOnShift(CaseContext& ctx, EscalationRecord* record) {
   record->nobody_on_shift = on_shift.person.empty() || on_shift.fell_back;
 }
 
+// Keeps the record, says so in the timeline and to the world.
+void Announce(CaseContext& ctx, const Escalation& escalation, EscalationRecord record, std::string text) {
+  Case& c = ctx.c;
+  const uint8_t from = record.from_level;
+  if (c.escalations.size() >= kMaxEscalations) c.escalations.erase(c.escalations.begin());
+  c.escalations.push_back(std::move(record));
+  ++c.escalation_count;
+  AddToTimeline(ctx, "escalated", escalation.actor, std::move(text));
+  StandingChanged(ctx);
+  CaseEvent& event = Emit(ctx, CaseEventType::kEscalated, c.escalations.back().reason);
+  event.level_from = from;
+  event.actor = escalation.actor;
+  event.command_id = escalation.command_id;
+  event.escalation = c.escalations.size() - 1;
+}
+
+// Tells the level that has the case already: level, owner and deadlines stay, the acknowledge clock starts again.
+void EscalateAgain(CaseContext& ctx, const Escalation& escalation) {
+  Case& c = ctx.c;
+  EscalationRecord record;
+  record.at = ctx.now;
+  record.from_level = record.to_level = c.level;
+  record.kind = escalation.kind;
+  record.reason = Bounded(escalation.reason);
+  record.requested = RequestFor(ctx, escalation);
+  record.from_assignee = record.to_assignee = c.assignee;
+  record.to_team = c.team;
+  record.rule_id = LeadingRule(c);
+  StartAcknowledgeClock(ctx);
+  if (ctx.policy.repeat_interval > Duration{0}) c.next_repeat = ctx.now + ctx.policy.repeat_interval;
+  std::string text = "once more to " + ctx.policy.levels[c.level].name + ": " + record.reason;
+  Announce(ctx, escalation, std::move(record), std::move(text));
+  CountForStorm(ctx);
+}
+
 }  // namespace
 
 std::string LeadingRule(const Case& c) {
@@ -73,19 +108,9 @@ void Escalate(CaseContext& ctx, const Escalation& escalation) {
   RestartLevelClocks(ctx);
   if (ctx.policy.repeat_interval > Duration{0}) c.next_repeat = ctx.now + ctx.policy.repeat_interval;
 
-  const uint8_t from = record.from_level;
-  const std::string text = "to " + ctx.policy.levels[c.level].name + ": " + record.reason +
-                           (record.nobody_on_shift ? " (nobody on shift, fell back)" : "");
-  if (c.escalations.size() >= kMaxEscalations) c.escalations.erase(c.escalations.begin());
-  c.escalations.push_back(std::move(record));
-  ++c.escalation_count;
-  AddToTimeline(ctx, "escalated", escalation.actor, text);
-  StandingChanged(ctx);
-  CaseEvent& event = Emit(ctx, CaseEventType::kEscalated, c.escalations.back().reason);
-  event.level_from = from;
-  event.actor = escalation.actor;
-  event.command_id = escalation.command_id;
-  event.escalation = c.escalations.size() - 1;
+  std::string text = "to " + ctx.policy.levels[c.level].name + ": " + record.reason +
+                     (record.nobody_on_shift ? " (nobody on shift, fell back)" : "");
+  Announce(ctx, escalation, std::move(record), std::move(text));
   AddFollowUps(ctx, FollowUpOn::kEscalated);
   if (escalation.kind != EscalationKind::kManual) CountForStorm(ctx);
 }
@@ -113,15 +138,43 @@ void Deescalate(CaseContext& ctx, uint8_t to_level, const std::string& reason, c
   event.command_id = command_id;
 }
 
+namespace {
+
+bool HasFired(const Case& c, const Criterion& criterion) {
+  return std::find(c.criteria_fired.begin(), c.criteria_fired.end(), criterion.name) != c.criteria_fired.end();
+}
+
+// What makes a level be told again, and holds already when it is told of something else, is told with that.
+void MarkToldAgain(CaseContext& ctx, const CaseView& view) {
+  for (const Criterion& criterion : ctx.policy.criteria) {
+    if (!criterion.again || HasFired(ctx.c, criterion) || !criterion.when->Matches(view.fields())) continue;
+    ctx.c.criteria_fired.push_back(criterion.name);
+  }
+}
+
+void FireCriterion(CaseContext& ctx, const Criterion& criterion, uint8_t target, const CaseView& view) {
+  ctx.c.criteria_fired.push_back(criterion.name);
+  MarkToldAgain(ctx, view);
+  Escalation escalation;
+  escalation.to_level = target;
+  escalation.kind = EscalationKind::kCriterion;
+  escalation.reason = criterion.name;
+  escalation.requested = criterion.request;
+  target > ctx.c.level ? Escalate(ctx, escalation) : EscalateAgain(ctx, escalation);
+  for (uint8_t role : criterion.engage) Engage(ctx, role, criterion.name, "", "");
+}
+
+}  // namespace
+
 void AskCriteria(CaseContext& ctx) {
   Case& c = ctx.c;
-  if (!IsActive(c) || c.level + 1u >= ctx.policy.levels.size()) return;
+  if (!IsActive(c)) return;
   std::optional<CaseView> view;
   for (const Criterion& criterion : ctx.policy.criteria) {
-    if (!(criterion.at_levels >> c.level & 1)) continue;
-    if (std::find(c.criteria_fired.begin(), c.criteria_fired.end(), criterion.name) != c.criteria_fired.end()) continue;
-    const auto target = criterion.to_level ? *criterion.to_level : static_cast<uint8_t>(c.level + 1);
-    if (target <= c.level) continue;
+    if (!(criterion.at_levels >> c.level & 1) || HasFired(c, criterion)) continue;
+    const auto wanted = criterion.to_level ? *criterion.to_level : static_cast<uint8_t>(c.level + 1);
+    const uint8_t target = criterion.again ? std::max(wanted, c.level) : wanted;
+    if (target <= c.level && !criterion.again) continue;
     if (!view) view.emplace(ctx.policy, c);
     if (!criterion.when->Matches(view->fields())) continue;
     if (criterion.bypass) BreakSilence(ctx, "bypass " + criterion.name);
@@ -131,15 +184,7 @@ void AskCriteria(CaseContext& ctx) {
     if (const auto hold = criterion.bypass ? std::nullopt : FoldIntoStorm(ctx, target, "criterion " + criterion.name)) {
       return HoldBack(ctx, *hold, "criterion " + criterion.name);
     }
-    c.criteria_fired.push_back(criterion.name);
-    Escalation escalation;
-    escalation.to_level = target;
-    escalation.kind = EscalationKind::kCriterion;
-    escalation.reason = criterion.name;
-    escalation.requested = criterion.request;
-    Escalate(ctx, escalation);
-    for (uint8_t role : criterion.engage) Engage(ctx, role, criterion.name, "", "");
-    return;
+    return FireCriterion(ctx, criterion, target, *view);
   }
 }
 

@@ -171,6 +171,7 @@ void CountVote(CaseContext& ctx, const Rule& rule) {
 // An alert counts with its strongest vote only: what weaker rules say of the same alert is no vote on the case.
 void ApplyRules(CaseContext& ctx, const IncomingAlert& incoming, const AlertVerdict& alert_verdict) {
   Case& c = ctx.c;
+  if (incoming.rules_incomplete && InsertSorted(&c.tags, kRulesIncompleteTag, kMaxTechniques)) ctx.facts_changed = true;
   for (uint32_t index : incoming.matched) {
     const Rule& rule = incoming.rules[index];
     if (!rule.triage.verdict || &rule == alert_verdict.rule) CountVote(ctx, rule);

@@ -26,7 +26,11 @@ struct IncomingAlert {
   int64_t offset = 0;
   Timestamp record_time{};
   std::string_view raw;                // the alert's bytes
+  bool rules_incomplete = false;       // some rules did not fit the alert's budget, so `matched` may lack some
 };
+
+// The tag of a case with such an alert: people must look for themselves. No rule closes the alert either.
+inline constexpr std::string_view kRulesIncompleteTag = "rules_incomplete";
 
 // The rules' word on one alert: the strongest vote; on a tie a true positive beats a false positive.
 struct AlertVerdict {

@@ -1,4 +1,5 @@
 // The ladder of a policy as a picture: levels, and what leads from one to another.
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -53,7 +54,8 @@ std::string PolicyGraph(const Policy& policy) {
   for (const Criterion& criterion : policy.criteria) {
     for (size_t from = 0; from < policy.levels.size(); ++from) {
       if (!(criterion.at_levels >> from & 1)) continue;
-      std::string& label = criteria[{from, criterion.to_level.value_or(static_cast<uint8_t>(from + 1))}];
+      const size_t to = criterion.to_level.value_or(static_cast<uint8_t>(from + 1));
+      std::string& label = criteria[{from, criterion.again ? std::max(from, to) : to}];
       label += (label.empty() ? "" : "\\n") + criterion.name + (criterion.bypass ? " (bypass)" : "");
     }
   }

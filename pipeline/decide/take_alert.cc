@@ -56,14 +56,16 @@ Result<AlertDecision> Taking::Take() {
   const Alert& alert = incoming_.alert;
   id_hash_ = IdHash(alert);
   const SeenEntry* seen = store_->FindSeen(id_hash_);
-  if (seen && now_ - seen->at < group_.policy->dedup_window) {
+  // What this partition sent on may come back: the merge it followed was refused.
+  const bool comes_back = seen && seen->case_sequence == kSentOnSequence && sent_on_.hops > 0;
+  if (seen && !comes_back && now_ - seen->at < group_.policy->dedup_window) {
     auto decided = TakeSeen(*seen);
     if (!decided) return decided.error();
     if (*decided) return **decided;
   }
-  const Rule* closing = ClosingRule(VerdictOf(incoming_), now_);
+  const Rule* closing = incoming_.rules_incomplete ? nullptr : ClosingRule(VerdictOf(incoming_), now_);
   auto decision = closing && !InReviewSample() ? TakeClosable(*closing) : TakeGrouped();
-  if (decision && !decision->forward_to) Remember(*decision);
+  if (decision) Remember(*decision);  // also what is sent on: it must not count twice in a correlation here
   return decision;
 }
 
@@ -73,7 +75,7 @@ Result<std::optional<AlertDecision>> Taking::TakeSeen(const SeenEntry& seen) {
   const bool news = incoming_.alert.score > seen.score || (state != 0 && state != seen.state_hash);
   if (!news) return std::optional<AlertDecision>(AlertDecision{AlertOutcome::kDuplicate, nullptr, false, {}});
   Case* c = nullptr;
-  if (seen.case_sequence != 0) {
+  if (seen.case_sequence != 0 && seen.case_sequence != kSentOnSequence) {
     auto found = store_->Find({partition_, seen.case_sequence});
     if (!found) return found.error();
     c = *found;
@@ -259,8 +261,8 @@ bool Taking::SameRuleClosed(const Case& c) const {
 }
 
 void Taking::Remember(const AlertDecision& decision) {
-  store_->Remember({id_hash_, now_, decision.changed ? decision.changed->id.sequence : 0, incoming_.alert.score,
-                    StateHash(incoming_.alert)});
+  const uint64_t sequence = decision.forward_to ? kSentOnSequence : decision.changed ? decision.changed->id.sequence : 0;
+  store_->Remember({id_hash_, now_, sequence, incoming_.alert.score, StateHash(incoming_.alert)});
 }
 
 bool Taking::InReviewSample() const {

@@ -17,7 +17,7 @@ struct AlertDecision {
   AlertOutcome outcome = AlertOutcome::kMerged;
   Case* changed = nullptr;          // nullptr: no case was touched
   bool standing_changed = false;
-  // forwarded: the case that its key leads to is kept in another partition. Nothing is remembered of the alert here.
+  // forwarded: the case that its key leads to is kept in another partition.
   std::optional<CaseId> forward_to;
 };
 

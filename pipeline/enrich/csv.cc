@@ -72,8 +72,9 @@ bool CsvReader::ReadRecord() {
       rest_.remove_prefix(quote + 1);
       if (!ReadQuoted()) return false;
     } else {
-      const size_t end = std::min(rest_.find(delimiter_), rest_.find('\n'));
-      std::string_view cell = rest_.substr(0, end);
+      // In one pass for both: looking for each by itself reads to the end of the file where there is none.
+      const auto* const end = std::find_if(rest_.begin(), rest_.end(), [&](char ch) { return ch == delimiter_ || ch == '\n'; });
+      std::string_view cell = rest_.substr(0, static_cast<size_t>(end - rest_.begin()));
       rest_.remove_prefix(cell.size());
       if (cell.ends_with('\r')) cell.remove_suffix(1);
       cells_.push_back(Trimmed(cell));

@@ -33,7 +33,11 @@ FieldId FieldCatalog::Find(std::string_view name) const {
 // An empty name is no path, and ids end before kNoField: both give kNoField.
 FieldId FieldCatalog::Resolve(std::string_view name) {
   const auto found = ids_.find(name);
-  if (found != ids_.end()) return found->second;
+  if (found != ids_.end()) {
+    if (asked_.size() <= found->second) asked_.resize(found->second + size_t{1});
+    asked_[found->second] = true;
+    return found->second;
+  }
   if (taxonomy_ == Taxonomy::kCase || name.empty() || names_.size() >= kNoField) return kNoField;
   const auto id = static_cast<FieldId>(names_.size());
   ids_.emplace(names_.emplace_back(name), id);

@@ -138,7 +138,24 @@ inline constexpr FieldId kNoField = 0xffff;
   X(kTriagedIsAlert, "triaged.is_alert")               \
   X(kTriagedDrill, "triaged.drill")                    \
   X(kTriagedState, "triaged.state")                    \
-  X(kTriagedNotes, "triaged.notes")
+  X(kTriagedNotes, "triaged.notes")                    \
+  X(kBaselineReady, "baseline.ready")                  \
+  X(kBaselineAge, "baseline.age")                      \
+  X(kBaselineRuleFirstSeen, "baseline.rule.first_seen") \
+  X(kBaselineRuleFirstSeenOnHost, "baseline.rule.first_seen_on_host") \
+  X(kBaselineRuleFirstSeenOnUser, "baseline.rule.first_seen_on_user") \
+  X(kBaselineRuleAge, "baseline.rule.age")             \
+  X(kBaselineRuleAgeOnHost, "baseline.rule.age_on_host") \
+  X(kBaselineRuleSeenOnHosts, "baseline.rule.seen_on_hosts") \
+  X(kBaselineRuleCount1h, "baseline.rule.count_1h")    \
+  X(kBaselineRuleRateRatio, "baseline.rule.rate_ratio") \
+  X(kBaselineHostAge, "baseline.host.age")             \
+  X(kBaselineHostCount1h, "baseline.host.count_1h")    \
+  X(kBaselineHostRateRatio, "baseline.host.rate_ratio") \
+  X(kBaselineEntityFirstSeen, "baseline.entity.first_seen") \
+  X(kBaselineEntityRules24h, "baseline.entity.rules_24h") \
+  X(kBaselineUserFirstSeenOnHost, "baseline.user.first_seen_on_host") \
+  X(kBaselineSourceFirstSeenOnHost, "baseline.source.first_seen_on_host")
 
 // The case document as criteria and guards see it.
 #define TRIAGED_CASE_FIELDS(X)                         \
@@ -201,6 +218,8 @@ class FieldCatalog {
   // As Find, but in the alert taxonomy any other name becomes a path into the raw document ("win.eventdata.image").
   // In the case taxonomy an unknown name gives kNoField: the caller reports it.
   FieldId Resolve(std::string_view name);
+  // Resolve was asked for this field: a rule or policy may read it.
+  bool Asked(FieldId id) const { return id < asked_.size() && asked_[id]; }
 
   std::string_view Name(FieldId id) const { return names_[id]; }
   Taxonomy taxonomy() const { return taxonomy_; }
@@ -213,7 +232,13 @@ class FieldCatalog {
   size_t normalised_;
   std::deque<std::string> names_;
   std::map<std::string_view, FieldId, std::less<>> ids_;
+  std::vector<bool> asked_;
 };
+
+// The fields that are made of the partition's memory, when an alert is decided on; no source gives them.
+inline bool IsBaselineField(FieldId id) {
+  return id >= field::kBaselineReady && id <= field::kBaselineSourceFirstSeenOnHost;
+}
 
 enum class ValueKind : uint8_t { kString, kInteger, kUnsigned, kDouble, kBool, kNull };
 

@@ -28,9 +28,12 @@ NormaliseFailure FromParser(simdjson::error_code code, int max_depth) {
 }  // namespace
 
 bool IsNullWord(std::string_view text) {
+  // Most values are longer than any of the words, and begin with no space.
+  if (text.size() > 6 && text.front() != ' ' && text.front() != '\t' && text.back() != ' ' && text.back() != '\t') return false;
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   if (text.size() > 6) return false;
+  if (!text.empty() && std::string_view("-Nn<(").find(text.front()) == std::string_view::npos) return false;
   constexpr std::string_view kWords[] = {"", "-", "--", "None", "none", "N/A", "n/a", "<NA>", "null", "NULL", "(null)", "<nil>"};
   for (std::string_view word : kWords) {
     if (text == word) return true;
@@ -38,19 +41,46 @@ bool IsNullWord(std::string_view text) {
   return false;
 }
 
-Extraction::Extraction(const PathTrie& trie, const std::vector<bool>& watched, NormaliseLimits limits)
-    : trie_(trie), watched_(watched), limits_(limits) {
+Extraction::Extraction(const PathTrie& trie, NormaliseLimits limits) : trie_(trie), limits_(limits) {
   static_assert(std::is_standard_layout_v<Hit>, "Next() relies on the first member's address");
   states_.resize(trie.size());
+  epochs_.resize(trie.size());
+  touched_.resize(trie.size());
   blocks_.push_back(std::make_unique<char[]>(kBlockBytes));
 }
 
+inline Extraction::NodeState& Extraction::Touch(PathTrie::Node node) {
+  NodeState& state = states_[node];
+  if (epochs_[node] != epoch_) {
+    epochs_[node] = epoch_;
+    state = {-1, -1};
+    touched_[touched_count_++] = node;
+  }
+  return state;
+}
+
+inline Extraction::Hit& Extraction::AddHit(PathTrie::Node node) {
+  NodeState& state = Touch(node);
+  if (hit_count_ == hits_.size()) hits_.resize(hits_.size() * 2 + 64);
+  const auto index = static_cast<int32_t>(hit_count_);
+  Hit& hit = hits_[hit_count_++];
+  hit.node = node;
+  hit.next = -1;
+  hit.state = HitState::kRaw;
+  if (state.first < 0) {
+    state.first = index;
+  } else {
+    hits_[static_cast<size_t>(state.last)].next = index;
+  }
+  state.last = index;
+  return hit;
+}
+
 std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
-  hits_.clear();
-  seen_.clear();
+  hit_count_ = touched_count_ = 0;
   block_ = used_ = embedded_used_ = 0;
   if (++epoch_ == 0) {
-    states_.assign(states_.size(), NodeState{});
+    epochs_.assign(epochs_.size(), 0);
     epoch_ = 1;
   }
   if (record.empty()) return Failure(NormaliseError::kEmpty, "the record has no value");
@@ -102,18 +132,8 @@ void Extraction::AddText(PathTrie::Node node, std::string_view key, std::string_
   const PathTrie::Node child = trie_.Descend(node, key);
   if (child == PathTrie::kNone) return;
   Hit& hit = AddHit(child);
-  hit.value.text = text;
-  hit.value.path = trie_.Path(child);
+  hit.value = Value(text, trie_.Path(child));
   hit.state = IsNullWord(text) ? HitState::kNothing : HitState::kValue;
-}
-
-Extraction::NodeState& Extraction::Touch(PathTrie::Node node) {
-  NodeState& state = states_[node];
-  if (state.epoch != epoch_) {
-    state = {epoch_, -1, -1};
-    if (watched_[node]) seen_.push_back(node);
-  }
-  return state;
 }
 
 void Extraction::WalkObject(simdjson::dom::object object, PathTrie::Node node) {
@@ -121,7 +141,7 @@ void Extraction::WalkObject(simdjson::dom::object object, PathTrie::Node node) {
     const PathTrie::Node child = trie_.Descend(node, field.key);
     if (child != PathTrie::kNone) WalkValue(field.value, child);
   }
-  if (!trie_.Selectors(node).empty()) WalkSelected(object, node);
+  if (trie_.HasSelectors(node)) WalkSelected(object, node);
 }
 
 void Extraction::WalkSelected(simdjson::dom::object object, PathTrie::Node node) {
@@ -152,20 +172,6 @@ std::string_view Extraction::Keep(std::string_view text) {
   return {at, text.size()};
 }
 
-Extraction::Hit& Extraction::AddHit(PathTrie::Node node) {
-  NodeState& state = Touch(node);
-  const auto index = static_cast<int32_t>(hits_.size());
-  Hit& hit = hits_.emplace_back();
-  hit.node = node;
-  if (state.first < 0) {
-    state.first = index;
-  } else {
-    hits_[static_cast<size_t>(state.last)].next = index;
-  }
-  state.last = index;
-  return hit;
-}
-
 void Extraction::WalkArray(simdjson::dom::array array, PathTrie::Node node) {
   for (const auto item : array) WalkValue(item, node);
 }
@@ -187,6 +193,7 @@ void Extraction::WalkValue(simdjson::dom::element element, PathTrie::Node node) 
 void Extraction::Make(Hit* hit) {
   Value& value = hit->value;
   value.path = trie_.Path(hit->node);
+  value.kind = ValueKind::kString;
   hit->state = HitState::kValue;
   char digits[32];
   const auto keep_digits = [&](std::to_chars_result end) {

@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -22,8 +23,8 @@ namespace triaged {
 
 class Extraction {
  public:
-  // `watched` says per node whether its presence is to be listed in seen(); both must outlive this.
-  Extraction(const PathTrie& trie, const std::vector<bool>& watched, NormaliseLimits limits);
+  // `trie` must outlive this.
+  Extraction(const PathTrie& trie, NormaliseLimits limits);
 
   // Parses and walks `record`. Values are valid until the next call.
   std::optional<NormaliseFailure> Read(std::string_view record);
@@ -34,16 +35,13 @@ class Extraction {
   // Adds one text at the path `key` below `node` (of key=value text). Both texts must live as long as the values.
   void AddText(PathTrie::Node node, std::string_view key, std::string_view text);
 
-  // The watched nodes that are present, in the order of the document.
-  const std::vector<PathTrie::Node>& seen() const { return seen_; }
+  // The nodes that are present, in the order of the document.
+  std::span<const PathTrie::Node> touched() const { return {touched_.data(), touched_count_}; }
 
   // Whether the path exists with anything but null.
-  bool Present(PathTrie::Node node) const { return states_[node].epoch == epoch_; }
+  bool Present(PathTrie::Node node) const { return epochs_[node] == epoch_; }
   // The first value at the node, or nullptr. Null words and empty texts are no values.
-  const Value* First(PathTrie::Node node) {
-    const NodeState& state = states_[node];
-    return state.epoch == epoch_ ? Made(state.first) : nullptr;
-  }
+  const Value* First(PathTrie::Node node) { return Present(node) ? Made(states_[node].first) : nullptr; }
   const Value* Next(const Value* value) { return Made(reinterpret_cast<const Hit*>(value)->next); }
 
   // Room for texts that must live as long as the values (notes, split addresses).
@@ -59,7 +57,6 @@ class Extraction {
     HitState state = HitState::kRaw;
   };
   struct NodeState {
-    uint32_t epoch = 0;
     int32_t first = -1;
     int32_t last = -1;
   };
@@ -83,17 +80,19 @@ class Extraction {
   void Make(Hit* hit);
 
   const PathTrie& trie_;
-  const std::vector<bool>& watched_;
   NormaliseLimits limits_;
   simdjson::dom::parser parser_;
   std::vector<std::unique_ptr<simdjson::dom::parser>> embedded_;  // a document each, of this record
   size_t embedded_used_ = 0;
   std::unique_ptr<char[]> buffer_;
   size_t buffer_size_ = 0;
-  std::vector<Hit> hits_;
-  std::vector<NodeState> states_;
+  std::vector<Hit> hits_;  // the first hit_count_ are of this record; the others are room
+  size_t hit_count_ = 0;
+  std::vector<NodeState> states_;  // by node; of this record when the node's epoch is the current one
+  std::vector<uint32_t> epochs_;
   uint32_t epoch_ = 0;
-  std::vector<PathTrie::Node> seen_;
+  std::vector<PathTrie::Node> touched_;  // room for every node
+  size_t touched_count_ = 0;
   std::vector<std::unique_ptr<char[]>> blocks_;  // arena for number texts and kept texts
   size_t block_ = 0;
   size_t used_ = 0;

@@ -31,8 +31,7 @@ void Extend(FormatTable* table, const FormatTable& base) {
 
 // Tables stand in their final order now: what refers to them by index.
 void Index(CompiledTables* out) {
-  out->watched.assign(out->trie.size(), false);
-  out->embedded_at.assign(out->trie.size(), 0);
+  out->markers.resize(out->trie.size());
   for (uint32_t t = 0; t < out->tables.size(); ++t) {
     const FormatTable& table = out->tables[t];
     for (uint32_t a = 0; a < table.markers.size(); ++a) {
@@ -40,19 +39,22 @@ void Index(CompiledTables* out) {
                                       [](const FieldTest& test) { return !test.absent; });
       if (first == table.markers[a].end()) continue;
       out->markers[first->node].push_back({t, a});
-      out->watched[first->node] = true;
-    }
-    for (const Embedded& embedded : table.embedded) {
-      out->embedded.push_back(embedded);
-      out->embedded.back().table = t;
-      for (PathTrie::Node into : embedded.into) {
-        for (PathTrie::Node node = 0; node < out->trie.size(); ++node) {
-          const bool below = out->trie.IsBelow(node, into);
-          if (below) out->embedded_at[node] = static_cast<uint16_t>(out->embedded.size());
-        }
-      }
     }
   }
+}
+
+void IndexUses(size_t nodes, FormatTable* table) {
+  std::vector<std::vector<FormatTable::Use>> by_node(nodes);
+  for (size_t f = 0; f < table->fields.size(); ++f) {
+    for (size_t i = 0; i < table->fields[f].from.size(); ++i) {
+      by_node[table->fields[f].from[i].node].push_back({static_cast<uint16_t>(f), static_cast<uint16_t>(i)});
+    }
+  }
+  for (const auto& uses : by_node) {
+    table->first_use.push_back(static_cast<uint16_t>(table->uses.size()));
+    table->uses.insert(table->uses.end(), uses.begin(), uses.end());
+  }
+  table->first_use.push_back(static_cast<uint16_t>(table->uses.size()));
 }
 
 void CheckFallback(const CompiledTables& tables, Diagnostics* diagnostics) {
@@ -145,6 +147,7 @@ std::shared_ptr<const FormatTables> FormatTables::Compile(const std::vector<Sour
   }
   compiled->trie.Freeze();
   Index(compiled.get());
+  for (FormatTable& table : compiled->tables) IndexUses(compiled->trie.size(), &table);
   return compiled;
 }
 

@@ -47,19 +47,23 @@ struct Embedded {
   std::vector<PathTrie::Node> from;  // alternatives, the first that reads wins
   EmbeddedShape shape = EmbeddedShape::kJson;
   std::vector<PathTrie::Node> into;  // per alternative
-  size_t table = 0;
 };
 
 // Where a severity may come from. `words` maps lower-cased texts to scores (also "1" for a scale of its own, and then
 // other numbers are illegal) or to "unknown"; `bands` numbers from `min` up. Without either a number from 0 to 100 is
-// the score itself.
+// the score itself. `rule` is what the alert's provenance says: "rule.level >= 12", "severity = high".
 inline constexpr int kSaysNothing = -1;
 struct SeveritySource {
   PathTrie::Node node = PathTrie::kNone;
-  std::map<std::string, int, std::less<>> words;
+  struct Word {
+    int score = 0;
+    std::string rule;
+  };
+  std::map<std::string, Word, std::less<>> words;
   struct Band {
     double min = 0;
     int score = 0;
+    std::string rule;
   };
   std::vector<Band> bands;  // ascending
   bool numbers = true;      // a number that neither maps is a score
@@ -80,6 +84,15 @@ struct FormatTable {
   std::vector<std::pair<FieldId, std::string>> constants;        // where no path gave a value
   std::vector<Embedded> embedded;
   SplitSettings split;                                           // arrays of alerts that such records may hold
+
+  // Made of `fields` when all tables are read: which sources a node of the document serves. What is absent is never
+  // looked at, so a long list of alternatives costs nothing.
+  struct Use {
+    uint16_t field = 0;
+    uint16_t source = 0;
+  };
+  std::vector<Use> uses;
+  std::vector<uint16_t> first_use;  // by node, and one more: where its uses end
 };
 
 class CompiledTables final : public FormatTables {
@@ -97,11 +110,8 @@ class CompiledTables final : public FormatTables {
     uint32_t table = 0;
     uint32_t alternative = 0;
   };
-  std::map<PathTrie::Node, std::vector<MarkerRef>> markers;  // by the first test's node
-  std::vector<bool> watched;                                 // by node: has an entry in `markers`
+  std::vector<std::vector<MarkerRef>> markers;  // by the first test's node
 
-  std::vector<Embedded> embedded;          // of all tables
-  std::vector<uint16_t> embedded_at;       // by node: 1 + index of what must be read before it, else 0
   struct RawField {
     FieldId id;
     PathTrie::Node node;

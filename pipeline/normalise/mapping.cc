@@ -54,21 +54,29 @@ std::string LowerTrimmed(std::string_view text) {
   return lower;
 }
 
-std::optional<int> ScoreFrom(const SeveritySource& source, const Value& value) {
+// What a source makes of a value: a score (or kSaysNothing), and the words for how it came about.
+struct Scored {
+  int score = kSaysNothing;
+  std::string_view rule;
+};
+
+// nullopt: the value is none that the source allows.
+std::optional<Scored> ScoreFrom(const SeveritySource& source, const Value& value) {
   if (!source.words.empty()) {
     const auto word = source.words.find(LowerTrimmed(value.text));
-    if (word != source.words.end()) return word->second;
+    if (word != source.words.end()) return Scored{word->second.score, word->second.rule};
   }
   const auto number = NumberOf(value);
   if (!number || *number < 0) return std::nullopt;
   if (source.bands.empty()) {
-    return source.numbers && *number <= 100 ? std::optional<int>(static_cast<int>(*number + 0.5)) : std::nullopt;
+    if (!source.numbers || *number > 100) return std::nullopt;
+    return Scored{static_cast<int>(*number + 0.5), value.path};
   }
-  std::optional<int> score;
+  std::optional<Scored> scored;
   for (const auto& band : source.bands) {
-    if (*number >= band.min) score = band.score;
+    if (*number >= band.min) scored = {band.score, band.rule};
   }
-  return score;
+  return scored;
 }
 
 }  // namespace
@@ -120,40 +128,45 @@ bool Normaliser::Impl::AddSource(const FieldMapping& mapping, const FieldSource&
   return found;
 }
 
-void Normaliser::Impl::MapAddress(const FieldMapping& mapping) {
+bool Normaliser::Impl::AddAddresses(const FieldMapping& mapping, const FieldSource& source) {
   const auto fields = std::find_if(std::begin(kAddressFields), std::end(kAddressFields),
                                    [&](const AddressFields& f) { return f.ip == mapping.id; });
-  for (const FieldSource& source : mapping.from) {
-    bool found = false;
-    for (const Value* value = First(source.node); value; value = extraction.Next(value)) {
-      const auto address = ParseAddress(value->text);
-      if (!address) {
-        if (fields->address != kNoField) pending.emplace_back(fields->address, *value);
-        notes.push_back("not_an_address");
-        continue;
-      }
-      found = true;
-      Value ip = *value;
-      ip.text = address->ip;
-      AddListed(mapping.id, ip);
-      if (!address->port.empty() && fields->port != kNoField) {
-        pending.emplace_back(fields->port, Value(address->port, value->path));
-      }
+  bool found = false;
+  for (const Value* value = First(source.node); value; value = extraction.Next(value)) {
+    const auto address = ParseAddress(value->text);
+    if (!address) {
+      if (fields->address != kNoField) pending.emplace_back(fields->address, *value);
+      Note("not_an_address", value->path);
+      continue;
     }
-    if (found) return;
+    found = true;
+    Value ip = *value;
+    ip.text = address->ip;
+    AddListed(mapping.id, ip);
+    if (!address->port.empty() && fields->port != kNoField) {
+      pending.emplace_back(fields->port, Value(address->port, value->path));
+    }
   }
+  return found;
 }
 
 void Normaliser::Impl::MapFields(const FormatTable& table) {
   pending.clear();
-  for (const FieldMapping& mapping : table.fields) {
-    if (mapping.shape == FieldShape::kAddress) {
-      MapAddress(mapping);
-      continue;
+  constexpr uint16_t kAbsent = 0xffff;
+  sources.assign(table.fields.size(), kAbsent);
+  for (PathTrie::Node node : extraction.touched()) {
+    for (size_t u = table.first_use[node]; u < table.first_use[node + 1]; ++u) {
+      const FormatTable::Use use = table.uses[u];
+      sources[use.field] = std::min(sources[use.field], use.source);
     }
-    for (const FieldSource& source : mapping.from) {
-      // Most paths of a table are absent: asking first is what keeps long lists of alternatives cheap.
-      if (Present(source.node) && AddSource(mapping, source)) break;
+  }
+  for (size_t f = 0; f < sources.size(); ++f) {
+    if (sources[f] == kAbsent) continue;
+    const FieldMapping& mapping = table.fields[f];
+    for (size_t s = sources[f]; s < mapping.from.size(); ++s) {
+      const FieldSource& source = mapping.from[s];
+      if (!Present(source.node)) continue;
+      if (mapping.shape == FieldShape::kAddress ? AddAddresses(mapping, source) : AddSource(mapping, source)) break;
     }
   }
   for (const auto& [id, value] : pending) {
@@ -166,32 +179,30 @@ void Normaliser::Impl::MapFields(const FormatTable& table) {
 
 void Normaliser::Impl::MapSeverity(const FormatTable& table) {
   alert.score = -1;
-  std::string_view path;
+  std::string_view rule;
   bool illegal = false;
   for (const SeveritySource& source : table.severity) {
+    if (!Present(source.node)) continue;
     const Value* value = First(source.node);
     if (!value) continue;
-    const auto score = ScoreFrom(source, *value);
-    if (!score) {
+    const auto scored = ScoreFrom(source, *value);
+    if (!scored) {
+      if (!illegal) Note("illegal_severity", value->path);
       illegal = true;
-    } else if (*score == kSaysNothing) {
+    } else if (scored->score == kSaysNothing) {
       continue;
     } else if (alert.score < 0) {
-      alert.score = static_cast<int16_t>(*score);
-      path = value->path;
-    } else if (LabelOf(*score) != LabelOf(alert.score)) {
-      notes.push_back("severity_conflict");  // the table's order decides
+      alert.score = static_cast<int16_t>(scored->score);
+      rule = scored->rule;
+    } else if (LabelOf(scored->score) != LabelOf(alert.score)) {
+      Note("severity_conflict", scored->rule);  // the table's order decides
     }
   }
   alert.severity = LabelOf(alert.score);
-  if (illegal) notes.push_back("illegal_severity");
-  if (alert.score < 0) {
-    notes.push_back("no_severity");
-    return;
-  }
+  if (alert.score < 0) return Note("no_severity");
   char digits[8];
   const auto end = std::to_chars(digits, digits + sizeof digits, alert.score);
-  Value value(extraction.Keep({digits, static_cast<size_t>(end.ptr - digits)}), path);
+  Value value(extraction.Keep({digits, static_cast<size_t>(end.ptr - digits)}), rule);
   value.kind = ValueKind::kInteger;
   value.integer = alert.score;
   alert.fields.Add(field::kEventSeverity, value);

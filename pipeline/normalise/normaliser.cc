@@ -1,7 +1,6 @@
 #include "pipeline/normalise/normaliser.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "pipeline/base/hash.h"
 #include "pipeline/normalise/key_value.h"
@@ -17,11 +16,7 @@ constexpr size_t kMaxIdBytes = 512;
 
 }  // namespace
 
-void Normaliser::Impl::ReadEmbedded(size_t index) {
-  if (read[index]) return;
-  read[index] = true;
-  const Embedded& embedded = tables->embedded[index];
-  if (embedded.table != table_index) return;
+void Normaliser::Impl::ReadEmbedded(const Embedded& embedded) {
   for (size_t i = 0; i < embedded.from.size(); ++i) {
     const Value* value = extraction.First(embedded.from[i]);
     if (!value || value->kind != ValueKind::kString) continue;
@@ -68,8 +63,8 @@ size_t Normaliser::Impl::Detect(std::string_view format) {
     }
   }
   size_t best = tables->tables.size() - 1;  // the fallback
-  for (PathTrie::Node node : extraction.seen()) {
-    for (const auto& ref : tables->markers.find(node)->second) {
+  for (PathTrie::Node node : extraction.touched()) {
+    for (const auto& ref : tables->markers[node]) {
       if (ref.table < best && AllHold(tables->tables[ref.table].markers[ref.alternative])) best = ref.table;
     }
   }
@@ -87,22 +82,22 @@ void Normaliser::Impl::MapTime(const FormatTable& table, const TimeContext& cont
   const Timestamp record_time = context.record_time;
   std::string_view path;
   std::optional<ParsedTime> time;
-  bool bad = false;
+  std::string_view bad;  // where the first one stands that is no time
   for (PathTrie::Node node : table.time) {
     const Value* value = First(node);
     if (!value) continue;
     time = ParseTimeShape(*value, context);
     path = value->path;
     if (time) break;
-    bad = true;
+    if (bad.empty()) bad = path;
   }
   alert.event_time_is_record_time = !time;
   alert.event_time = time ? time->at : record_time;
-  if (!time) notes.push_back(bad ? "bad_event_time" : "no_event_time");
-  if (time && time->zone_assumed) notes.push_back("event_time_zone_assumed_utc");
-  if (time && time->year_assumed) notes.push_back("event_time_year_assumed");
-  if (alert.event_time > record_time + kFuture && record_time != Timestamp{}) notes.push_back("event_time_in_future");
-  if (alert.event_time < record_time - kAncient) notes.push_back("event_time_long_past");
+  if (!time) Note(bad.empty() ? "no_event_time" : "bad_event_time", bad);
+  if (time && time->zone_assumed) Note("event_time_zone_assumed_utc", path);
+  if (time && time->year_assumed) Note("event_time_year_assumed", path);
+  if (alert.event_time > record_time + kFuture && record_time != Timestamp{}) Note("event_time_in_future", path);
+  if (alert.event_time < record_time - kAncient) Note("event_time_long_past", path);
   Add(field::kTimestamp, extraction.Keep(FormatTimestamp(alert.event_time)), time ? path : std::string_view());
 }
 
@@ -132,11 +127,12 @@ void Normaliser::Impl::MapId(const FormatTable& table, std::string_view record) 
   }
   if (alert.id.empty()) {
     // Without an id of the source's own, equal bytes are the same alert: that is what a redelivery looks like.
-    char digits[17];
-    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(StableHash64(record)));
-    alert.id = extraction.Keep({digits, 16});
+    char digits[16];
+    uint64_t hash = StableHash64(record);
+    for (size_t i = sizeof digits; i-- > 0; hash >>= 4) digits[i] = "0123456789abcdef"[hash & 15];
+    alert.id = extraction.Keep({digits, sizeof digits});
     path = {};
-    notes.push_back("no_id");
+    Note("no_id");
   }
   alert.id = alert.id.substr(0, kMaxIdBytes);
   Add(field::kEventId, alert.id, path);
@@ -169,12 +165,7 @@ void Normaliser::Impl::MapComputed(const FormatTable& table) {
   AddBool(field::kTriagedIsAlert, alert.is_alert);
   if (alert.drill) AddBool(field::kTriagedDrill, true);
   if (const Value* state = FirstOf(table.state)) Add(field::kTriagedState, state->text, state->path);
-  for (size_t i = 0; i < notes.size(); ++i) {
-    if (std::find(notes.begin(), notes.begin() + static_cast<std::ptrdiff_t>(i), notes[i]) ==
-        notes.begin() + static_cast<std::ptrdiff_t>(i)) {
-      Add(field::kTriagedNotes, notes[i], {});
-    }
-  }
+  for (const Value& note : notes) AddListed(field::kTriagedNotes, note);
 }
 
 Normaliser::Normaliser(std::shared_ptr<const FormatTables> tables, NormaliseLimits limits)
@@ -190,12 +181,9 @@ std::optional<NormaliseFailure> Normaliser::Normalise(std::string_view record, s
   impl.notes.clear();
   impl.alert.id = {};
   impl.alert.fields.Reset(impl.tables->catalog->size());
-  impl.read.assign(impl.read.size(), false);
-  impl.table_index = impl.tables->tables.size();  // markers look at the record itself
-  const size_t detected = impl.Detect(format);
-  impl.read.assign(impl.read.size(), false);
-  impl.table_index = detected;
-  const FormatTable& table = impl.tables->tables[detected];
+  impl.table_index = impl.Detect(format);
+  const FormatTable& table = impl.tables->tables[impl.table_index];
+  for (const Embedded& embedded : table.embedded) impl.ReadEmbedded(embedded);
   impl.MapTime(table, {record_time, zone ? zone : table.zone ? &*table.zone : nullptr});
   impl.MapId(table, record);
   impl.MapSeverity(table);

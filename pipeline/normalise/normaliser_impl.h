@@ -16,19 +16,11 @@ struct Normaliser::Impl {
   Impl(std::shared_ptr<const CompiledTables> t, NormaliseLimits l)
       : tables(std::move(t)),
         limits(l),
-        extraction(tables->trie, tables->watched, limits),
-        read(tables->embedded.size()) {}
+        extraction(tables->trie, limits) {}
 
-  // Values of the document, after the embedded document they may come from was read.
-  const Value* First(PathTrie::Node node) {
-    if (tables->embedded_at[node] != 0) ReadEmbedded(tables->embedded_at[node] - 1u);
-    return extraction.First(node);
-  }
-  bool Present(PathTrie::Node node) {
-    if (tables->embedded_at[node] != 0) ReadEmbedded(tables->embedded_at[node] - 1u);
-    return extraction.Present(node);
-  }
-  void ReadEmbedded(size_t index);
+  const Value* First(PathTrie::Node node) { return extraction.First(node); }
+  bool Present(PathTrie::Node node) const { return extraction.Present(node); }
+  void ReadEmbedded(const Embedded& embedded);
 
   bool Holds(const FieldTest& test);
   bool AllHold(const std::vector<FieldTest>& tests);
@@ -39,7 +31,7 @@ struct Normaliser::Impl {
   void MapFields(const FormatTable& table);
   bool AddSource(const FieldMapping& mapping, const FieldSource& source);
   void AddListed(FieldId id, const Value& value);
-  void MapAddress(const FieldMapping& mapping);
+  bool AddAddresses(const FieldMapping& mapping, const FieldSource& source);
   void MapTime(const FormatTable& table, const TimeContext& context);
   void MapId(const FormatTable& table, std::string_view record);
   void MapSeverity(const FormatTable& table);
@@ -47,14 +39,16 @@ struct Normaliser::Impl {
   void MapComputed(const FormatTable& table);
   void Add(FieldId id, std::string_view text, std::string_view path) { alert.fields.Add(id, Value(text, path)); }
   void AddBool(FieldId id, bool flag);
+  // `path`: what the note is about, where it is about something.
+  void Note(std::string_view note, std::string_view path = {}) { notes.emplace_back(note, path); }
 
   std::shared_ptr<const CompiledTables> tables;
   NormaliseLimits limits;
   Extraction extraction;
   Alert alert;
   size_t table_index = 0;
-  std::vector<bool> read;  // by embedded document: was it looked at
-  std::vector<std::string_view> notes;
+  std::vector<uint16_t> sources;  // by field of the table: its first source that is present
+  std::vector<Value> notes;
   // Of addresses: names and ports found in address fields, added when their own fields stayed empty.
   std::vector<std::pair<FieldId, Value>> pending;
 };

@@ -1,28 +1,8 @@
 #include "pipeline/normalise/path_trie.h"
 
-#include <cstring>
+#include <algorithm>
 
 namespace triaged {
-
-uint64_t PathTrie::KeyHash(std::string_view key) {
-  uint64_t head = 0;
-  uint64_t tail = 0;
-  const size_t size = key.size();
-  if (size >= 8) {
-    std::memcpy(&head, key.data(), 8);
-    std::memcpy(&tail, key.data() + size - 8, 8);
-  } else if (size >= 4) {
-    uint32_t low;
-    uint32_t high;
-    std::memcpy(&low, key.data(), 4);
-    std::memcpy(&high, key.data() + size - 4, 4);
-    head = static_cast<uint64_t>(low) << 32 | high;
-  } else {
-    for (char ch : key) head = head << 8 | static_cast<unsigned char>(ch);
-  }
-  uint64_t hash = (head ^ (tail * 0x9e3779b97f4a7c15) ^ size) * 0xd1b54a32d192ed03;
-  return hash ^ (hash >> 32);
-}
 
 PathTrie::Node PathTrie::AddKey(Node node, std::string_view key, std::string_view path) {
   const auto found = nodes_[node].children.find(key);
@@ -77,27 +57,30 @@ PathTrie::Node PathTrie::Add(std::string_view path) {
 
 void PathTrie::Freeze() {
   slots_.clear();
-  for (NodeData& data : nodes_) {
+  hot_.assign(nodes_.size(), Table{});
+  for (size_t n = 0; n < nodes_.size(); ++n) {
+    const NodeData& data = nodes_[n];
+    hot_[n].selectors = data.selectors.empty() ? 0 : 1;
     if (data.children.empty()) continue;
     uint32_t size = 2;
     while (size < data.children.size() * 2) size *= 2;
-    data.first_slot = static_cast<uint32_t>(slots_.size());
-    data.mask = size - 1;
+    hot_[n].first_slot = static_cast<uint32_t>(slots_.size());
+    hot_[n].mask = (size - 1) & 0x7fffffff;
     slots_.resize(slots_.size() + size);
+    Slot* const slots = slots_.data() + hot_[n].first_slot;
     for (const auto& [key, child] : data.children) {
       const uint64_t hash = KeyHash(key);
-      uint32_t i = static_cast<uint32_t>(hash) & data.mask;
-      while (slots_[data.first_slot + i].node != kNone) i = (i + 1) & data.mask;
-      slots_[data.first_slot + i] = {hash, key, child};
+      uint32_t i = static_cast<uint32_t>(hash) & (size - 1);
+      while (slots[i].node != kNone) i = (i + 1) & (size - 1);
+      slots[i] = {hash, key.data(), static_cast<uint32_t>(key.size()), child};
     }
   }
 }
 
-PathTrie::Node PathTrie::Descend(Node node, std::string_view key) const {
+PathTrie::Node PathTrie::DescendDotted(Node node, std::string_view key) const {
   size_t at = 0;
   while (true) {
-    const void* found = key.size() > at ? std::memchr(key.data() + at, '.', key.size() - at) : nullptr;
-    const size_t dot = found ? static_cast<size_t>(static_cast<const char*>(found) - key.data()) : key.size();
+    const size_t dot = std::min(key.find('.', at), key.size());
     node = Child(node, key.substr(at, dot - at));
     if (node == kNone || dot == key.size()) return node;
     at = dot + 1;

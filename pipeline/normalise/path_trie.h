@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <map>
 #include <span>
@@ -22,6 +23,9 @@ class PathTrie {
   static constexpr Node kNone = 0xffffffff;
 
   PathTrie() { nodes_.resize(1); }
+  // Movable only: views point into texts_.
+  PathTrie(const PathTrie&) = delete;
+  PathTrie& operator=(const PathTrie&) = delete;
 
   // A step `[key=value]`: objects at the node that hold this value are walked at `node`, too.
   struct Selector {
@@ -36,18 +40,22 @@ class PathTrie {
 
   // The child of `node` by one literal key (without a dot), or kNone. Needs Freeze().
   Node Child(Node node, std::string_view key) const {
-    const NodeData& data = nodes_[node];
-    if (data.mask == 0) return kNone;
+    const Table& table = hot_[node];
+    if (table.mask == 0) return kNone;
     const uint64_t hash = KeyHash(key);
-    for (uint32_t i = static_cast<uint32_t>(hash) & data.mask;; i = (i + 1) & data.mask) {
-      const Slot& slot = slots_[data.first_slot + i];
+    for (uint32_t i = static_cast<uint32_t>(hash) & table.mask;; i = (i + 1) & table.mask) {
+      const Slot& slot = slots_[table.first_slot + i];
       if (slot.node == kNone) return kNone;
-      if (slot.hash == hash && slot.key == key) return slot.node;
+      if (slot.hash == hash && slot.size == key.size() && Same(slot.key, key.data(), key.size())) return slot.node;
     }
   }
   // As Child, for a key that may itself be dotted.
-  Node Descend(Node node, std::string_view key) const;
+  Node Descend(Node node, std::string_view key) const {
+    if (hot_[node].mask == 0) return kNone;
+    return HasDot(key) ? DescendDotted(node, key) : Child(node, key);
+  }
 
+  bool HasSelectors(Node node) const { return hot_[node].selectors; }
   std::span<const Selector> Selectors(Node node) const { return nodes_[node].selectors; }
 
   // Whether `node` is `above` or lies below it.
@@ -61,12 +69,17 @@ class PathTrie {
  private:
   struct Slot {
     uint64_t hash = 0;
-    std::string_view key;
+    const char* key = nullptr;
+    uint32_t size = 0;
     Node node = kNone;
   };
-  struct NodeData {
+  // What walking a document reads of a node, apart from the rest so that all of it stays in the cache.
+  struct Table {
     uint32_t first_slot = 0;
-    uint32_t mask = 0;  // slots - 1; 0: no children
+    uint32_t mask : 31 = 0;  // slots - 1; 0: no children
+    uint32_t selectors : 1 = 0;
+  };
+  struct NodeData {
     Node parent = kRoot;
     std::string_view path;
     std::map<std::string_view, Node> children;  // while building
@@ -76,10 +89,64 @@ class PathTrie {
   Node AddKey(Node node, std::string_view key, std::string_view path);
   Node AddSelector(Node node, std::string_view text, std::string_view path);
 
-  // Most keys of a document are wanted by nobody: a few bytes tell that quickly.
-  static uint64_t KeyHash(std::string_view key);
+  Node DescendDotted(Node node, std::string_view key) const;
+
+  static uint64_t Load8(const char* at) {
+    uint64_t word;
+    std::memcpy(&word, at, sizeof word);
+    return word;
+  }
+  static uint32_t Load4(const char* at) {
+    uint32_t word;
+    std::memcpy(&word, at, sizeof word);
+    return word;
+  }
+
+  // Most keys of a document are wanted by nobody: its size, first and last eight bytes tell that quickly.
+  static uint64_t KeyHash(std::string_view key) {
+    uint64_t head = 0;
+    uint64_t tail = 0;
+    const size_t size = key.size();
+    if (size >= 8) {
+      head = Load8(key.data());
+      tail = Load8(key.data() + size - 8);
+    } else if (size >= 4) {
+      head = static_cast<uint64_t>(Load4(key.data())) << 32 | Load4(key.data() + size - 4);
+    } else {
+      for (char ch : key) head = head << 8 | static_cast<unsigned char>(ch);
+    }
+    const uint64_t hash = (head ^ (tail * 0x9e3779b97f4a7c15) ^ size) * 0xd1b54a32d192ed03;
+    return hash ^ (hash >> 32);
+  }
+
+  // Keys are short: overlapping words instead of a call.
+  static bool Same(const char* a, const char* b, size_t size) {
+    if (size > 16) return std::memcmp(a, b, size) == 0;
+    if (size >= 8) return Load8(a) == Load8(b) && Load8(a + size - 8) == Load8(b + size - 8);
+    if (size >= 4) return Load4(a) == Load4(b) && Load4(a + size - 4) == Load4(b + size - 4);
+    for (size_t i = 0; i < size; ++i) {
+      if (a[i] != b[i]) return false;
+    }
+    return true;
+  }
+
+  static bool HasDot(std::string_view key) {
+    if (key.size() > 16) return std::memchr(key.data(), '.', key.size()) != nullptr;
+    constexpr uint64_t kOnes = 0x0101010101010101;
+    // A byte of `word` is a dot where `with` has a zero byte.
+    const auto dotted = [](uint64_t word) {
+      const uint64_t with = word ^ (kOnes * '.');
+      return ((with - kOnes) & ~with & (kOnes * 0x80)) != 0;
+    };
+    if (key.size() >= 8) return dotted(Load8(key.data())) || dotted(Load8(key.data() + key.size() - 8));
+    for (char ch : key) {
+      if (ch == '.') return true;
+    }
+    return false;
+  }
 
   std::vector<NodeData> nodes_;
+  std::vector<Table> hot_;  // by node, after Freeze()
   std::vector<Slot> slots_;
   std::deque<std::string> texts_;
 };

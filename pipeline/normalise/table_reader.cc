@@ -17,6 +17,7 @@ class TableReader {
   std::vector<PathTrie::Node> Paths(std::string_view key);
   std::vector<FieldSource> Sources(const YamlNode& node);
   std::vector<FieldSource> Source(const YamlNode& node);
+  static void NameRules(const std::string& path, SeveritySource* source);
   std::vector<FieldSource> Named(const YamlNode& where, const std::string& path);
   std::vector<std::vector<FieldTest>> Tests(std::string_view key);
   std::vector<FieldTest> TestList(const YamlNode& node, const std::string& prefix);
@@ -199,6 +200,8 @@ void TableReader::ReadEmbedded(FormatTable* table) {
   const YamlNode* node = map_.Node("embedded");
   if (!node) return;
   if (!node->IsList()) return map_.ErrorAt(*node, "`embedded` is a list: [{path: …, shape: json}]");
+  constexpr size_t kMost = 64;
+  if (node->list().size() > kMost) return map_.ErrorAt(*node, "more than " + std::to_string(kMost) + " embedded documents");
   for (const YamlNode& item : node->list()) {
     MapReader reader(map_.source(), item, "the embedded document", map_.diagnostics());
     Embedded embedded;
@@ -227,18 +230,19 @@ std::vector<SeveritySource> TableReader::ReadSeveritySource(const YamlNode& node
     for (const auto& entry : words->map()) {
       if (!entry.key.empty() && entry.key.find_first_not_of("0123456789") == std::string::npos) source.numbers = false;
       if (entry.value.IsScalar() && entry.value.scalar() == "unknown") {
-        source.words[entry.key] = kSaysNothing;
+        source.words[entry.key].score = kSaysNothing;
         continue;
       }
       const auto score = entry.value.AsInt();
       if (!score || *score < 0 || *score > 100) reader.ErrorAt(entry.value, "a score is a whole number from 0 to 100, or `unknown`");
-      source.words[entry.key] = static_cast<int>(score.value_or(0));
+      source.words[entry.key].score = static_cast<int>(score.value_or(0));
     }
   }
   if (const YamlNode* bands = reader.Node("bands")) {
     for (const YamlNode& item : bands->list()) {
       MapReader band(map_.source(), item, "the band", map_.diagnostics());
-      source.bands.push_back({band.Double("min", 0, -1e9, 1e9), static_cast<int>(band.Int("score", 0, 0, 100))});
+      const std::string min = band.String("min", "0");
+      source.bands.push_back({band.Double("min", 0, -1e9, 1e9), static_cast<int>(band.Int("score", 0, 0, 100)), ">= " + min});
       band.Finish();
       if (source.bands.size() > 1 && source.bands[source.bands.size() - 2].min >= source.bands.back().min) {
         reader.ErrorAt(item, "bands must rise");
@@ -251,8 +255,15 @@ std::vector<SeveritySource> TableReader::ReadSeveritySource(const YamlNode& node
   for (PathTrie::Node one : Nodes(node, path)) {
     source.node = one;
     sources.push_back(source);
+    NameRules(std::string(out_->trie.Path(one)), &sources.back());
   }
   return sources;
+}
+
+// What the provenance of a score says.
+void TableReader::NameRules(const std::string& path, SeveritySource* source) {
+  for (auto& [text, word] : source->words) word.rule = path + " = " + text;
+  for (auto& band : source->bands) band.rule = path + " " + band.rule;
 }
 
 void TableReader::ReadSeverity(FormatTable* table) {

@@ -17,8 +17,9 @@ constexpr FieldId kAlwaysPresent[] = {field::kEventId, field::kTriagedFormat};
 
 std::string LevelName(const Policy& policy, size_t level) { return "'" + policy.levels[level].name + "'"; }
 
-// `at` as bits; reports unknown levels and the last one, from which nothing leads further.
-uint32_t ReadAt(const Reading& reading, MapReader* map) {
+// `at` as bits; reports unknown levels and the last one, from which nothing leads further. `again`: the level itself is a
+// place to go to.
+uint32_t ReadAt(const Reading& reading, bool again, MapReader* map) {
   const Policy& policy = *reading.policy;
   uint32_t bits = 0;
   const YamlNode* node = map->Node("at");
@@ -28,7 +29,7 @@ uint32_t ReadAt(const Reading& reading, MapReader* map) {
     const auto level = policy.LevelIndex(names[i]);
     if (!level) {
       ErrorAt(reading, where, "there is no level '" + names[i] + "'", Suggest(names[i], LevelNames(policy)));
-    } else if (*level + 1u >= policy.levels.size()) {
+    } else if (*level + 1u >= policy.levels.size() && !again) {
       ErrorAt(reading, where, LevelName(policy, *level) + " is the last level: nothing can be escalated from there");
     } else {
       bits |= 1u << *level;
@@ -41,7 +42,10 @@ uint32_t ReadAt(const Reading& reading, MapReader* map) {
 void ReadTarget(const Reading& reading, MapReader* map, Criterion* criterion) {
   const Policy& policy = *reading.policy;
   const std::string to = map->String("to", "next");
-  if (to == "next") return;
+  if (to == "next") {
+    if (criterion->again) map->ErrorHere("`again` needs the level that is told", "`to: " + policy.levels.back().name + "`");
+    return;
+  }
   const YamlNode& node = *map->Node("to");
   const auto target = policy.LevelIndex(to);
   if (!target) {
@@ -52,10 +56,11 @@ void ReadTarget(const Reading& reading, MapReader* map, Criterion* criterion) {
   criterion->to_level = *target;
   for (size_t level = 0; level < policy.levels.size(); ++level) {
     if (!(criterion->at_levels >> level & 1)) continue;
+    if (*target <= level && criterion->again) continue;
     if (*target <= level) {
       ErrorAt(reading, node,
               "from " + LevelName(policy, level) + " a case cannot be escalated to " + LevelName(policy, *target),
-              "`to` must be above every level of `at`");
+              "`to` must be above every level of `at`; `again: true` tells a level that has the case already");
     } else if (*target > level + 1 && !criterion->bypass) {
       ErrorAt(reading, node,
               "from " + LevelName(policy, level) + " to " + LevelName(policy, *target) + " skips " +
@@ -149,7 +154,8 @@ void ReadCriteria(const Reading& reading, MapReader* top) {
     }
     criterion.bypass = map.Bool("bypass", false);
     criterion.request = map.String("request");
-    criterion.at_levels = ReadAt(reading, &map);
+    criterion.again = map.Bool("again", false);
+    criterion.at_levels = ReadAt(reading, criterion.again, &map);
     ReadTarget(reading, &map, &criterion);
     if (const YamlNode* when = map.Node("when", true)) {
       criterion.when = ReadCaseCondition(reading, *when);

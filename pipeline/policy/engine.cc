@@ -22,9 +22,30 @@ std::string Fingerprint(const EngineSources& sources) {
     for (const std::string& path : topic.split.under) text += '\n' + path;
     hash = StableHash64(text, hash + 1);
   }
+  const BaselineSettings& baseline = sources.baseline;
+  hash = StableHash64(std::to_string(baseline.keys) + ' ' + FormatDuration(baseline.half_life) + ' ' +
+                          FormatDuration(baseline.learn) + ' ' + FormatDuration(baseline.forget),
+                      hash + 1);
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
   return text;
+}
+
+// An alert's policy and group are chosen before it reaches the partition whose baseline it would be held against.
+void RefuseBaseline(const Policy& policy, const FieldCatalog& catalog, Diagnostics* diagnostics) {
+  std::vector<FieldId> read;
+  if (policy.when) read = policy.when->fields();
+  for (const GroupingRule& rule : policy.grouping) {
+    read.insert(read.end(), rule.by.begin(), rule.by.end());
+    if (rule.when) read.insert(read.end(), rule.when->fields().begin(), rule.when->fields().end());
+  }
+  for (const FieldId id : read) {
+    if (!IsBaselineField(id)) continue;
+    diagnostics->Error({}, "policy '" + policy.name + "': " + std::string(catalog.Name(id)) +
+                               " is not known yet when policy and group are chosen",
+                       {}, "read it in a rule, and the rule's tag in a criterion");
+    return;
+  }
 }
 
 }  // namespace
@@ -42,6 +63,7 @@ std::shared_ptr<const Engine> CompileEngine(const EngineSources& sources, Normal
   engine->alert_catalog = std::make_unique<FieldCatalog>(FieldCatalog::Taxonomy::kAlert);
   engine->case_catalog = std::make_unique<FieldCatalog>(FieldCatalog::Taxonomy::kCase);
   engine->limits = limits;
+  engine->baseline = sources.baseline;
   RuleOptions options;
   if (sources.mapping) options.mapping = RuleMapping::Read(*sources.mapping, diagnostics);
   engine->rules = RuleSet::Compile(sources.rules, engine->alert_catalog.get(), diagnostics, options);
@@ -52,6 +74,7 @@ std::shared_ptr<const Engine> CompileEngine(const EngineSources& sources, Normal
     }
     if (policy) engine->policies.push_back(std::move(policy));
   }
+  for (const auto& policy : engine->policies) RefuseBaseline(*policy, *engine->alert_catalog, diagnostics);
   if (sources.policies.empty()) diagnostics->Error({}, "no policy is configured", {}, "name at least one under `policies`");
   engine->formats = FormatTables::Compile(sources.formats, *engine->alert_catalog, diagnostics);
   if (!sources.enrichment.inputs.empty()) {

@@ -9,6 +9,7 @@
 
 #include "pipeline/base/diagnostics.h"
 #include "pipeline/base/yaml.h"
+#include "pipeline/baseline/settings.h"
 #include "pipeline/enrich/enrichment.h"
 #include "pipeline/model/fields.h"
 #include "pipeline/normalise/normaliser.h"
@@ -25,6 +26,7 @@ struct EngineSources {
   EnrichmentSources enrichment;      // may be empty
   std::vector<TopicSettings> topics; // formats that they name must exist
   std::optional<SourceFile> mapping;  // names and logsources of rules of another taxonomy
+  BaselineSettings baseline;
 };
 
 struct Engine {
@@ -36,6 +38,7 @@ struct Engine {
   std::shared_ptr<const Enrichment> enrichment;  // null: nothing is configured
   NormaliseLimits limits;
   TopicTable topics;
+  BaselineSettings baseline;
   std::string fingerprint;           // 16 hex digits over all sources, in order: named in every escalation and step
 
   const Policy* FindPolicy(std::string_view name) const;

@@ -81,6 +81,7 @@ struct Criterion {
   uint32_t at_levels = 0;                    // bit i: asked while the case is at level i
   std::shared_ptr<const Condition> when;     // over the case taxonomy
   std::optional<uint8_t> to_level;           // nullopt: the next one
+  bool again = false;                        // where the case is at to_level or above, that level is told once more
   std::string request;                       // what is asked of the receiver, when no rule says it better
   bool bypass = false;                       // may skip levels and is never held back
   std::vector<uint8_t> engage;               // roles beside the ladder that take part from then on

@@ -13,6 +13,7 @@
 
 #include "pipeline/base/result.h"
 #include "pipeline/base/time.h"
+#include "pipeline/baseline/table.h"
 #include "pipeline/model/case.h"
 #include "pipeline/model/ids.h"
 #include "pipeline/model/records.h"
@@ -22,11 +23,14 @@
 
 namespace triaged {
 
+// SeenEntry::case_sequence of an alert that was sent on to the partition its case is in.
+inline constexpr uint64_t kSentOnSequence = ~uint64_t{0};
+
 // What is remembered of an alert or command id for the dedup window.
 struct SeenEntry {
   uint64_t id_hash = 0;
   Timestamp at{};               // logical clock when first seen
-  uint64_t case_sequence = 0;   // 0: it went into no case
+  uint64_t case_sequence = 0;   // 0: it went into no case; or kSentOnSequence
   int16_t score = -1;
   uint16_t state_hash = 0;      // of the source's own state word (triaged.state)
   bool operator==(const SeenEntry&) const = default;
@@ -74,6 +78,8 @@ class CaseStore {
   // The partition's correlation windows. What a step changes in the table is staged with it; the reference is valid as
   // long as the store.
   virtual rules::CorrelationTable& correlations() = 0;
+  // How rules and entities used to behave here; staged and restored as the correlations are.
+  virtual BaselineTable& baseline() = 0;
   // Feeds and rules that are watched. Put adds or replaces; at most kMaxWatches, which the caller sees to.
   virtual const WatchTable& watches() const = 0;
   virtual void PutWatch(Watch watch) = 0;

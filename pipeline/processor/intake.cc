@@ -13,7 +13,6 @@ struct Intake::Impl {
   void SetEngine(std::shared_ptr<const Engine> e) {
     engine = std::move(e);
     normaliser.emplace(engine->formats, engine->limits);
-    scratch = engine->rules->NewScratch();
   }
 
   void TakePart(const InputRecord& input, size_t index, std::vector<OutputRecord>* outputs, StepFacts* facts);
@@ -35,7 +34,6 @@ struct Intake::Impl {
   std::shared_ptr<const Engine> engine;
   std::optional<Normaliser> normaliser;
   AlertParts parts;
-  std::unique_ptr<RuleScratch> scratch;
   Group group;
 };
 

@@ -47,6 +47,8 @@ struct StepFacts {
   uint64_t suppressed = 0;
   uint64_t purged = 0;                               // closed cases that left after their retention
   std::vector<uint32_t> rule_hits;                   // indexes into the engine's rules, one per hit
+  uint64_t over_rule_budget = 0;                     // alerts on which some rules were given up
+  std::vector<uint32_t> rules_given_up;              // these rules, one per alert
   struct Event {
     CaseEventType type;
     CaseId case_id;

@@ -4,6 +4,8 @@
 #include <map>
 #include <tuple>
 
+#include "pipeline/report/json_reading.h"
+
 namespace triaged {
 namespace {
 
@@ -55,21 +57,6 @@ std::string Word(const std::string& name, Language language) {
   const auto found = kJapanese.find(name);
   return found == kJapanese.end() ? name : found->second;
 }
-
-const Json& At(const Json& json, std::string_view key) {
-  static const Json kNull;
-  if (!json.is_object()) return kNull;
-  const auto found = json.find(std::string(key));
-  return found == json.end() ? kNull : *found;
-}
-
-std::string Text(const Json& json, std::string_view key) {
-  const Json& value = At(json, key);
-  if (value.is_string()) return value.get<std::string>();
-  return value.is_number() ? value.dump() : std::string();
-}
-
-std::optional<Timestamp> Time(const Json& json, std::string_view key) { return ParseTimestamp(Text(json, key)); }
 
 // What one document says, with its language and zone.
 class Reader {

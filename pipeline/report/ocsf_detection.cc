@@ -212,9 +212,11 @@ Json Finding::Device() {
   for (size_t i = 1; i < addresses.size(); ++i) {
     device["network_interfaces"].push_back({{"ip", std::string(addresses[i].text)}, {"type_id", 0}});
   }
+  if (device.empty()) return device;  // an operating system alone is no device
   if (const std::string os = Take(field::kHostOs); !os.empty()) device["os"] = {{"name", os}, {"type_id", 0}};
-  if (device.size() == 1 && device.contains("mac")) device["uid"] = device["mac"];  // OCSF wants more than a MAC
-  if (!device.empty()) device["type_id"] = 0;
+  // OCSF wants more than a MAC.
+  if (!device.contains("hostname") && !device.contains("uid") && !device.contains("ip")) device["uid"] = device["mac"];
+  device["type_id"] = 0;
   return device;
 }
 

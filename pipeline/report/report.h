@@ -47,7 +47,4 @@ OutputRecord DeadLetterRecord(const InputRecord& input, std::string_view reason,
 // The same as one JSON line, io.triaged.dead_letter.v1 (`triagectl replay`).
 std::string DeadLetterJson(const OutputRecord& dead_letter, std::string_view application_id);
 
-// The hand-off package as text a person reads (the first rendering of `handoff`).
-std::string HandoffMarkdown(const Case& c, const ReportContext& context, Timestamp now);
-
 }  // namespace triaged

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "pipeline/base/zone.h"
+#include "pipeline/report/json_reading.h"
 
 namespace triaged {
 namespace {
@@ -14,24 +15,10 @@ constexpr size_t kListed = 15;         // entries of a list that people read
 constexpr int64_t kNoisyPercent = 50;  // closed as false positives: a rule to look at …
 constexpr int64_t kNoisyCases = 2;     // … when it was more than one case
 
-const Json& At(const Json& json, std::string_view key) {
-  static const Json kNull;
-  if (!json.is_object()) return kNull;
-  const auto found = json.find(std::string(key));
-  return found == json.end() ? kNull : *found;
-}
-
-std::string Text(const Json& json, std::string_view key) {
-  const Json& value = At(json, key);
-  return value.is_string() ? value.get<std::string>() : std::string();
-}
-
 int64_t Number(const Json& json, std::string_view key) {
   const Json& value = At(json, key);
   return value.is_number_integer() ? value.get<int64_t>() : 0;
 }
-
-std::optional<Timestamp> Time(const Json& json, std::string_view key) { return ParseTimestamp(Text(json, key)); }
 
 // "12.5": tenths of a percent, cut.
 std::string Percent(int64_t part, int64_t whole) {

@@ -3,7 +3,8 @@
 // (1) each present field that any rule asks about is scanned by its FieldMatcher, which marks the text
 // predicates that hold; (2) a marked predicate, or a field's presence, puts the rules waiting for it on the list of
 // candidates; (3) each candidate's expression is evaluated, other predicates being asked when needed and remembered.
-// Marks are epoch numbers, so that beginning anew costs one increment.
+// Marks are epoch numbers, so that beginning anew costs one increment. What does not fit the alert's budget (budget.h) is
+// marked unknown; a rule that asks for it is given up.
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "pipeline/base/check.h"
+#include "pipeline/rules/budget.h"
 #include "pipeline/rules/correlation_set.h"
 #include "pipeline/rules/expression.h"
 #include "pipeline/rules/field_matcher.h"
@@ -42,10 +44,12 @@ class Lists {
   std::vector<uint32_t> items_;
 };
 
+enum class Answer : uint8_t { kNo, kYes, kUnknown };
+
 // What is known of one predicate for the current alert.
 struct Mark {
   uint32_t epoch = 0;
-  bool holds = false;
+  Answer answer = Answer::kNo;
 };
 
 struct Scratch final : RuleScratch {
@@ -55,14 +59,27 @@ struct Scratch final : RuleScratch {
   std::vector<uint32_t> candidates;
   uint64_t scan = 0;                 // number of the value being scanned
   std::vector<uint64_t> glob_scans;  // the last value each glob was tried on
+  bool scan_given_up = false;        // any indexed predicate that was not found may hold all the same
 
   void Begin() {
     candidates.clear();
+    given_up.clear();
+    steps = 0;
+    over_limit = scan_given_up = false;
     if (++epoch != 0) return;
     // The numbers have come round: forget every mark, once in four thousand million alerts.
     std::fill(predicates.begin(), predicates.end(), Mark{});
     std::fill(seen_rules.begin(), seen_rules.end(), 0u);
     epoch = 1;
+  }
+
+  bool Spend(uint64_t more) {
+    if (more > limit - steps) {
+      over_limit = true;
+      return false;
+    }
+    steps += more;
+    return true;
   }
 };
 
@@ -105,24 +122,35 @@ class CompiledRuleSet final : public RuleSet {
     FindCandidates(event, &state);
     AddCandidates(always_, &state);
 
+    bool unknown = false;
     auto holds = [&](PredicateId id) {
       Mark& mark = state.predicates[id];
-      if (mark.epoch == state.epoch) return mark.holds;
-      // An indexed predicate that was not marked does not hold.
-      const Predicate& predicate = predicates_[id];
-      mark.epoch = state.epoch;
-      mark.holds = !IsIndexed(predicate) && Holds(predicate, event, normalised_size_);
-      return mark.holds;
+      if (mark.epoch != state.epoch) mark = {state.epoch, Ask(predicates_[id], event, &state)};
+      unknown |= mark.answer == Answer::kUnknown;
+      return mark.answer == Answer::kYes;
     };
     const size_t before = matched->size();
     for (uint32_t rule : state.candidates) {
-      if (program_.Evaluate(starts_[rule], holds)) matched->push_back(rule);
+      unknown = false;
+      const bool matches = program_.Evaluate(starts_[rule], holds);
+      if (unknown) {
+        state.given_up.push_back(rule);
+      } else if (matches) {
+        matched->push_back(rule);
+      }
     }
     std::sort(matched->begin() + static_cast<std::ptrdiff_t>(before), matched->end());
   }
 
  private:
   static constexpr uint16_t kNoPlan = std::numeric_limits<uint16_t>::max();
+
+  // Of a predicate that the scan left unmarked: an indexed one does not hold then.
+  Answer Ask(const Predicate& predicate, const FieldTable& event, Scratch* state) const {
+    if (IsIndexed(predicate)) return state->scan_given_up ? Answer::kUnknown : Answer::kNo;
+    if (!state->Spend(StepsOf(predicate, event, normalised_size_))) return Answer::kUnknown;
+    return Holds(predicate, event, normalised_size_) ? Answer::kYes : Answer::kNo;
+  }
 
   // Scans the fields that are both present and asked about, going through the shorter of the two lists.
   void FindCandidates(const FieldTable& event, Scratch* state) const {
@@ -163,19 +191,35 @@ class CompiledRuleSet final : public RuleSet {
     for (const Value& value : values) {
       if (value.kind == ValueKind::kNull) continue;
       ++state->scan;
-      auto hit = [&](PredicateId id) {
-        Mark& mark = state->predicates[id];
-        if (mark.epoch == state->epoch) return;
-        mark = {state->epoch, true};
-        AddCandidates(waiting_[id], state);
-      };
-      auto first_try = [&](uint32_t glob) {
-        uint64_t& last = state->glob_scans[plan.first_glob + glob];
-        return std::exchange(last, state->scan) != state->scan;
-      };
-      plan.matcher.Scan(value.text, hit, first_try);
+      plan.matcher.Scan(value.text, Found{*this, plan, *state});
     }
   }
+
+  // What the scan of one value finds.
+  struct Found {
+    void Hit(PredicateId id) {
+      Mark& mark = state.predicates[id];
+      if (mark.epoch == state.epoch && mark.answer == Answer::kYes) return;
+      mark = {state.epoch, Answer::kYes};
+      set.AddCandidates(set.waiting_[id], &state);
+    }
+    bool FirstTry(uint32_t glob) {
+      uint64_t& last = state.glob_scans[plan.first_glob + glob];
+      return std::exchange(last, state.scan) != state.scan;
+    }
+    bool Spend(uint64_t steps) { return state.Spend(steps); }
+    void GiveUp(PredicateId id) {
+      Mark& mark = state.predicates[id];
+      if (mark.epoch == state.epoch) return;
+      mark = {state.epoch, Answer::kUnknown};
+      set.AddCandidates(set.waiting_[id], &state);
+    }
+    void GiveUpScan() { state.scan_given_up = true; }
+
+    const CompiledRuleSet& set;
+    const FieldPlan& plan;
+    Scratch& state;
+  };
 
   void PlanTriggers(const std::vector<Expr>& expressions, size_t fields) {
     const std::vector<uint32_t> uses = CountUses(expressions, predicates_.size());

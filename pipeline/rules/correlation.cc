@@ -44,6 +44,16 @@ bool IsSuperseded(CorrelationType type, const Observation& old, const Observatio
          (type == CorrelationType::kTemporal && old.rule == fresh.rule);
 }
 
+// How many of the newest observations can make a difference: where events are only to be at least so many, older ones
+// say nothing more, and a flood is not remembered alert by alert.
+size_t NeededObservations(const CorrelationSpec& spec) {
+  const CorrelationCondition& condition = spec.condition;
+  const bool at_least = (condition.gt || condition.gte) && !condition.lt && !condition.lte && !condition.eq && !condition.neq;
+  if (spec.type != CorrelationType::kEventCount || !at_least) return kMaxObservations;
+  const int64_t needed = std::max(condition.gt.value_or(0) / kUnit + 1, (condition.gte.value_or(0) + kUnit - 1) / kUnit);
+  return static_cast<size_t>(std::clamp<int64_t>(needed, 1, kMaxObservations));
+}
+
 // How many of the first rules were seen one after the other. Taking each as early as possible leaves most for the rest.
 size_t RulesInOrder(const std::deque<Observation>& observations) {
   uint32_t next = 0;
@@ -161,7 +171,8 @@ std::optional<bool> CorrelationWindow::Observe(const CorrelationSpec& spec, Obse
   }
   Add(std::move(observation));
   const Timestamp begin = observations_.back().at - spec.timespan;  // the window is (begin, newest]
-  while (observations_.front().at <= begin || observations_.size() > kMaxObservations) Remove(observations_.begin());
+  const size_t needed = NeededObservations(spec);
+  while (observations_.front().at <= begin || observations_.size() > needed) Remove(observations_.begin());
   const bool holds = Holds(spec, latest);
   return !std::exchange(held_, holds) && holds;
 }

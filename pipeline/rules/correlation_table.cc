@@ -55,6 +55,7 @@ bool CorrelationTable::Observe(const CorrelationSpec& spec, std::string_view key
 void CorrelationTable::Discard() {
   for (auto& [key, window] : before_) Restore(key, std::move(window));
   before_.clear();
+  dropped_ = dropped_before_;
 }
 
 const CorrelationWindow* CorrelationTable::Find(std::string_view key) const {

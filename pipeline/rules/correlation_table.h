@@ -37,7 +37,10 @@ class CorrelationTable {
   // Each key that the step has changed, with what stood there before.
   using Before = std::map<std::string, std::optional<CorrelationWindow>, std::less<>>;
   const Before& changed() const { return before_; }
-  void EndStep() { before_.clear(); }
+  void EndStep() {
+    before_.clear();
+    dropped_before_ = dropped_;
+  }
   void Discard();
 
   // Puts in place what is stored under `key` (nullopt: nothing); counts as no change.
@@ -55,6 +58,7 @@ class CorrelationTable {
   Before before_;
   size_t bytes_ = 0;
   uint64_t dropped_ = 0;
+  uint64_t dropped_before_ = 0;  // the step in hand
 };
 
 }  // namespace triaged::rules

@@ -85,7 +85,9 @@ void FieldMatcher::BuildInside(const std::vector<uint32_t>& patterns, Inside* in
     }
     for (size_t at = best; at < best + inside->step; ++at) {
       grams.emplace_back(Hash32(LoadGram(literal.data() + at, width)), static_cast<uint32_t>(inside->places.size()));
-      inside->places.push_back({index, static_cast<uint32_t>(at)});
+      const size_t other = at * 2 < literal.size() ? literal.size() - width : 0;
+      inside->places.push_back({index, static_cast<uint32_t>(at), static_cast<uint32_t>(literal.size()),
+                                static_cast<uint32_t>(other), LoadGram(literal.data() + other, width)});
     }
   }
   inside->index.Build(grams);

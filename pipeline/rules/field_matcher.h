@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "pipeline/rules/budget.h"
 #include "pipeline/rules/pattern.h"
 #include "pipeline/rules/predicate.h"
 
@@ -58,15 +59,20 @@ class FieldMatcher {
   // however often its gram is met.
   uint32_t globs() const { return globs_; }
 
-  // Calls `hit(PredicateId)` for every predicate that `value` makes hold; possibly more than once. `first_try(glob)`
-  // says whether this glob (a number below globs()) is asked about for the first time for this value.
-  template <typename HitFn, typename FirstTryFn>
-  void Scan(std::string_view value, HitFn&& hit, FirstTryFn&& first_try) const {
+  // Tells `sink` what it finds, possibly more than once:
+  //   Hit(id)           `value` makes the predicate hold
+  //   FirstTry(glob)    whether this glob (a number below globs()) is asked about for the first time for this value
+  //   Spend(steps)      whether there is budget left for as many (rules/budget.h)
+  //   GiveUp(id)        there was none for this predicate
+  //   GiveUpScan()      there was none for looking further: any predicate may hold
+  template <typename Sink>
+  void Scan(std::string_view value, Sink&& sink) const {
     auto verify = [&](std::span<const uint32_t> bucket) {
+      if (!sink.Spend(bucket.size())) return sink.GiveUpScan();
       for (uint32_t index : bucket) {
         const Entry& entry = entries_[index];
         if (Matches(entry.pattern, value)) {
-          for (PredicateId id : entry.predicates) hit(id);
+          for (PredicateId id : entry.predicates) sink.Hit(id);
         }
       }
     };
@@ -80,9 +86,14 @@ class FieldMatcher {
       Look(ends4_, Hash32(Load32(value.data() + value.size() - 4)), verify);
     }
     for (const Inside& inside : inside_) {
-      if (value.size() >= inside.width) ScanInside(inside, value, hit, first_try);
+      if (value.size() >= inside.width) ScanInside(inside, value, sink);
     }
-    if (!short_.empty()) verify(short_);
+    for (uint32_t index : short_) {
+      const Entry& entry = entries_[index];
+      const bool asked = sink.Spend(1 + value.size() / 64 + value.size() * GlobSteps(entry.pattern));
+      if (asked && !Matches(entry.pattern, value)) continue;
+      for (PredicateId id : entry.predicates) asked ? sink.Hit(id) : sink.GiveUp(id);
+    }
   }
 
  private:
@@ -132,10 +143,14 @@ class FieldMatcher {
     if (!index.empty() && index.MayHave(hash)) verify(index.Bucket(hash));
   }
 
-  // One entry of an Inside index: the pattern, and where in its literal the gram stands.
+  // One entry of an Inside index: the pattern, where in its literal the gram stands, and another gram of it, at the far end:
+  // most places that are not the pattern are passed over without a look at the pattern.
   struct GramPlace {
     uint32_t entry;
     uint32_t offset;
+    uint32_t size;  // of the literal
+    uint32_t other_offset;
+    uint32_t other;
   };
 
   // Patterns that may begin anywhere, of similar length. The filter is asked for every place looked at, so its hash has
@@ -153,13 +168,12 @@ class FieldMatcher {
     std::vector<GramPlace> places;
   };
 
-  template <typename HitFn, typename FirstTryFn>
-  void ScanInside(const Inside& inside, std::string_view value, HitFn&& hit, FirstTryFn&& first_try) const {
+  template <typename Sink>
+  void ScanInside(const Inside& inside, std::string_view value, Sink&& sink) const {
     if (!inside.small.empty()) {
       const uint8_t* const slots = inside.small.data();
       ScanFiltered(
-          inside, value, [slots](uint32_t hash) { return slots[hash >> (32 - Inside::kSmallBits)] != 0; }, hit,
-          first_try);
+          inside, value, [slots](uint32_t hash) { return slots[hash >> (32 - Inside::kSmallBits)] != 0; }, sink);
     } else {
       const uint64_t* const words = inside.large.data();
       ScanFiltered(
@@ -168,13 +182,12 @@ class FieldMatcher {
             return ((words[hash >> (32 - Inside::kLargeBits + 6)] >> ((hash >> (32 - Inside::kLargeBits)) & 63)) & 1) !=
                    0;
           },
-          hit, first_try);
+          sink);
     }
   }
 
-  template <typename FilterFn, typename HitFn, typename FirstTryFn>
-  void ScanFiltered(const Inside& inside, std::string_view value, FilterFn&& may_have, HitFn&& hit,
-                    FirstTryFn&& first_try) const {
+  template <typename FilterFn, typename Sink>
+  void ScanFiltered(const Inside& inside, std::string_view value, FilterFn&& may_have, Sink&& sink) const {
     const char* const data = value.data();
     const size_t step = inside.step;
     const size_t end = value.size() - (inside.width - 1);  // first place where too few bytes are left
@@ -182,7 +195,7 @@ class FieldMatcher {
       auto probe = [&](size_t at) {
         const uint32_t hash = Hash32(load(data + at));
         if (may_have(hash)) [[unlikely]] {
-          VerifyAt(inside, value, at, hash, hit, first_try);
+          VerifyAt(inside, value, at, hash, sink);
         }
       };
       size_t at = 0;
@@ -201,19 +214,27 @@ class FieldMatcher {
     }
   }
 
-  template <typename HitFn, typename FirstTryFn>
-  [[gnu::noinline]] void VerifyAt(const Inside& inside, std::string_view value, size_t at, uint32_t hash, HitFn&& hit,
-                                  FirstTryFn&& first_try) const {
+  template <typename Sink>
+  [[gnu::noinline]] void VerifyAt(const Inside& inside, std::string_view value, size_t at, uint32_t hash,
+                                  Sink&& sink) const {
     if (!inside.index.MayHave(hash)) return;
-    for (uint32_t index : inside.index.Bucket(hash)) {
-      const GramPlace place = inside.places[index];
+    const std::span<const uint32_t> bucket = inside.index.Bucket(hash);
+    if (!sink.Spend(bucket.size())) return sink.GiveUpScan();
+    for (uint32_t index : bucket) {
+      const GramPlace& place = inside.places[index];
+      if (at < place.offset || value.size() - (at - place.offset) < place.size) continue;
+      const std::string_view there = value.substr(at - place.offset, place.size);
+      if (LoadGram(there.data() + place.other_offset, inside.width) != place.other) continue;
       const Entry& entry = entries_[place.entry];
       const Pattern& pattern = entry.pattern;
-      if (at < place.offset || value.size() - (at - place.offset) < pattern.literal.size()) continue;
-      const std::string_view there = value.substr(at - place.offset, pattern.literal.size());
       if (!EqualBytes(there, pattern.literal, pattern.cased)) continue;
-      if (pattern.kind == PatternKind::kGlob && (!first_try(entry.glob) || !Matches(pattern, value))) continue;
-      for (PredicateId id : entry.predicates) hit(id);
+      bool asked = true;
+      if (pattern.kind == PatternKind::kGlob) {
+        if (!sink.FirstTry(entry.glob)) continue;
+        asked = sink.Spend(value.size() * GlobSteps(pattern));
+        if (asked && !Matches(pattern, value)) continue;
+      }
+      for (PredicateId id : entry.predicates) asked ? sink.Hit(id) : sink.GiveUp(id);
     }
   }
 

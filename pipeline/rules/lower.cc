@@ -50,8 +50,7 @@ FieldId Lowering::ResolveField(const std::string& written, Place place) {
     if (it != names_.mapping->fields.end()) mapped = &it->second;
   }
   const std::string& name = mapped != nullptr ? *mapped : written;
-  const FieldId known = catalog_->Find(name);
-  if (known != kNoField) return known;
+  if (catalog_->Find(name) != kNoField) return catalog_->Resolve(name);  // which also notes that it is asked for
   const std::vector<std::string_view> names = catalog_->NormalisedNames();
   if (catalog_->taxonomy() == FieldCatalog::Taxonomy::kCase) {
     notes_->Error(place, "a case has no field '" + name + "'", Suggest(name, names));

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "pipeline/base/time.h"
+#include "pipeline/rules/budget.h"
 
 namespace triaged::rules {
 namespace {
@@ -244,6 +245,7 @@ bool Holds(const Predicate& p, const FieldTable& fields, size_t normalised_size)
 
 PredicateId PredicateTable::Add(Predicate predicate) {
   predicate.key = KeyOf(predicate);
+  predicate.weight = WeightOf(predicate);
   const auto [it, added] = ids_.emplace(predicate.key, static_cast<PredicateId>(predicates_.size()));
   if (added) predicates_.push_back(std::move(predicate));
   return it->second;

@@ -67,7 +67,8 @@ struct Predicate {
   bool cased = false;              // of kFieldRef
   TimePart part = TimePart::kMinute;
   std::vector<int64_t> parts;
-  std::string key;  // equal keys mean equal predicates
+  std::string key;      // equal keys mean equal predicates
+  uint64_t weight = 0;  // steps for each byte of a value (budget.h)
 };
 
 // `normalised_size` bounds the fields that keywords read (FieldCatalog::normalised_size).
@@ -76,7 +77,7 @@ bool Holds(const Predicate& predicate, const FieldTable& fields, size_t normalis
 // The distinct predicates, in the order first seen. Immutable once compiled.
 class PredicateTable {
  public:
-  // `predicate.key` need not be set.
+  // `predicate.key` and `weight` need not be set.
   PredicateId Add(Predicate predicate);
   const std::vector<Predicate>& all() const { return predicates_; }
   std::vector<Predicate> Take() { return std::move(predicates_); }

@@ -88,10 +88,20 @@ class RoutedRuleSet final : public RuleSet {
     TRIAGED_CHECK(state.groups.size() == groups_.size());
     const size_t before = matched->size();
     state.taken.clear();
-    routes_->Evaluate(event, state.routes.get(), &state.taken);
+    state.given_up.clear();
+    state.steps = 0;
+    state.over_limit = false;
+    const auto evaluate = [&](const RuleSet& set, RuleScratch* part, std::vector<uint32_t>* found) {
+      part->limit = state.limit - state.steps;
+      set.Evaluate(event, part, found);
+      state.steps += part->steps;
+      state.over_limit |= part->over_limit;
+    };
+    evaluate(*routes_, state.routes.get(), &state.taken);
     for (uint32_t route : state.taken) {
       state.matched.clear();
-      groups_[route].set->Evaluate(event, state.groups[route].get(), &state.matched);
+      evaluate(*groups_[route].set, state.groups[route].get(), &state.matched);
+      for (uint32_t rule : state.groups[route]->given_up) state.given_up.push_back(groups_[route].rules[rule]);
       for (uint32_t rule : state.matched) matched->push_back(groups_[route].rules[rule]);
     }
     std::sort(matched->begin() + static_cast<std::ptrdiff_t>(before), matched->end());

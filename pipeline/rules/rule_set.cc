@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "pipeline/rules/budget.h"
 #include "pipeline/rules/correlation_resolver.h"
 #include "pipeline/rules/expression.h"
 #include "pipeline/rules/filter.h"
@@ -42,6 +43,7 @@ class SetCompiler {
 
   // nullptr after errors, of which those of a mapping's logsources are found only now.
   std::shared_ptr<const RuleSet> Finish() {
+    CheckSet();
     if (diagnostics_->HasErrors()) return nullptr;
     ApplyFilters(filters_, names_, &expressions_, diagnostics_);
     const auto field = [this](const PlacedText& written, SourceNotes* notes) {
@@ -143,6 +145,30 @@ class SetCompiler {
     correlations_.push_back({std::move(*ast), file});
   }
 
+  bool IsBounded(const Expr& expr, Place place, SourceNotes* notes) const {
+    const uint64_t weight = WeightOf(expr, predicates_.all());
+    if (weight <= kMaxRuleWeight) return true;
+    notes->Error(place, "the rule costs up to " + std::to_string(weight) + " steps for each byte it looks at; the limit is " +
+                            std::to_string(kMaxRuleWeight),
+                 "its regular expressions and wildcards are too many or too long: fewer of them, or plain texts");
+    return false;
+  }
+
+  // The rules of a set share the budget of an alert; the one that costs most is named.
+  void CheckSet() {
+    uint64_t all = 0;
+    for (const Predicate& predicate : predicates_.all()) all += predicate.weight;
+    if (all <= kMaxSetWeight || expressions_.empty()) return;
+    size_t worst = 0;
+    std::vector<uint64_t> weights;
+    for (const Expr& expr : expressions_) weights.push_back(WeightOf(expr, predicates_.all()));
+    worst = static_cast<size_t>(std::max_element(weights.begin(), weights.end()) - weights.begin());
+    diagnostics_->Error(rules_[worst].where,
+                        "the rules together cost up to " + std::to_string(all) + " steps for each byte; the limit is " +
+                            std::to_string(kMaxSetWeight),
+                        "", "this rule ('" + rules_[worst].title + "') costs most: " + std::to_string(weights[worst]));
+  }
+
   void Document(const YamlNode& document, const std::shared_ptr<const SourceFile>& file, SourceNotes* notes) {
     if (IsFilter(document)) return FilterDocument(document, notes);
     if (IsCorrelation(document)) return CorrelationDocument(document, file, notes);
@@ -150,7 +176,7 @@ class SetCompiler {
     if (!ast) return;
     TakeId(document, ast->rule, notes);
     std::optional<Expr> expr = Lowering(catalog_, &predicates_, notes, names_here_).Detection(ast->detection);
-    if (!expr) return;
+    if (!expr || !IsBounded(*expr, PlaceOf(*document.Find("detection")), notes)) return;
     names_.push_back({ast->rule.id, std::move(ast->name), ast->rule.title, std::move(ast->logsource)});
     rules_.push_back(std::move(ast->rule));
     expressions_.push_back(std::move(*expr));

@@ -76,10 +76,22 @@ class RuleSet {
   virtual void Evaluate(const FieldTable& event, RuleScratch* scratch, std::vector<uint32_t>* matched) const = 0;
 };
 
+// Steps (pipeline/rules/budget.h) that evaluating all rules on one alert may take.
+inline constexpr uint64_t kAlertSteps = uint64_t{1} << 28;
+
 // State of one thread's evaluations (predicate results). Made by NewScratch for one RuleSet.
+//
+// What does not fit the limit is given up, not guessed: the rules that asked for it do not match and are named, cheaper
+// ones are still evaluated.
 class RuleScratch {
  public:
   virtual ~RuleScratch() = default;
+
+  uint64_t limit = kAlertSteps;
+  // Of the last evaluation.
+  uint64_t steps = 0;
+  bool over_limit = false;         // the answer is incomplete
+  std::vector<uint32_t> given_up;  // indexes into rules(), in no order; may be empty when even finding rules was too much
 };
 
 // One condition in Sigma's detection syntax (a map with selections and `condition`; or a bare selection map, which

@@ -111,8 +111,43 @@ def replay():
     types = [json.loads(line)["type"] for line in one.stdout.splitlines()]
     check("replay: acknowledged, a dead letter, a document", "io.triaged.case.acknowledged.v1" in types
           and "io.triaged.dead_letter.v1" in types and types[-1] == "io.triaged.case.document.v1", one)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "triaged.yaml"
+        path.write_text(f"""application_id: t
+kafka: {{embedded_broker: true, alert_topics: [alerts, both]}}
+storage: {{path: {folder}/state}}
+formats: {ROOT}/configs/formats
+rules: {ROOT}/configs/rules
+policies: {ROOT}/configs/policies/soc-tiered.yaml
+topics: {{both: {{split: [array], zone: Asia/Tokyo}}}}
+""")
+        local = {**ALERT, "@timestamp": "2026-03-02 17:00:00"}
+        pair = json.dumps([local, {**local, "event": {**ALERT["event"], "id": "a2"}}]) + "\n"
+        split = run(TRIAGECTL, "--config.file", str(path), "replay", "--topic", "both", "--cases", text=pair)
+        document = json.loads(split.stdout.splitlines()[-1])
+        check("replay --topic: split and zone hold", split.returncode == 0 and document["data"]["counts"]["alerts"] == 2
+              and "2026-03-02T08:00:00.000Z" in json.dumps(document), split)
+        whole = run(TRIAGECTL, "--config.file", str(path), "replay", "--cases", text=pair)
+        check("replay without it: one record that is no alert", "not_an_object" in whole.stdout, whole)
     result = ctl("replay", "--until", "tomorrow", text="")
     check("a wrong time is usage", result.returncode == 2, result)
+
+
+def route_tests(folder):
+    shipped = str(ROOT / "tests/notify/routes.yaml")
+    junit = folder / "routes.xml"
+    result = run(TRIAGECTL, "test", shipped, "--junit", str(junit))
+    check("test runs route tests without a configuration of the daemon", result.returncode == 0 and "ok" in result.stdout, result)
+    check("and reports them", "routes.yaml" in junit.read_text() and 'failures="0"' in junit.read_text(), result)
+    wrong = folder / "routes.yaml"
+    text = pathlib.Path(shipped).read_text().replace("../../configs", str(ROOT / "configs"))
+    wrong.write_text(text.replace("to: [pager, chat]", "to: [mail]"))
+    result = run(TRIAGECTL, "test", str(wrong))
+    check("a route that leads elsewhere is told with its line", result.returncode == 1 and "expected [mail], but it goes to "
+          "[pager, chat]" in result.stderr and f"{wrong}:" in result.stderr, result)
+    wrong.write_text(text.replace("to: [mail]", "to: [male]"))
+    result = run(TRIAGECTL, "test", str(wrong))
+    check("an unknown destination in a route test is an error", result.returncode == 1 and "'male'" in result.stderr, result)
 
 
 def timelines():
@@ -125,6 +160,7 @@ def timelines():
         wrong = pathlib.Path(folder) / "wrong.timeline"
         wrong.write_text("00:00 alert host=a rule=b severity=low → nothing\n")
         result = ctl("test", str(wrong))
+        route_tests(pathlib.Path(folder))
         check("a timeline that fails exits 1", result.returncode == 1 and "expected" in result.stderr, result)
 
 

@@ -17,9 +17,13 @@ import tarfile
 import tempfile
 
 import vectors
+import yaml
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / ".." / "shared" / "sigma"
 MAPPING = pathlib.Path(__file__).resolve().parents[2] / "configs" / "mappings" / "windows-events.yaml"
+CONFIG = pathlib.Path(__file__).resolve().parents[2] / "configs" / "triaged.yaml"
+ECS_MAPPING = pathlib.Path(__file__).resolve().parents[2] / "configs" / "mappings" / "sigma-ecs.yaml"
+PARTS = ("product", "category", "service")
 FOLDERS = ("rules", "rules-threat-hunting", "rules-emerging-threats", "rules-dfir", "rules-compliance",
            "rules-placeholder")
 ACTIVE_RULES = 3780
@@ -51,11 +55,11 @@ DIFFERENCES = {
 }
 
 
-def run(triagectl, rules, events, *more):
+def run(triagectl, rules, events, *more, raw=True):
     """Matches per event line, and what was said on stderr; None for the matches when the rules do not load."""
     lines = "".join(json.dumps(event) + "\n" for event in events)
-    done = subprocess.run([triagectl, "rules", "eval", "--raw", "--rules", *map(str, rules), *more], input=lines,
-                          capture_output=True, text=True)
+    how = ["rules", "eval", "--raw"] if raw else ["--config.file", str(CONFIG), "rules", "eval"]
+    done = subprocess.run([triagectl, *how, "--rules", *map(str, rules), *more], input=lines, capture_output=True, text=True)
     if done.returncode != 0:
         return None, done.stderr
     return [json.loads(line)["rules"] for line in done.stdout.splitlines()], done.stderr
@@ -75,11 +79,37 @@ def flatten(document):
     return event
 
 
-def check_regression(triagectl, rules, *more):
+def as_winlogbeat(event, fields):
+    """A flattened Windows event as Winlogbeat ships it: ECS names where the table has them, the channel and the code."""
+    document = {"ecs.version": "8.11.0", "event.kind": "event", "host.os.type": "windows"}
+    for name, value in event.items():
+        document.setdefault(fields.get(name, name), str(value) if name == "EventID" else value)
+    return document
+
+
+def check_ecs(triagectl, rules):
+    """configs/mappings/sigma-ecs.yaml: an entry for every logsource, and the regression cases as normalised alerts."""
+    table = yaml.safe_load(ECS_MAPPING.read_text())
+    entries = {tuple(entry.get(part, "") for part in PARTS) for entry in table["logsources"]}
+    wanted = set()
+    for path in (path for folder in rules for path in folder.rglob("*.yml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            wanted.add(tuple((document.get("logsource") or {}).get(part, "") for part in PARTS))
+    failures = [f"sigma-ecs.yaml has no entry for {' '.join(filter(None, one))}" for one in sorted(wanted - entries)]
+    print(f"sigma-ecs: {len(wanted)} logsources")
+    with tempfile.TemporaryDirectory() as folder:
+        # Nothing may match for want of an entry.
+        strict = pathlib.Path(folder) / "strict.yaml"
+        strict.write_text(ECS_MAPPING.read_text().replace("unmapped: try ", "unmapped: skip"))
+        return failures + check_regression(triagectl, rules, "--mapping", str(strict),
+                                           shape=lambda event: as_winlogbeat(event, table["fields"]))
+
+
+def check_regression(triagectl, rules, *more, shape=None):
     failures = []
     cases = [json.loads(line) for line in (SHARED / "regression" / "cases.ndjson").open()]
     events = [flatten(event) for case in cases for event in case["events"]]
-    matches, errors = run(triagectl, rules, events, *more)
+    matches, errors = run(triagectl, rules, map(shape, events) if shape else events, *more, raw=not shape)
     if matches is None:
         return ["the SigmaHQ rules do not load:\n" + errors[:4000]]
     at = 0
@@ -91,7 +121,7 @@ def check_regression(triagectl, rules, *more):
             failures.append(f"{case['path']}: {found} matches, wanted {wanted}")
     if len(cases) != REGRESSION_CASES:
         failures.append(f"{len(cases)} regression cases, not {REGRESSION_CASES}")
-    print(f"regression {' '.join(more[:1])}: {len(cases) - len(failures)} of {len(cases)} cases match")
+    print(f"regression {'normalised ' if shape else ''}{' '.join(more[:1])}: {len(cases) - len(failures)} of {len(cases)} cases match")
     return failures
 
 
@@ -196,6 +226,7 @@ def check_shared(triagectl):
         failures = [] if active == ACTIVE_RULES else [f"{active} active rules, not {ACTIVE_RULES}"]
         failures += check_regression(triagectl, folders)
         failures += check_regression(triagectl, folders, "--mapping", str(MAPPING))
+        failures += check_ecs(triagectl, folders)
         failures += check_vectors(triagectl, root)
         failures += check_deprecated(triagectl, [root / "deprecated", root / "unsupported"])
     for failure in failures:

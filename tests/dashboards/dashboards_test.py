@@ -22,6 +22,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+FEED = "\nfeeds:\n  - {name: demo, topic: alerts, silent_after: 1h, severity: high}\n"
 VARIABLES = {"$__rate_interval": "10s", "$__range": "60s"}
 
 
@@ -69,6 +70,9 @@ class Demo:
         config = (self.root / "deploy/quickstart/triaged.yaml").read_text(encoding="utf-8")
         config = config.replace("@STORE@", str(self.scratch / "store")).replace("@CONFIGS@", str(self.root / "configs"))
         config = config.replace("127.0.0.1:9464", f"127.0.0.1:{self.web}")
+        pack = self.scratch / "watched.yaml"  # the quick start's, with a feed that is watched
+        pack.write_text((self.root / "configs/policies/soc-tiered.yaml").read_text(encoding="utf-8") + FEED, encoding="utf-8")
+        config = re.sub(r'^policies: .*$', f'policies: "{pack}"', config, flags=re.MULTILINE)
         (self.scratch / "triaged.yaml").write_text(config, encoding="utf-8")
         self.start([self.triaged, f"--config.file={self.scratch / 'triaged.yaml'}"], "triaged.log")
         log = self.scratch / "triaged.log"

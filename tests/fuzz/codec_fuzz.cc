@@ -24,6 +24,7 @@ void Try(std::string_view frame) {
   }
   if (auto silence = DecodeSilence(frame)) Require(EncodeSilence(*silence) == frame);
   if (auto window = DecodeCorrelation(frame)) Require(EncodeCorrelation(*window) == frame);
+  if (auto block = DecodeBaselineBlock(frame)) Require(EncodeBaselineBlock(*block) == frame);
   if (auto watch = DecodeWatch(frame)) Require(EncodeWatch(*watch) == frame);
   if (auto c = DecodeCase(frame)) Require(EncodeCase(*c) == frame);
   if (auto index = DecodeKeyIndex(frame)) Require(EncodeKeyIndex(*index) == frame);
@@ -44,7 +45,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   Try(bytes);
   for (auto kind : {RecordKind::kCase, RecordKind::kKeyIndex, RecordKind::kSeenBlock, RecordKind::kProgress,
-                    RecordKind::kPosition, RecordKind::kSilence, RecordKind::kCorrelation, RecordKind::kWatch}) {
+                    RecordKind::kPosition, RecordKind::kSilence, RecordKind::kCorrelation, RecordKind::kWatch,
+                    RecordKind::kBaseline}) {
     std::string frame = BeginFrame(kind, size);
     frame += bytes;
     EndFrame(&frame);

@@ -52,14 +52,14 @@ class Topic:
 class Notifier:
     running = []
 
-    def __init__(self, binary, folder, topic, config):
+    def __init__(self, binary, folder, topic, config, property='client.id: "test"'):
         self.binary, self.folder, self.port = binary, folder, free_port()
         folder.mkdir(parents=True)
         for name, text in {"hmac": KEY, "routing": "R" * 32}.items():
             (folder / name).write_text(text + "\n")
         (folder / "notify.yaml").write_text(f"""
 kafka: {{bootstrap_servers: "{BOOTSTRAP}", group: "{topic.name}", topic: "{topic.name}", dead_letter_topic: "{topic.name}.dead",
-         properties: {{session.timeout.ms: "6000", allow.auto.create.topics: "true", topic.metadata.refresh.interval.ms: "500"}}}}
+         properties: {{session.timeout.ms: "6000", allow.auto.create.topics: "true", topic.metadata.refresh.interval.ms: "500", {property}}}}}
 storage_path: memory
 listen_address: 127.0.0.1:{self.port}
 {config}

@@ -100,54 +100,82 @@ routes:
     print("payloads: ok")
 
 
-def kills(binary, folder, cycles, rng):
-    """kill -9 under load, with failing destinations."""
-    topic = Topic(f"esc-kill-{random.getrandbits(32)}")
-    def behave(_):
-        dice = rng.random()
+class Kills:
+    """kill -9 under load, with failing destinations: each time after a drawn number of deliveries has been seen, so that the
+    notifier is in the middle of its work and not still joining its group."""
+
+    def __init__(self, binary, folder, rng):
+        self.rng, self.number, self.must, self.acked = rng, 0, set(), set()
+        self.topic = Topic(f"esc-kill-{random.getrandbits(32)}")
+        self.targets = {"one": HttpTarget(self.behave), "two": HttpTarget(self.behave)}
+        lines = "\n".join(
+            f'  {name}: {{kind: webhook, url: "http://127.0.0.1:{t.port}/", allow_private: true, retry_min: 10ms, '
+            f'retry_max: 50ms, timeout: 500ms, per_minute: 100000, bundle: 1, breaker_failures: 10, breaker_pause: 50ms}}'
+            for name, t in self.targets.items())
+        # A static member comes back to its partitions at once; else each kill would wait for the session to end.
+        self.notifier = Notifier(binary, folder / "kills", self.topic, f"destinations:\n{lines}\nroutes: [{{to: [one, two]}}]",
+                                 'group.instance.id: "one"')
+
+    def behave(self, _):
+        dice = self.rng.random()
         if dice < 0.2:
             return (503, {})
         return "garbage" if dice < 0.25 else (200, {}) if dice < 0.98 else "hang"
-    targets = {"one": HttpTarget(behave), "two": HttpTarget(behave)}
-    lines = "\n".join(f'  {name}: {{kind: webhook, url: "http://127.0.0.1:{t.port}/", allow_private: true, retry_min: 10ms, '
-                      f'retry_max: 50ms, timeout: 500ms, per_minute: 100000, bundle: 1, breaker_failures: 10, breaker_pause: 50ms}}'
-                      for name, t in targets.items())
-    notifier = Notifier(binary, folder / "kills", topic, f"destinations:\n{lines}\nroutes: [{{to: [one, two]}}]")
-    must, acked, number = set(), {}, 0
-    for cycle in range(cycles):
+
+    def send(self):
+        """Twenty new cases, and the acknowledgement of two older ones."""
         batch = []
         for _ in range(20):
-            number += 1
-            batch.append(event(f"0-{number}", 1))
-            must.add(batch[-1]["id"])
-        old = [f"0-{n}" for n in rng.sample(range(1, number + 1), 2)]
-        for case in old:
-            if case not in acked and cycle:
-                acked[case] = True
-                batch.append(event(case, 2, "acknowledged"))
-        topic.send(batch)
-        notifier.start()
-        time.sleep(rng.uniform(0.05, 0.6) + (0.3 if cycle % 3 == 0 else 0))
-        notifier.kill()
-    notifier.start()
-    needed = {i for i in must if i.split("/")[0] not in acked}
-    ids = lambda t: {r["id"] for r in t.taken()}
-    wait_for(lambda: all(needed <= ids(t) for t in targets.values()), 60 + cycles, "every escalation")
-    for name, target in targets.items():
+            self.number += 1
+            batch.append(event(f"0-{self.number}", 1))
+            self.must.add(batch[-1]["id"])
+        for case in self.rng.sample(range(1, max(3, self.number - 20)), 2):
+            if self.number > 20 and f"0-{case}" not in self.acked:
+                self.acked.add(f"0-{case}")
+                batch.append(event(f"0-{case}", 2, "acknowledged"))
+        self.topic.send(batch)
+
+    def delivered(self):
+        return sum(len(target.taken()) for target in self.targets.values())
+
+    def waiting(self):
+        """Deliveries that are owed still, at both destinations together."""
+        needed = {i for i in self.must if i.split("/")[0] not in self.acked}
+        return sum(len(needed - {r["id"] for r in target.taken()}) for target in self.targets.values())
+
+    def run(self, cycles):
+        in_work = 0
+        for _ in range(cycles):
+            self.send()
+            before = self.delivered()
+            after = self.rng.randint(1, 20)
+            self.notifier.start()
+            wait_for(lambda: self.delivered() >= before + after or self.waiting() == 0, 60, f"{after} deliveries")
+            time.sleep(self.rng.uniform(0, 0.02))
+            in_work += self.waiting() > 0
+            self.notifier.kill()
+        self.notifier.start()
+        wait_for(lambda: self.waiting() == 0, 60 + cycles, "every escalation")
+        for name, target in self.targets.items():
+            self.check(name, target, cycles)
+        # A test whose kills all come when there is nothing to do shows nothing.
+        assert in_work >= cycles * 3 // 4, f"only {in_work} of {cycles} kills came in the middle of work"
+        print(f"kills: {in_work} of {cycles} in the middle of work")
+        self.notifier.kill()
+
+    @staticmethod
+    def check(name, target, cycles):
         counts = collections.Counter(r["id"] for r in target.taken())
         repeats = sum(count - 1 for count in counts.values())
+        answered = set()
         for r in target.taken():
             assert r["data"]["dedup_key"] == f"test:{r['subject']}:1", r
-        seen_ack = set()
-        for r in target.taken():
             if r["type"].endswith("acknowledged.v1"):
-                seen_ack.add(r["subject"])
+                answered.add(r["subject"])
             else:
-                assert r["subject"] not in seen_ack, f"{name}: {r['id']} after its acknowledgement"
+                assert r["subject"] not in answered, f"{name}: {r['id']} after its acknowledgement"
         assert repeats <= cycles, f"{name}: {repeats} repeats in {cycles} kills"
-        print(f"kills: {name}: {cycles} kills, {len(needed)} needed, {len(counts)} delivered, {repeats} repeats, "
-              f"{len(target.requests)} requests")
-    notifier.kill()
+        print(f"kills: {name}: {cycles} kills, {len(counts)} delivered, {repeats} repeats, {len(target.requests)} requests")
 
 
 def storm(binary, folder, count):
@@ -200,7 +228,7 @@ def main():
         if options.only in (None, "payloads"):
             payloads(options.notifier, folder)
         if options.only in (None, "kills"):
-            kills(options.notifier, folder, options.cycles, random.Random(options.seed))
+            Kills(options.notifier, folder, random.Random(options.seed)).run(options.cycles)
         if options.only in (None, "storm"):
             storm(options.notifier, folder, options.storm)
     except BaseException:

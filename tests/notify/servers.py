@@ -60,7 +60,11 @@ class HttpTarget:
     def taken(self):
         """The bodies that were answered with 2xx, parsed."""
         with self.lock:
-            return [json.loads(r["body"]) for r in self.requests if isinstance(r.get("answer"), tuple) and r["answer"][0] < 300]
+            taken = [r for r in self.requests if isinstance(r.get("answer"), tuple) and r["answer"][0] < 300]
+        for r in taken:
+            if "parsed" not in r:
+                r["parsed"] = json.loads(r["body"])
+        return [r["parsed"] for r in taken]
 
 
 class SmtpTarget:

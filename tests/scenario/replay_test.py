@@ -24,6 +24,7 @@ PACKS = {"soc": (SHIPPED, "configs/policies/soc-tiered.yaml"),
          "kb005": (OPERATIONS, "configs/policies/kb005.yaml"),
          "support": (OPERATIONS, "configs/policies/support-framework.yaml"),
          "entered": ("tests/scenario/engine/rules.yaml", "tests/scenario/entered/pack.yaml"),
+         "baseline": ("tests/scenario/baseline/rules.yaml", "tests/scenario/baseline/pack.yaml"),
          "watched": ("tests/scenario/engine/rules.yaml", "tests/scenario/watched/pack.yaml"),
          "engine": ("tests/scenario/engine/rules.yaml", "tests/scenario/engine/pack.yaml")}
 

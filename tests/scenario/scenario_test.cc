@@ -88,6 +88,11 @@ TEST_CASE("every timeline of time in level goes as written") {
   RunAll("entered", 2, LoadedEngine({folder + "engine/rules.yaml"}, folder + "entered/pack.yaml"));
 }
 
+TEST_CASE("every timeline of the baseline goes as written") {
+  const std::string folder = TRIAGED_SOURCE_DIR "/tests/scenario/baseline/";
+  RunAll("baseline", 4, LoadedEngine({folder + "rules.yaml"}, folder + "pack.yaml"));
+}
+
 TEST_CASE("every timeline of storms, feeds and partitions goes as written") {
   const std::string folder = TRIAGED_SOURCE_DIR "/tests/scenario/";
   RunAll("watched", 8, LoadedEngine({folder + "engine/rules.yaml"}, folder + "watched/pack.yaml"));

@@ -32,7 +32,9 @@ constexpr const char* kCorrelations =
     "title: Busy user\nid: wide\nname: wide\ncorrelation: {type: value_count, rules: [any], group-by: [user.name],"
     " timespan: 5m, condition: {field: host.name, gte: 2}, generate: true}\n---\n"
     "title: Both\nid: both\ncorrelation: {type: temporal, rules: [busy, wide], group-by: [user.name], timespan: 10m,"
-    " generate: true}\n";
+    " generate: true}\n---\n"
+    "title: New here\nid: new-here\ndetection: {s: {baseline.rule.first_seen_on_host: true}, condition: s}\n"
+    "triage: {tags: [new_here]}\n";
 
 std::shared_ptr<const Engine> Compile(bool other) {
   const std::string configs = std::string(TRIAGED_SOURCE_DIR) + "/configs/";
@@ -48,6 +50,8 @@ std::shared_ptr<const Engine> Compile(bool other) {
   topic.topic = "alerts-0";
   topic.split.values = true;
   sources.topics = {topic};
+  // So few keys that some are evicted, and times that pass within a run.
+  sources.baseline = {40, std::chrono::hours(1), std::chrono::minutes(2), std::chrono::hours(2)};
   if (other) {
     const size_t at = policy.find("critical: 10m");
     TRIAGED_CHECK(at != std::string::npos);

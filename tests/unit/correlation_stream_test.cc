@@ -127,6 +127,37 @@ TEST_CASE("correlation stream: duplicates do not count, nor does what is too far
   CHECK(Tagged(stream.Cases()[0], "brute_force"));
 }
 
+TEST_CASE("correlation stream: a duplicate of an alert that was sent on does not count") {
+  Stream stream(EngineOf(kRules), 2);
+  // Two hosts whose cases are in different partitions.
+  std::string here, there, here_id, there_id;
+  for (int i = 0; here.empty() || there.empty(); ++i) {
+    const std::string host = "h" + std::to_string(i);
+    stream.Alert(0, "other", host);
+    for (const Json& data : stream.Cases()) {
+      if (data.at("key").get<std::string>().find("/" + host) == std::string::npos) continue;
+      const std::string id = data.at("case_id");
+      if (id.starts_with("0-") && here.empty()) here = host, here_id = id;
+      if (id.starts_with("1-") && there.empty()) there = host, there_id = id;
+    }
+  }
+  const Json merge = {{"id", "m1"}, {"case_id", here_id}, {"actor", "ada"}, {"role", "lead"}, {"action", "merge"},
+                      {"arguments", {{"into", there_id}, {"reason", "same"}}}};
+  REQUIRE(stream.replay().TakeCommand(merge.dump(), FromUnixMillis(kStart + 1000)).ok());
+  for (int i = 0; i < 5; ++i) stream.Alert(10 + i, "failed", here, "", "same");
+  stream.Alert(20, "failed", here);
+  const auto tagged = [&](const std::string& id) {
+    for (const Json& data : stream.Cases()) {
+      if (data.at("case_id") == id) return Tagged(data, "brute_force");
+    }
+    return false;
+  };
+  CHECK_FALSE(tagged(there_id));
+  stream.Alert(30, "failed", here);
+  CHECK(tagged(there_id));
+  CHECK(stream.replay().balance().Adds());
+}
+
 // One user's failures over several hosts: the cases are by host, so these are counted elsewhere.
 constexpr const char* kByUser =
     "title: Failed login\nid: failed\nname: failed\ndetection: {s: {event.action: failed}, condition: s}\n---\n"

@@ -368,8 +368,6 @@ TEST_CASE("report: seeded cases give valid UTF-8, the same bytes twice, within t
     const std::string document = CaseDocumentJson(c, At(0), Context());
     REQUIRE(IsValidUtf8(document));
     REQUIRE(document == CaseDocumentJson(c, At(0), Context()));
-    const std::string markdown = HandoffMarkdown(c, Context(), At(0));
-    REQUIRE(IsValidUtf8(markdown));
   }
 }
 
@@ -407,29 +405,6 @@ TEST_CASE("report: heartbeat") {
   CHECK(event["id"] == "heartbeat/3/00000000000000000007");
   CHECK(event["data"]["partition"] == 3);
   CHECK(HeaderOf(record, "ce_id") == event["id"].get<std::string>());
-}
-
-TEST_CASE("report: the hand-off reads as text and cannot be forged") {
-  Case c = SocCase();
-  std::string text = HandoffMarkdown(c, Context(), At(912));
-  for (const char* part : {"# Hand-off: case 3-17\n", "- **Severity**: high\n", "\n## Requested\n\n- isolate db7\n",
-                           "\n### Who\n", "`svc_backup` x2 (alert `a-1`, `user.name`)", "05:08:00 CET",
-                           "\n## Evidence\n", "`alerts/2@100`", " ada: note: host still reachable\n", "\\_required"}) {
-    INFO(part);
-    CHECK(text.find(part) != std::string::npos);
-  }
-  CHECK(text.find("Unknown:") == std::string::npos);
-  CHECK(HandoffMarkdown(Case(), Context(), At(0)).find("Unknown: no alert of this case names an account.") !=
-        std::string::npos);
-
-  c.observed = {Seen(field::kHostName, "db7`\n# Closed\n[x](http://evil.example)", "host.name"),
-                Seen(field::kHostName, "exe\xe2\x80\xaetxt", "host.name")};
-  c.notes = {{At(1), "note", "ada", "see http://evil.example <script>\n## Evidence"}};
-  text = HandoffMarkdown(c, Context(), At(912));
-  CHECK(text.find("\n# Closed") == std::string::npos);
-  CHECK(text.find("``db7` # Closed [x](http://evil.example)``") != std::string::npos);  // inside a code span
-  CHECK(text.find("see http\\://evil.example \\<script\\> \\#\\# Evidence") != std::string::npos);
-  CHECK(text.find("\xe2\x80\xae") == std::string::npos);
 }
 
 }  // namespace triaged

@@ -554,6 +554,8 @@ TEST_CASE("metrics: what a partition told is gone from the sums when it goes") {
   stats.cases = 10;
   stats.standings[{"soc-tiered", 1, CaseStatus::kEscalated, 0}] = 4;
   stats.standings[{"gone", 9, CaseStatus::kOpen, 9}] = 6;
+  stats.correlation_windows = 3;
+  stats.correlation_dropped = 2;
   for (int32_t partition : {0, 1}) {
     metrics.OnPartitionState(0, partition, PartitionState::kRunning);
     metrics.OnStoreStats(partition, stats);
@@ -565,7 +567,10 @@ TEST_CASE("metrics: what a partition told is gone from the sums when it goes") {
   CHECK(Sum(metrics, "triaged_cases", "status=\"escalated\"") == 8);
   CHECK(Sum(metrics, "triaged_cases", "policy=\"gone\"") == 12);
   CHECK(Value(metrics, "triaged_clock_lag_seconds") == 6);
+  CHECK(Value(metrics, "triaged_correlation_windows") == 6);
+  CHECK(Value(metrics, "triaged_correlation_dropped_windows") == 4);
   metrics.OnPartitionState(0, 1, PartitionState::kClosed);
+  CHECK(Value(metrics, "triaged_correlation_windows") == 3);
   CHECK(Value(metrics, "triaged_store_cases") == 10);
   CHECK(Sum(metrics, "triaged_cases") == 10);
   CHECK(Value(metrics, "triaged_clock_lag_seconds") == 1);

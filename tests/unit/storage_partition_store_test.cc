@@ -445,10 +445,12 @@ TEST_CASE("store: the directory is private, locked while open, and goes when des
     REQUIRE_FALSE(second.ok());
     CHECK_FALSE(PartitionStore::IsCorruption(second.error()));
     CHECK(second.error().kind == ErrorClass::kEnvironment);
+    CHECK(PartitionStore::IsHeld(second.error()));
   }
   auto stranger = PartitionStore::Open(resources, 1, directory);
   REQUIRE_FALSE(stranger.ok());
   CHECK_FALSE(PartitionStore::IsCorruption(stranger.error()));
+  CHECK_FALSE(PartitionStore::IsHeld(stranger.error()));
   REQUIRE(PartitionStore::Destroy(resources, directory).ok());
   CHECK_FALSE(std::filesystem::exists(directory));
 }

@@ -1,0 +1,53 @@
+// triagectl quality: what the configured pack and rules make of labelled alerts.
+#include <cstdio>
+#include <string>
+
+#include "daemon/ctl.h"
+#include "daemon/ctl_load.h"
+#include "daemon/quality.h"
+
+namespace triaged {
+namespace {
+
+bool ReadTime(const char* option, const std::string& text, std::optional<Timestamp>* at) {
+  if (text.empty() || (*at = ParseTimestamp(text))) return true;
+  std::fprintf(stderr, "triagectl: %s '%s' is not an RFC 3339 time (2026-03-02T08:00:00Z)\n", option, text.c_str());
+  return false;
+}
+
+bool ReadInterval(const char* option, const std::string& text, Duration* duration) {
+  const auto read = ParseDuration(text);
+  if (read && *read > Duration{0}) {
+    *duration = *read;
+    return true;
+  }
+  std::fprintf(stderr, "triagectl: %s '%s' is no time above 0 (30m, 8h)\n", option, text.c_str());
+  return false;
+}
+
+}  // namespace
+
+int Quality(const std::string& config_path, const QualityCommand& command) {
+  QualityOptions options;
+  Duration within{};
+  if (!ReadTime("--from", command.from, &options.from) || !ReadTime("--to", command.to, &options.to) ||
+      !ReadInterval("--within", command.within, &within) || !ReadInterval("--shift", command.shift, &options.shift)) {
+    return kExitUsage;
+  }
+  const auto loaded = LoadConfigured(config_path);
+  if (!loaded) return kExitFailed;
+  auto set = ReadLabelled({command.input, command.labels, command.columns, command.benign});
+  if (!set) {
+    std::fprintf(stderr, "triagectl: %s\n", set.error().message.c_str());
+    return kExitFailed;
+  }
+  const auto report = MeasureQuality(loaded->engine, options, &*set);
+  if (!report) {
+    std::fprintf(stderr, "triagectl: %s\n", report.error().message.c_str());
+    return kExitFailed;
+  }
+  std::fputs((command.json ? QualityJson(*report, within) : QualityText(*report, within)).c_str(), stdout);
+  return kExitOk;
+}
+
+}  // namespace triaged

@@ -1,0 +1,219 @@
+#include "daemon/quality.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace triaged {
+namespace {
+
+using Json = nlohmann::json;
+constexpr std::string_view kEscalated = "\"type\":\"io.triaged.case.escalated.v1\"";
+constexpr std::string_view kOpened = "\"type\":\"io.triaged.case.opened.v1\"";
+constexpr size_t kEnvelopeBytes = 512;  // the type stands within them
+
+class Measuring {
+ public:
+  Measuring(std::shared_ptr<const Engine> engine, const QualityOptions& options, LabelledSet* set)
+      : engine_(engine), options_(options), set_(*set), replay_(engine, "quality", /*partitions=*/1) {
+    for (const Rule& rule : engine->rules->rules()) titles_[rule.id] = rule.title;
+  }
+
+  Result<QualityReport> Run();
+
+ private:
+  void SortByTime();
+  void CutToTime();
+  void CountLabels();
+  Status Feed();
+  void TakeEvents();
+  void TakeEscalation(const Json& event);
+  void TakeStep(const LabelledRow& row, const Json& event, bool by_time, const std::string& rule);
+  Status FindLongestWindow();
+  void Finish();
+  int64_t ShiftOf(Timestamp at) const { return (at - report_.begin) / options_.shift; }
+
+  std::shared_ptr<const Engine> engine_;
+  const QualityOptions& options_;
+  LabelledSet& set_;
+  Replay replay_;
+  QualityReport report_;
+  std::map<std::string, std::string> titles_;                       // of rules, by id
+  std::map<std::pair<size_t, uint16_t>, QualityStep> steps_;        // by column and value
+  std::set<std::string> at_l2_;                                     // cases that rules brought there
+  std::map<int64_t, uint64_t> opened_in_shift_, l2_in_shift_;
+};
+
+void Measuring::SortByTime() {
+  Normaliser normaliser(engine_->formats, engine_->limits);
+  std::set<std::string, std::less<>> hosts;
+  Timestamp now{};
+  for (LabelledRow& row : set_.rows) {
+    const auto failure = normaliser.Normalise(row.alert, {}, now);
+    if (!failure) {
+      now = normaliser.alert().event_time;
+      const std::string_view host = normaliser.alert().fields.First(field::kHostName);
+      if (!host.empty() && !hosts.contains(host)) hosts.emplace(host);
+    }
+    row.at = now;
+  }
+  std::stable_sort(set_.rows.begin(), set_.rows.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
+  report_.hosts = hosts.size();
+}
+
+void Measuring::CutToTime() {
+  const auto outside = [&](const LabelledRow& row) {
+    return (options_.from && row.at < *options_.from) || (options_.to && row.at >= *options_.to);
+  };
+  set_.rows.erase(std::remove_if(set_.rows.begin(), set_.rows.end(), outside), set_.rows.end());
+}
+
+void Measuring::CountLabels() {
+  for (const LabelledRow& row : set_.rows) {
+    for (size_t column = 0; column < row.labels.size(); ++column) {
+      if (row.labels[column] == 0) continue;
+      QualityStep& step = steps_[{column, row.labels[column]}];
+      if (step.rows++ == 0) {
+        step.column = set_.columns[column];
+        step.name = set_.values[row.labels[column]];
+        step.first = row.at;
+      }
+      step.last = row.at;
+    }
+  }
+}
+
+Status Measuring::Feed() {
+  const auto outcome = [&](AlertOutcome which) { return replay_.balance().outcomes[static_cast<size_t>(which)]; };
+  for (const LabelledRow& row : set_.rows) {
+    const uint64_t closed = outcome(AlertOutcome::kAutoClosed);
+    if (Status taken = replay_.TakeAlert(row.alert, row.at); !taken) return taken;
+    if (outcome(AlertOutcome::kAutoClosed) != closed) {
+      if (!row.labels.empty() && row.labels.front() != 0) ++report_.labelled_auto_closed;
+      for (size_t column = 0; column < row.labels.size(); ++column) {
+        if (row.labels[column] != 0) ++steps_[{column, row.labels[column]}].auto_closed;
+      }
+    }
+    TakeEvents();
+  }
+  report_.dead_letters = outcome(AlertOutcome::kDeadLettered);
+  report_.duplicates = outcome(AlertOutcome::kDuplicate);
+  report_.auto_closed = outcome(AlertOutcome::kAutoClosed);
+  return {};
+}
+
+void Measuring::TakeEvents() {
+  for (const OutputRecord& record : replay_.TakeOutputs()) {
+    if (record.topic != OutputTopic::kEscalations || !record.value) continue;
+    const auto head = std::string_view(*record.value).substr(0, kEnvelopeBytes);
+    if (head.find(kOpened) != std::string_view::npos) {
+      ++report_.cases;
+      ++opened_in_shift_[ShiftOf(replay_.now())];
+    } else if (head.find(kEscalated) != std::string_view::npos) {
+      TakeEscalation(Json::parse(*record.value));
+    }
+  }
+}
+
+void Measuring::TakeEscalation(const Json& event) {
+  const Json& data = event["data"];
+  const bool by_time = data["escalation"]["kind"] != "criterion";
+  ++report_.escalations;
+  if (by_time) ++report_.escalations_by_time;
+  const std::string case_id = data["case_id"].get<std::string>();
+  if (!by_time && at_l2_.insert(case_id).second) ++l2_in_shift_[ShiftOf(replay_.now())];
+
+  const Json rule_id = data["escalation"].value("rule_id", Json());
+  const auto title = rule_id.is_string() ? titles_.find(rule_id.get<std::string>()) : titles_.end();
+  const std::string rule = title == titles_.end() ? "" : title->second;
+  bool labelled = false;
+  for (const Json& evidence : data["evidence"]) {
+    // Alerts that correlations derive are no rows.
+    if (evidence["topic"] != "replay") continue;
+    const LabelledRow& row = set_.rows[evidence["offset"].get<size_t>()];
+    for (const uint16_t label : row.labels) labelled = labelled || label != 0;
+    TakeStep(row, event, by_time, rule);
+  }
+  if (labelled) return;
+  if (by_time) {
+    ++report_.benign_by_time;
+    return;
+  }
+  ++report_.benign;
+  const std::string day = FormatTimestamp(replay_.now()).substr(0, 10);
+  ++report_.benign_by_rule[data["reason"].get<std::string>() + (rule.empty() ? "" : ": " + rule)][day];
+}
+
+void Measuring::TakeStep(const LabelledRow& row, const Json& event, bool by_time, const std::string& rule) {
+  for (size_t column = 0; column < row.labels.size(); ++column) {
+    if (row.labels[column] == 0) continue;
+    QualityStep& step = steps_[{column, row.labels[column]}];
+    if (step.after) continue;
+    step.after = *ParseTimestamp(event["time"].get<std::string>()) - step.first;
+    step.reason = event["data"]["reason"].get<std::string>();
+    step.rule = rule;
+    step.by_time = by_time;
+  }
+}
+
+Status Measuring::FindLongestWindow() {
+  struct Longest : CaseStore::Visitor {
+    QualityReport* report = nullptr;
+    bool Visit(const Case& c) override {
+      if (c.last_seen - c.first_seen > report->longest_window) {
+        report->longest_window = c.last_seen - c.first_seen;
+        report->longest_case = ToString(c.id);
+      }
+      return true;
+    }
+  } longest;
+  longest.report = &report_;
+  return replay_.store(0).ForEachCase(&longest);
+}
+
+void Measuring::Finish() {
+  for (auto& [key, step] : steps_) report_.steps.push_back(std::move(step));
+  std::stable_sort(report_.steps.begin(), report_.steps.end(), [&](const QualityStep& a, const QualityStep& b) {
+    return a.column == b.column && a.first < b.first;
+  });
+  report_.l2_cases = at_l2_.size();
+  std::map<std::string, uint64_t> days;
+  for (const auto& [rule, by_day] : report_.benign_by_rule) {
+    for (const auto& [day, count] : by_day) days[day] += count;
+  }
+  for (const auto& [day, count] : days) report_.benign_worst_day = std::max(report_.benign_worst_day, count);
+  for (const auto& [shift, count] : opened_in_shift_) report_.l1_busiest_shift = std::max(report_.l1_busiest_shift, count);
+  for (const auto& [shift, count] : l2_in_shift_) report_.l2_busiest_shift = std::max(report_.l2_busiest_shift, count);
+  report_.shifts = static_cast<uint64_t>(ShiftOf(report_.end)) + 1;
+}
+
+Result<QualityReport> Measuring::Run() {
+  SortByTime();
+  CutToTime();
+  if (set_.rows.empty()) return BadInput("no alert lies in that time");
+  report_.alerts = set_.rows.size();
+  report_.begin = set_.rows.front().at;
+  report_.end = set_.rows.back().at;
+  CountLabels();
+  if (Status opened = replay_.Open(); !opened) return opened.error();
+  if (Status fed = Feed(); !fed) return fed.error();
+  if (Status found = FindLongestWindow(); !found) return found.error();
+  Finish();
+  return std::move(report_);
+}
+
+}  // namespace
+
+uint64_t QualityReport::CaseGoal() const {
+  const auto per_host = static_cast<uint64_t>(std::ceil(2.0 * static_cast<double>(hosts) * Days()));
+  return std::max(alerts / 1000, per_host);
+}
+
+Result<QualityReport> MeasureQuality(std::shared_ptr<const Engine> engine, const QualityOptions& options,
+                                     LabelledSet* set) {
+  return Measuring(std::move(engine), options, set).Run();
+}
+
+}  // namespace triaged
