@@ -1,6 +1,6 @@
-// A wall clock that jumps, for one process: preloaded, it adds the seconds that stand in the file TRIAGED_WALL_CLOCK (eight
-// bytes, mapped, so a test changes them while the process runs) to every answer about real time, and takes them off the
-// deadlines of waits that are given in real time, C11's included, which librdkafka uses. Monotonic time stays.
+// A wall clock that jumps, for one process: preloaded, it adds the seconds that stand in the file TRIAGED_WALL_CLOCK
+// (eight bytes, mapped, so a test changes them while the process runs) to every answer about real time, and takes them
+// off the deadlines of waits that are given in real time, C11's included, which librdkafka uses. Monotonic time stays.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,4 +1,5 @@
-// Retention: a closed case that rested long enough leaves store, changelog and indexes, once, archived in the same step.
+// Retention: a closed case that rested long enough leaves store, changelog and indexes, once, archived in the same
+// step.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -49,7 +50,8 @@ std::vector<std::string> Tombstones(const std::vector<StateRecord>& records) {
   return keys;
 }
 
-TEST_CASE("retention: an erased case is gone with its evidence and key, in the changelog as well; discard brings it back") {
+TEST_CASE(
+    "retention: an erased case is gone with its evidence and key, in the changelog as well; discard brings it back") {
   const auto resources = Memory();
   auto store = OpenStore(resources);
   store->Insert(Closed(1, "a", 10));
@@ -141,10 +143,16 @@ TEST_CASE("retention: what leaves is archived with its evidence, its document en
   REQUIRE(replay.Open().ok());
   const Timestamp start = FromUnixMillis(1'772'438'400'000);
   REQUIRE(replay.TakeAlert(Alert("a", "1"), start).ok());
-  REQUIRE(replay.TakeCommand(R"({"id":"c1","case_id":"0-1","actor":"ada","role":"l1","action":"verdict",)"
-                             R"("arguments":{"verdict":"false_positive","reason":"a drill of ours"}})", start + 1min).ok());
-  REQUIRE(replay.TakeCommand(R"({"id":"c2","case_id":"0-1","actor":"ada","role":"l1","action":"close",)"
-                             R"("arguments":{"reason":"false positive"}})", start + 2min).ok());
+  REQUIRE(replay
+              .TakeCommand(R"({"id":"c1","case_id":"0-1","actor":"ada","role":"l1","action":"verdict",)"
+                           R"("arguments":{"verdict":"false_positive","reason":"a drill of ours"}})",
+                           start + 1min)
+              .ok());
+  REQUIRE(replay
+              .TakeCommand(R"({"id":"c2","case_id":"0-1","actor":"ada","role":"l1","action":"close",)"
+                           R"("arguments":{"reason":"false positive"}})",
+                           start + 2min)
+              .ok());
   REQUIRE(replay.AdvanceTo(start + 48h).ok());
   (void)replay.TakeOutputs();
   REQUIRE((*replay.store(0).Find({0, 1})) != nullptr);
@@ -171,8 +179,9 @@ TEST_CASE("retention: what leaves is archived with its evidence, its document en
 }
 
 TEST_CASE("retention: one that is shorter than a window that looks back is refused, and says which") {
-  const std::string text = "application_id: t\nkafka: {embedded_broker: true, alert_topics: [alerts]}\nstorage: {path: s}\n"
-                           "formats: [configs/formats]\nrules: [configs/rules]\npolicies: [configs/policies/helpdesk.yaml]\n";
+  const std::string text =
+      "application_id: t\nkafka: {embedded_broker: true, alert_topics: [alerts]}\nstorage: {path: s}\n"
+      "formats: [configs/formats]\nrules: [configs/rules]\npolicies: [configs/policies/helpdesk.yaml]\n";
   const SourceFile file{TRIAGED_SOURCE_DIR "/t.yaml", text + "retention: {closed_cases: 1h, archive: true}\n"};
   Diagnostics diagnostics;
   const auto config = ParseConfig(file, &diagnostics);

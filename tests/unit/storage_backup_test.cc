@@ -56,7 +56,8 @@ TEST_CASE("backup: a store in use is copied as of its last flush, and restored b
   CHECK(written->position == 4711);
   CHECK(written->partition == 3);
   CHECK(written->records == expected->size());
-  CHECK((std::filesystem::status(file).permissions() & std::filesystem::perms::others_all) == std::filesystem::perms::none);
+  CHECK((std::filesystem::status(file).permissions() & std::filesystem::perms::others_all) ==
+        std::filesystem::perms::none);
   const std::string there = (folder / "restored");
   const auto restored = RestoreStore(resources, file, there);
   REQUIRE_MESSAGE(restored.ok(), restored.error().message);
