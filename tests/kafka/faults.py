@@ -3,7 +3,6 @@ from a backup, records that cannot be read, topics that vanish.
 """
 import errno
 import json
-import os
 import pathlib
 import shutil
 import struct
@@ -11,7 +10,7 @@ import subprocess
 import time
 import urllib.request
 
-from oracle import APPLICATION, PARTITIONS, Outcome, wait_for
+from oracle import APPLICATION, PARTITIONS, Outcome, read_topic, settle, wait_for
 
 DISK_MIB = 64
 
@@ -134,6 +133,44 @@ def backup(trial):
     trial.expect("a restored store was wiped instead of used", "restored from the beginning" not in first.log_since(before))
     trial.source.write([json.dumps(trial.source.alert(host)) for host in trial.source.hosts])
     trial.report("stores from a backup", recovery=[seconds])
+
+
+RETENTION = "retention: {closed_cases: 3s, archive: true}\n"
+
+
+def retention(trial):
+    """Cases are closed; three seconds later they leave. The daemon is killed while they do: each is in the archive once,
+    with its evidence, and its document has ended; those that stay open are untouched."""
+    first = trial.first
+    trial.source.send(600)
+    outcome = settle(trial.bootstrap, trial.source, [first])
+    trial.problems += outcome.problems()
+    chosen = sorted(key for key, case in outcome.cases.items() if case["level"]["index"] == 0)[:8]
+    triagectl = [pathlib.Path(trial.options.triaged).parent / "triagectl", f"--config.file={first.folder}/triaged.yaml"]
+    who = ["--actor", "ada", "--role", "l1", "--reason", "known and harmless"]
+    for case in chosen:
+        for verb in (["verdict", case, "--verdict", "false_positive"], ["close", case]):
+            subprocess.run([*triagectl, *verb, *who], check=True, timeout=60, stdout=subprocess.DEVNULL)
+        first.kill()
+        first.start()
+    first.wait_ready(90)
+
+    def archived():
+        return [json.loads(value) for _, value in read_topic(trial.bootstrap, "archive")]
+
+    wait_for(lambda: len(archived()) and {one["subject"] for one in archived()} >= set(chosen), 60, "the closed cases to leave")
+    lines = archived()
+    documents = [one["subject"] for one in lines if one["type"] == "io.triaged.case.document.v1"]
+    evidence = [one for one in lines if one["type"] == "io.triaged.case.evidence.v1"]
+    trial.expect(f"archived {sorted(documents)}, closed {chosen}", sorted(documents) == chosen)
+    names = [(one["subject"], one["data"]["alert_id"]) for one in evidence]
+    trial.expect("an alert is in the archive twice", len(names) == len(set(names)))
+    trial.expect("a case left without its alerts", {subject for subject, _ in names} == set(chosen))
+    after = Outcome(trial.bootstrap, trial.source).cases
+    trial.expect("other documents ended than those of the closed cases",
+                 sorted(key for key, case in after.items() if not case) == chosen)
+    trial.lines.append(f"{len(chosen)} closed cases left under as many kills: {len(documents)} archived, {len(evidence)} alerts "
+                       "with them, each once")
 
 
 POISON = [b"{not json", b"[" * 10_000, b'{"host":{"name":"\\ud800"}}', b'{"a":"nul \0 inside"}', b"\xff\xfe\xfa", b"[1,2", b"nul",
