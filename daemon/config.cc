@@ -191,7 +191,7 @@ void ReadRetention(MapReader& top, Config* out) {
   if (!node || node->IsNull()) return;
   MapReader retention(top.source(), *node, "retention", top.diagnostics());
   retention.Node("closed_cases", /*required=*/true);
-  out->keep_closed = retention.Interval("closed_cases", out->keep_closed, minutes(1), hours(24 * 366 * 10));
+  out->keep_closed = retention.Interval("closed_cases", out->keep_closed, seconds(1), hours(24 * 366 * 10));
   out->archive = retention.Bool("archive", false);
   retention.Finish();
 }

@@ -20,11 +20,13 @@ int Failed(const std::string& message) {
 }
 
 bool IsNumber(const std::string& text) {
-  return !text.empty() && text.size() < 6 && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() && text.size() < 6 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 // The numbers of the entries "N" + extension of a directory, ascending, cut to those that are wanted.
-Result<std::vector<int>> Numbers(const std::string& directory, const std::string& extension, const std::vector<int>& wanted) {
+Result<std::vector<int>> Numbers(const std::string& directory, const std::string& extension,
+                                 const std::vector<int>& wanted) {
   std::vector<int> numbers;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(directory, error)) {

@@ -63,7 +63,11 @@ Status ReadPartition(const Config& config, const std::string& topic, int32_t par
     const auto slice = (*reader)->Read(partition, kSliceRecords, kBound);
     if (!slice) return slice.error();
     for (const auto& record : slice->records) {
-      if (record.value) TakeDocument(*record.value, documents);
+      if (record.value) {
+        TakeDocument(*record.value, documents);
+      } else if (const auto gone = ParseCaseId(record.key)) {
+        documents->erase(*gone);  // whether or not the broker has compacted it away already
+      }
     }
     if (slice->at_end) return {};
     if (slice->records.empty()) return EnvironmentError("reading " + topic + ": the broker sends nothing more");

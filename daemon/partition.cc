@@ -119,8 +119,11 @@ Result<Partition::RestoreRange> Partition::BeginRestore(BrokerClient::Watermarks
     wipe = "it was last applied to longer ago than the state topic keeps tombstones";
   }
   if (position >= 0 && !wipe.empty()) {
-    range.note = "store " + options_.directory + " is restored from the beginning: " + wipe;
-    if (Status wiped = Wipe(); !wiped) return wiped.error();
+    const std::string note = "store " + options_.directory + " is restored from the beginning: " + wipe;
+    range.note = note;
+    // Of a topic that lost its records the store may be the last copy.
+    const bool last_copy = position >= state.high;
+    if (Status gone = last_copy ? SetAside(EnvironmentError(note), &range.note) : Wipe(); !gone) return gone.error();
     if (Status opened = OpenStore(&range.note); !opened) return opened.error();
   }
   expected_lineage_.reset();

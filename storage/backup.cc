@@ -84,7 +84,8 @@ class Writer {
 Result<int64_t> StoredNumber(rocksdb::DB& db, std::string_view key, RecordKind kind, const std::string& directory) {
   std::string frame;
   const rocksdb::Status status = db.Get(rocksdb::ReadOptions(), ToSlice(key), &frame);
-  if (status.IsNotFound()) return EnvironmentError("store " + directory + " has nothing on disk yet: try again after a flush");
+  if (status.IsNotFound())
+    return EnvironmentError("store " + directory + " has nothing on disk yet: try again after a flush");
   if (!status.ok()) return RocksError("back up " + directory, status);
   return DecodeNumber(kind, frame);
 }
@@ -131,9 +132,9 @@ Result<BackupFigures> Read(const std::string& name,
   int format = 0;
   BackupFigures figures;
   long long position = 0;
-  const bool header = std::fgets(line, sizeof line, file.get()) &&
-                      std::sscanf(line, "triaged-backup %d partition %d position %lld", &format, &figures.partition,
-                                  &position) == 3;
+  const bool header =
+      std::fgets(line, sizeof line, file.get()) &&
+      std::sscanf(line, "triaged-backup %d partition %d position %lld", &format, &figures.partition, &position) == 3;
   if (!header) return Damaged(name, "it does not begin as a backup");
   if (format > kFileFormat) {
     return BadInput("backup " + name + " has format " + std::to_string(format) +
@@ -152,7 +153,8 @@ Result<BackupFigures> Read(const std::string& name,
     if (key_size == UINT32_MAX) break;
     if (!read(4)) return Damaged(name, "it ends in the middle");
     const uint64_t value_size = ReadNumber(buffer);
-    if (key_size == 0 || key_size > kMaxKeyBytes || value_size > kMaxValueBytes) return Damaged(name, "a length is wrong");
+    if (key_size == 0 || key_size > kMaxKeyBytes || value_size > kMaxValueBytes)
+      return Damaged(name, "a length is wrong");
     if (!read(key_size + value_size)) return Damaged(name, "it ends in the middle");
     const std::string_view key = std::string_view(buffer).substr(0, key_size);
     const std::string_view value = std::string_view(buffer).substr(key_size);

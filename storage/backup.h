@@ -1,9 +1,9 @@
 // Backup: one partition's store as one file, and back.
 //
-// A backup is a prefix of the changelog as RocksDB has it on disk: every record with its key, and the changelog offset it
-// reaches. A daemon may be running: the store is read as of its last flush, without its lock. After a restore the daemon
-// replays the changelog from that offset, so a restore can lose nothing; a state topic of another lineage makes the
-// daemon wipe what was restored, as with any store.
+// A backup is a prefix of the changelog as RocksDB has it on disk: every record with its key, and the changelog offset
+// it reaches. A daemon may be running: the store is read as of its last flush, without its lock. After a restore the
+// daemon replays the changelog from that offset, so a restore can lose nothing; a state topic of another lineage makes
+// the daemon wipe what was restored, as with any store.
 //
 // File: a header line, then per record the lengths of key and value (4 bytes each, little-endian) and both, then the
 // count and a chained hash of all records. Each value is a frame with a checksum of its own (codec.h).
@@ -24,7 +24,7 @@ struct BackupFigures {
   int32_t partition = 0;
   int64_t position = -1;  // the changelog offset it reaches
   uint64_t records = 0;
-  uint64_t bytes = 0;     // of keys and values
+  uint64_t bytes = 0;  // of keys and values
 };
 
 // Writes `file` (mode 0600, under another name until it is whole). The store's directory is only read.

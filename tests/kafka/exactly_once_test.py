@@ -17,6 +17,7 @@ byte.
   disk-full   the disk of the stores fills up under load, and there is room again; twice
   clock       the wall clock jumps by an hour and a day, there and back; alerts stamped 2099
   backup      `triagectl backup` under load, the disk lost, `triagectl restore`
+  retention   cases are closed and leave, archived, while the daemon is killed; no other phase beside it
   poison      one record in a hundred cannot be read
   topic-lost  the state topic is deleted under the daemon: a clear stop; only as the last phase
 
@@ -51,7 +52,8 @@ class Trial:
         self.options, self.folder, self.bootstrap = options, folder, bootstrap
         self.rng = random.Random(options.seed)
         self.source = Source(bootstrap, self.rng, options.hosts)
-        self.first = Daemon(options.triaged, bootstrap, folder, "first")
+        more = faults.RETENTION if "retention" in options.phases else ""
+        self.first = Daemon(options.triaged, bootstrap, folder, "first", more)
         self.second = Daemon(options.triaged, bootstrap, folder, "second")
         self.problems = []
         self.lines = []     # of the report in plain words
@@ -257,7 +259,7 @@ def empty_disk(trial):
 
 PHASES = {"kill": kill, "rebalance": rebalance, "storm": storm, "zombie": zombie, "broker": broker_phase,
           "reload": reload_phase, "damage": damage, "empty-disk": empty_disk, "disk-full": faults.disk_full,
-          "clock": faults.clock, "backup": faults.backup, "poison": faults.poison, "topic-lost": faults.topic_lost}
+          "clock": faults.clock, "backup": faults.backup, "poison": faults.poison, "retention": faults.retention, "topic-lost": faults.topic_lost}
 
 
 def run(trial):
@@ -311,6 +313,7 @@ def main():
     parser.add_argument("--cycles", type=int, default=int(given("TRIAGED_CYCLES") or 20), help="of kill")
     parser.add_argument("--rounds", type=int, default=4, help="of storm")
     parser.add_argument("--reloads", type=int, default=60)
+    parser.add_argument("--wall-clock", metavar="LIBRARY", help="libwall_clock.so, for the phase clock")
     parser.add_argument("--brokers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=int(given("TRIAGED_SEED") or time.time()))
     parser.add_argument("--duration", type=int, default=int(given("TRIAGED_DURATION") or 0), help="seconds a phase is repeated")

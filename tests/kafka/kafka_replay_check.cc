@@ -259,6 +259,7 @@ class Replay {
     Values found;
     for (int32_t p = 0; p < reader_.PartitionsOf(topic); ++p) {
       for (const auto& [offset, record] : reader_.Read(topic, p)) {
+        if (OfStageOne(record)) continue;  // which keeps no steps
         ++found[{record.key.value_or(""), record.value.value_or("")}];
         ++*count;
       }
@@ -270,6 +271,12 @@ class Replay {
       if (seen > times) figures_.duplicated += seen - times;
     }
     for (const auto& [what, times] : found) figures_.duplicated += expected.contains(what) ? 0 : times;
+  }
+
+  static bool OfStageOne(const Stored& record) {
+    return std::any_of(record.headers.begin(), record.headers.end(), [](const Header& header) {
+      return header.name == "triaged.error.stage" && header.value == "intake";
+    });
   }
 
   void CompareDocuments() {

@@ -40,6 +40,8 @@ class Daemon:
         self.environment = {}
         policy = (ROOT / "configs/policies/soc-tiered.yaml").read_text()
         policy = re.sub(r"document_interval: \S+", "document_interval: 1s", policy)
+        if "retention:" in more:  # which must not be shorter than a window that looks back
+            policy = re.sub(r"reopen: \w+", "reopen: 1s", policy)
         (self.folder / "policy.yaml").write_text(policy)
         (self.folder / "triaged.yaml").write_text(f"""
 application_id: {APPLICATION}
@@ -188,7 +190,7 @@ def read_topic(bootstrap, topic):
                              "-X", "isolation.level=read_committed", "-J"], capture_output=True, timeout=120, check=False)
     records = []
     for line in result.stdout.splitlines():
-        record = json.loads(line)
+        record = json.loads(line.decode(errors="replace"))  # a dead letter has its original's bytes
         records.append((record.get("key"), record.get("payload")))
     return records
 
