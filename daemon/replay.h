@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,7 +33,9 @@ class Replay {
   Status Open();
 
   // Takes one alert record or command at `at` (or now, when that has passed): first everything due by then fires.
-  Status TakeAlert(std::string_view bytes, Timestamp at);
+  Status TakeAlert(std::string_view bytes, Timestamp at) { return TakeAlerts({&bytes, 1}, at); }
+  // Alerts of one instant, as one step of each partition that they go to.
+  Status TakeAlerts(std::span<const std::string_view> alerts, Timestamp at);
   Status TakeCommand(std::string_view bytes, Timestamp at);
   // Lets deadlines fire up to and including `to`.
   Status AdvanceTo(Timestamp to);
@@ -51,6 +54,7 @@ class Replay {
   struct Partition;
   Status Step(Partition& partition, const std::vector<InputRecord>& inputs);
   Status Deliver(const OutputRecord& record);
+  Status DeliverIntake(const std::vector<OutputRecord>& records);
 
   std::shared_ptr<const Engine> engine_;
   ProcessorOptions options_;
