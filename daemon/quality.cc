@@ -13,6 +13,7 @@ using Json = nlohmann::json;
 constexpr std::string_view kEscalated = "\"type\":\"io.triaged.case.escalated.v1\"";
 constexpr std::string_view kOpened = "\"type\":\"io.triaged.case.opened.v1\"";
 constexpr size_t kEnvelopeBytes = 512;  // the type stands within them
+constexpr size_t kMaxStep = 1000;       // alerts
 
 class Measuring {
  public:
@@ -27,7 +28,10 @@ class Measuring {
   void SortByTime();
   void CutToTime();
   void CountLabels();
+  void FindClosable();
+  size_t EndOfStep(size_t begin) const;
   Status Feed();
+  void CountClosed(const LabelledRow& row);
   void TakeEvents();
   void TakeEscalation(const Json& event);
   void TakeStep(const LabelledRow& row, const Json& event, bool by_time, const std::string& rule);
@@ -43,6 +47,7 @@ class Measuring {
   std::map<std::string, std::string> titles_;                       // of rules, by id
   std::map<std::pair<size_t, uint16_t>, QualityStep> steps_;        // by column and value
   std::set<std::string> at_l2_;                                     // cases that rules brought there
+  std::vector<bool> closable_;                                      // rows that a rule with `close` may match
   std::map<int64_t, uint64_t> opened_in_shift_, l2_in_shift_;
 };
 
@@ -70,6 +75,23 @@ void Measuring::CutToTime() {
   set_.rows.erase(std::remove_if(set_.rows.begin(), set_.rows.end(), outside), set_.rows.end());
 }
 
+// Which rows a rule may close: they are steps of their own, so that it is known which of them it closed. Of a rule that asks
+// the baseline this is not known beforehand; should it close something, all labelled rows of the step count as closed.
+void Measuring::FindClosable() {
+  closable_.assign(set_.rows.size(), false);
+  const std::vector<Rule>& rules = engine_->rules->rules();
+  Normaliser normaliser(engine_->formats, engine_->limits);
+  const auto scratch = engine_->rules->NewScratch();
+  std::vector<uint32_t> matched;
+  for (size_t i = 0; i < set_.rows.size(); ++i) {
+    if (normaliser.Normalise(set_.rows[i].alert, {}, set_.rows[i].at)) continue;
+    engine_->Enrich(&normaliser.alert());
+    matched.clear();
+    engine_->rules->Evaluate(normaliser.alert().fields, scratch.get(), &matched);
+    closable_[i] = std::any_of(matched.begin(), matched.end(), [&](uint32_t rule) { return !rules[rule].triage.close_owner.empty(); });
+  }
+}
+
 void Measuring::CountLabels() {
   for (const LabelledRow& row : set_.rows) {
     for (size_t column = 0; column < row.labels.size(); ++column) {
@@ -85,23 +107,39 @@ void Measuring::CountLabels() {
   }
 }
 
+// The rows from `begin` on that may be one step: of one instant, and alone where a rule may close it.
+size_t Measuring::EndOfStep(size_t begin) const {
+  size_t end = begin + 1;
+  if (closable_[begin]) return end;
+  while (end < set_.rows.size() && end - begin < kMaxStep && set_.rows[end].at == set_.rows[begin].at && !closable_[end]) {
+    ++end;
+  }
+  return end;
+}
+
 Status Measuring::Feed() {
   const auto outcome = [&](AlertOutcome which) { return replay_.balance().outcomes[static_cast<size_t>(which)]; };
-  for (const LabelledRow& row : set_.rows) {
+  std::vector<std::string_view> alerts;
+  for (size_t begin = 0, end = 0; begin < set_.rows.size(); begin = end) {
+    end = EndOfStep(begin);
+    alerts.clear();
+    for (size_t i = begin; i < end; ++i) alerts.push_back(set_.rows[i].alert);
     const uint64_t closed = outcome(AlertOutcome::kAutoClosed);
-    if (Status taken = replay_.TakeAlert(row.alert, row.at); !taken) return taken;
-    if (outcome(AlertOutcome::kAutoClosed) != closed) {
-      if (!row.labels.empty() && row.labels.front() != 0) ++report_.labelled_auto_closed;
-      for (size_t column = 0; column < row.labels.size(); ++column) {
-        if (row.labels[column] != 0) ++steps_[{column, row.labels[column]}].auto_closed;
-      }
-    }
+    if (Status taken = replay_.TakeAlerts(alerts, set_.rows[begin].at); !taken) return taken;
+    for (size_t i = begin; i < end && outcome(AlertOutcome::kAutoClosed) != closed; ++i) CountClosed(set_.rows[i]);
     TakeEvents();
   }
   report_.dead_letters = outcome(AlertOutcome::kDeadLettered);
   report_.duplicates = outcome(AlertOutcome::kDuplicate);
   report_.auto_closed = outcome(AlertOutcome::kAutoClosed);
   return {};
+}
+
+void Measuring::CountClosed(const LabelledRow& row) {
+  if (!row.labels.empty() && row.labels.front() != 0) ++report_.labelled_auto_closed;
+  for (size_t column = 0; column < row.labels.size(); ++column) {
+    if (row.labels[column] != 0) ++steps_[{column, row.labels[column]}].auto_closed;
+  }
 }
 
 void Measuring::TakeEvents() {
@@ -197,6 +235,7 @@ Result<QualityReport> Measuring::Run() {
   report_.begin = set_.rows.front().at;
   report_.end = set_.rows.back().at;
   CountLabels();
+  FindClosable();
   if (Status opened = replay_.Open(); !opened) return opened.error();
   if (Status fed = Feed(); !fed) return fed.error();
   if (Status found = FindLongestWindow(); !found) return found.error();

@@ -1,6 +1,7 @@
 #include "daemon/replay.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "pipeline/base/check.h"
 #include "pipeline/model/command.h"
@@ -73,21 +74,43 @@ Status Replay::Step(Partition& partition, const std::vector<InputRecord>& inputs
   return {};
 }
 
-// Hands a record of one of our own topics to the partition it names.
-Status Replay::Deliver(const OutputRecord& record) {
-  Partition& partition = *partitions_[static_cast<size_t>(record.partition)];
-  const bool command = record.topic == OutputTopic::kCommands;
-  const bool signal = record.topic == OutputTopic::kSignals;
+// A record of one of our own topics as its partition reads it.
+static InputRecord AsInput(const OutputRecord& record, InputClass input_class, std::string_view topic, int64_t offset,
+                           Timestamp at) {
   InputRecord input;
-  input.input_class = command ? InputClass::kCommand : signal ? InputClass::kSignal : InputClass::kIntake;
-  input.topic = command ? "commands" : signal ? "signals" : "intake";
+  input.input_class = input_class;
+  input.topic = topic;
   input.partition = record.partition;
-  input.offset = command ? partition.next_command++ : signal ? partition.next_signal++ : partition.next_intake++;
-  input.timestamp = now_;
+  input.offset = offset;
+  input.timestamp = at;
   if (record.key) input.key = *record.key;
   if (record.value) input.value = *record.value;
   for (const Header& header : record.headers) input.headers.emplace_back(header.name, header.value);
-  return Step(partition, {input});
+  return input;
+}
+
+// Hands a command or signal to the partition it names.
+Status Replay::Deliver(const OutputRecord& record) {
+  Partition& partition = *partitions_[static_cast<size_t>(record.partition)];
+  if (record.topic == OutputTopic::kCommands) {
+    return Step(partition, {AsInput(record, InputClass::kCommand, "commands", partition.next_command++, now_)});
+  }
+  return Step(partition, {AsInput(record, InputClass::kSignal, "signals", partition.next_signal++, now_)});
+}
+
+// Hands what stage one made to the partitions, one step each.
+Status Replay::DeliverIntake(const std::vector<OutputRecord>& records) {
+  std::vector<std::vector<InputRecord>> inputs(partitions_.size());
+  for (const OutputRecord& record : records) {
+    const auto index = static_cast<size_t>(record.partition);
+    inputs[index].push_back(
+        AsInput(record, InputClass::kIntake, "intake", partitions_[index]->next_intake++, now_));
+  }
+  for (size_t index = 0; index < inputs.size(); ++index) {
+    if (inputs[index].empty()) continue;
+    if (Status stepped = Step(*partitions_[index], inputs[index]); !stepped) return stepped;
+  }
+  return {};
 }
 
 Status Replay::AdvanceTo(Timestamp to) {
@@ -110,28 +133,28 @@ Status Replay::AdvanceTo(Timestamp to) {
   return {};
 }
 
-Status Replay::TakeAlert(std::string_view bytes, Timestamp at, std::string_view topic) {
+Status Replay::TakeAlerts(std::span<const std::string_view> alerts, Timestamp at, std::string_view topic) {
   if (Status advanced = AdvanceTo(at); !advanced) return advanced;
-  InputRecord input;
-  input.topic = topic;
-  input.offset = next_alert_++;
-  input.timestamp = now_;
-  input.value = bytes;
   StepFacts facts;
   std::vector<OutputRecord> outputs;
-  intake_->Take(input, &outputs, &facts);
+  for (const std::string_view bytes : alerts) {
+    InputRecord input;
+    input.topic = topic;
+    input.offset = next_alert_++;
+    input.timestamp = now_;
+    input.value = bytes;
+    intake_->Take(input, &outputs, &facts);
+  }
   // What stage one forwards is counted once, where stage two decides on it.
   facts.balance.consumed -= facts.balance.outcomes[static_cast<size_t>(AlertOutcome::kForwarded)];
   facts.balance.outcomes[static_cast<size_t>(AlertOutcome::kForwarded)] = 0;
   balance_.Add(facts.balance);
-  for (OutputRecord& record : outputs) {
-    if (record.topic != OutputTopic::kIntake) {
-      outputs_.push_back(std::move(record));
-    } else if (Status delivered = Deliver(record); !delivered) {
-      return delivered;
-    }
-  }
-  return {};
+  const auto refused = std::stable_partition(outputs.begin(), outputs.end(), [](const OutputRecord& record) {
+    return record.topic == OutputTopic::kIntake;
+  });
+  outputs_.insert(outputs_.end(), std::make_move_iterator(refused), std::make_move_iterator(outputs.end()));
+  outputs.erase(refused, outputs.end());
+  return DeliverIntake(outputs);
 }
 
 Status Replay::TakeCommand(std::string_view bytes, Timestamp at) {

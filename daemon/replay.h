@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,7 +36,11 @@ class Replay {
 
   // Takes one alert record or command at `at` (or now, when that has passed): first everything due by then fires.
   // `topic`: the alert topic that it is taken from, whose settings hold.
-  Status TakeAlert(std::string_view bytes, Timestamp at, std::string_view topic = "replay");
+  Status TakeAlert(std::string_view bytes, Timestamp at, std::string_view topic = "replay") {
+    return TakeAlerts({&bytes, 1}, at, topic);
+  }
+  // Alerts of one instant, as one step of each partition that they go to.
+  Status TakeAlerts(std::span<const std::string_view> alerts, Timestamp at, std::string_view topic = "replay");
   Status TakeCommand(std::string_view bytes, Timestamp at);
   // Lets deadlines fire up to and including `to`.
   Status AdvanceTo(Timestamp to);
@@ -54,6 +59,7 @@ class Replay {
   struct Partition;
   Status Step(Partition& partition, const std::vector<InputRecord>& inputs);
   Status Deliver(const OutputRecord& record);
+  Status DeliverIntake(const std::vector<OutputRecord>& records);
 
   std::shared_ptr<const Engine> engine_;
   ProcessorOptions options_;
