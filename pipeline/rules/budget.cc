@@ -1,6 +1,7 @@
 #include "pipeline/rules/budget.h"
 
 #include <set>
+#include <string>
 
 namespace triaged::rules {
 namespace {
@@ -46,6 +47,15 @@ uint64_t WeightOf(const Expr& expr, const std::vector<Predicate>& predicates) {
   uint64_t weight = 0;
   for (const PredicateId id : ids) weight += predicates[id].weight;
   return weight;
+}
+
+bool IsBounded(const Expr& expr, const std::vector<Predicate>& predicates, Place place, SourceNotes* notes) {
+  const uint64_t weight = WeightOf(expr, predicates);
+  if (weight <= kMaxRuleWeight) return true;
+  notes->Error(place, "this costs up to " + std::to_string(weight) + " steps for each byte it looks at; the limit is " +
+                          std::to_string(kMaxRuleWeight),
+               "the regular expressions and wildcards are too many or too long: fewer of them, or plain texts");
+  return false;
 }
 
 uint64_t StepsOf(const Predicate& predicate, const FieldTable& event, size_t normalised_size) {

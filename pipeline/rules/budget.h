@@ -10,6 +10,7 @@
 
 #include "pipeline/model/fields.h"
 #include "pipeline/rules/expression.h"
+#include "pipeline/rules/source.h"
 
 namespace triaged::rules {
 
@@ -24,6 +25,9 @@ uint64_t WeightOf(const Predicate& predicate);
 
 // The sum of the predicates' weights that `expr` asks, each counted once.
 uint64_t WeightOf(const Expr& expr, const std::vector<Predicate>& predicates);
+
+// Whether a rule or condition stays below kMaxRuleWeight; else an error at `place`.
+bool IsBounded(const Expr& expr, const std::vector<Predicate>& predicates, Place place, SourceNotes* notes);
 
 // What asking a predicate without the index costs for this event.
 uint64_t StepsOf(const Predicate& predicate, const FieldTable& event, size_t normalised_size);

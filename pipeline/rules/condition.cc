@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "pipeline/rules/budget.h"
 #include "pipeline/rules/detection.h"
 #include "pipeline/rules/expression.h"
 #include "pipeline/rules/lower.h"
@@ -58,6 +59,7 @@ std::shared_ptr<const Condition> Condition::Compile(const SourceFile& source, co
   } else if (std::optional<rules::SelectionAst> ast = rules::ReadSelection(detection, &notes)) {
     expr = lowering.Selection(*ast);
   }
+  if (expr) rules::IsBounded(*expr, predicates.all(), rules::PlaceOf(detection), &notes);
   diagnostics->Append(found);
   if (!expr || found.HasErrors()) return nullptr;
   return std::make_shared<rules::CompiledCondition>(*expr, predicates.Take(), catalog->normalised_size());

@@ -145,15 +145,6 @@ class SetCompiler {
     correlations_.push_back({std::move(*ast), file});
   }
 
-  bool IsBounded(const Expr& expr, Place place, SourceNotes* notes) const {
-    const uint64_t weight = WeightOf(expr, predicates_.all());
-    if (weight <= kMaxRuleWeight) return true;
-    notes->Error(place, "the rule costs up to " + std::to_string(weight) + " steps for each byte it looks at; the limit is " +
-                            std::to_string(kMaxRuleWeight),
-                 "its regular expressions and wildcards are too many or too long: fewer of them, or plain texts");
-    return false;
-  }
-
   // The rules of a set share the budget of an alert; the one that costs most is named.
   void CheckSet() {
     uint64_t all = 0;
@@ -176,7 +167,7 @@ class SetCompiler {
     if (!ast) return;
     TakeId(document, ast->rule, notes);
     std::optional<Expr> expr = Lowering(catalog_, &predicates_, notes, names_here_).Detection(ast->detection);
-    if (!expr || !IsBounded(*expr, PlaceOf(*document.Find("detection")), notes)) return;
+    if (!expr || !IsBounded(*expr, predicates_.all(), PlaceOf(*document.Find("detection")), notes)) return;
     names_.push_back({ast->rule.id, std::move(ast->name), ast->rule.title, std::move(ast->logsource)});
     rules_.push_back(std::move(ast->rule));
     expressions_.push_back(std::move(*expr));

@@ -179,7 +179,7 @@ class PlainSet {
     return c;
   }
 
-  // Counts what fires below it. Two may fire at one alert, in either order, so its condition only ever comes true.
+  // Counts what fires below it: of these no two at one alert, as the order of two is nobody's promise.
   PlainCorrelation RandomChain(const std::string& id, size_t below) {
     PlainCorrelation c;
     c.id = id;
@@ -188,6 +188,7 @@ class PlainSet {
     std::vector<std::string> counted;
     for (size_t i = 0; i < below; ++i) counted.push_back(correlations_[i].id);
     c.rules = Some(counted, 1 + Below(2));
+    if (c.rules.size() == 2 && Overlap(c.rules[0], c.rules[1])) c.rules.pop_back();
     c.group_by = Some(kGroupFields, Below(2));
     c.span = static_cast<int64_t>(60 + Below(600));
     c.generate = Below(2) == 0;
@@ -196,6 +197,15 @@ class PlainSet {
     c.bound = "gte";
     c.limit = static_cast<int64_t>(1 + Below(3));
     return c;
+  }
+
+  bool Overlap(const std::string& one, const std::string& other) const {
+    const auto rules_of = [&](const std::string& id) -> const std::vector<std::string>& {
+      return std::find_if(correlations_.begin(), correlations_.end(), [&](const auto& c) { return c.id == id; })->rules;
+    };
+    return std::any_of(rules_of(one).begin(), rules_of(one).end(), [&](const std::string& rule) {
+      return std::find(rules_of(other).begin(), rules_of(other).end(), rule) != rules_of(other).end();
+    });
   }
 
   bool OnlyServes(const std::string& id) const {

@@ -33,12 +33,23 @@ std::string Said(const std::string& rules) {
 TEST_CASE("rules: a rule that may cost too much is refused, with its place") {
   CHECK(Said(RegexRule("fits", 0, 5)) == "");
   const std::string said = Said(RegexRule("fits", 0, 1) + RegexRule("pathological", 0, 8));
-  CHECK(said.find("r.yaml:10:3: error: the rule costs up to ") == 0);
+  CHECK(said.find("r.yaml:10:3: error: this costs up to ") == 0);
   CHECK(said.find("limit is 1000") != std::string::npos);
   std::string globs;  // wildcards cost as well
   for (int i = 0; i < 20; ++i) globs += (i ? ", '" : "'") + std::to_string(i) + std::string(4000, 'a') + "*b'";
   CHECK(Said("title: G\nid: g\ndetection:\n  sel: {message: [" + globs + "]}\n  condition: sel\n")
-            .find("r.yaml:4:3: error: the rule costs up to ") == 0);
+            .find("r.yaml:4:3: error: this costs up to ") == 0);
+}
+
+TEST_CASE("rules: a policy's condition has the same bound") {
+  FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
+  Diagnostics diagnostics;
+  std::string values;
+  for (int i = 0; i < 8; ++i) values += (i ? ", " : "") + Regex(i);
+  const auto yaml = ParseYaml({"p.yaml", "{message|re: [" + values + "]}"}, &diagnostics);
+  REQUIRE(yaml.has_value());
+  CHECK(Condition::Compile(*yaml->source, yaml->documents.front(), &catalog, &diagnostics) == nullptr);
+  CHECK(diagnostics.Render().find("p.yaml:1:1: error: this costs up to ") == 0);
 }
 
 TEST_CASE("rules: a set that may cost too much is refused, and its most costly rule named") {
