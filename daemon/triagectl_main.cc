@@ -270,6 +270,15 @@ CLI::App* AddQuality(CLI::App* app, QualityCommand* command) {
   return quality;
 }
 
+CLI::App* AddReplay(CLI::App* app, ReplayOptions* options) {
+  CLI::App* replay = app->add_subcommand("replay", "run the real pipeline in virtual time: NDJSON in, events out");
+  replay->add_option("--until", options->until, "let deadlines fire up to this RFC 3339 time");
+  replay->add_option("--topic", options->topic, "alert topic whose settings hold (format, zone, split)");
+  replay->add_flag("--cases", options->cases, "print the final case documents, too");
+  replay->add_option("files", options->inputs, "NDJSON files (default: standard input)");
+  return replay;
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("triagectl: checks, replays and commands for triaged", "triagectl");
   app.set_version_flag("--version", "triagectl " TRIAGED_VERSION);
@@ -313,11 +322,7 @@ int Main(int argc, char** argv) {
   }
 
   ReplayOptions replay_options;
-  CLI::App* replay = app.add_subcommand("replay", "run the real pipeline in virtual time: NDJSON in, events out");
-  replay->add_option("--until", replay_options.until, "let deadlines fire up to this RFC 3339 time");
-  replay->add_option("--topic", replay_options.topic, "alert topic whose settings hold (format, zone, split)");
-  replay->add_flag("--cases", replay_options.cases, "print the final case documents, too");
-  replay->add_option("files", replay_options.inputs, "NDJSON files (default: standard input)");
+  CLI::App* replay = AddReplay(&app, &replay_options);
 
   QualityCommand quality_command;
   CLI::App* quality = AddQuality(&app, &quality_command);
