@@ -27,7 +27,7 @@ namespace triaged {
 namespace {
 
 constexpr const char* kEvents = TRIAGED_SOURCE_DIR "/../shared/alerts/windows_sysmon/otrf_sample.ndjson";
-constexpr double kSpeedFloor = 0.15;  // of the speed of reading alone, with all rules and routing
+constexpr double kSpeedFloor = 0.12;  // of the speed of reading alone, with all rules and routing
 constexpr double kLoadLimit = 3.0;  // × the YAML library's parse
 constexpr double kMemoryLimit = 100;  // MiB that all rules may take, without what loading them needs for a while
 constexpr int kReloadPartitions = 12;
