@@ -188,7 +188,7 @@ void Measuring::TakeStep(const LabelledRow& row, const Json& event, bool by_time
   for (size_t column = 0; column < row.labels.size(); ++column) {
     if (row.labels[column] == 0) continue;
     QualityStep& step = steps_[{column, row.labels[column]}];
-    if (step.after) continue;
+    if (step.after && (!step.by_time || by_time)) continue;
     step.after = *ParseTimestamp(event["time"].get<std::string>()) - step.first;
     step.reason = event["data"]["reason"].get<std::string>();
     step.rule = rule;
