@@ -26,7 +26,7 @@ std::string Many(size_t count, One one) {
 }
 
 std::string WithCriteria(size_t count) {
-  return Replaced(FullPack(), "criteria:\n", "criteria:\n" + Many(count - 5, [](const std::string& n) {
+  return Replaced(FullPack(), "criteria:\n", "criteria:\n" + Many(count - 7, [](const std::string& n) {
                     return "  - {name: c" + n + ", at: [L1], when: {case.tags: t" + n + "}}\n";
                   }));
 }
