@@ -279,15 +279,6 @@ CLI::App* AddQuality(CLI::App* app, QualityCommand* command) {
   return quality;
 }
 
-CLI::App* AddReplay(CLI::App* app, ReplayOptions* options) {
-  CLI::App* replay = app->add_subcommand("replay", "run the real pipeline in virtual time: NDJSON in, events out");
-  replay->add_option("--until", options->until, "let deadlines fire up to this RFC 3339 time");
-  replay->add_option("--topic", options->topic, "alert topic whose settings hold (format, zone, split)");
-  replay->add_flag("--cases", options->cases, "print the final case documents, too");
-  replay->add_option("files", options->inputs, "NDJSON files (default: standard input)");
-  return replay;
-}
-
 int Main(int argc, char** argv) {
   CLI::App app("triagectl: checks, replays and commands for triaged", "triagectl");
   app.set_version_flag("--version", "triagectl " TRIAGED_VERSION);
