@@ -8,6 +8,7 @@
 #include <sstream>
 #include <string>
 
+#include "pipeline/rules/correlation_set.h"
 #include "tests/unit/rules_test_util.h"
 
 namespace triaged::rules_test {
