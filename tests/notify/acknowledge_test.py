@@ -13,18 +13,16 @@ import html
 import json
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from harness import BOOTSTRAP, Notifier, Topic, free_port, wait_for
+from harness import BOOTSTRAP, Notifier, Topic, free_port, scratch, wait_for
 from servers import HttpTarget
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -204,10 +202,8 @@ def expired(notifier, receiver, slack):
 
 def main():
     binary, triaged, triagectl = sys.argv[1:4]
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="triaged-ack-"))
     pager, slack, port = HttpTarget(), HttpTarget(), free_port()
-    daemon = notifier = None
-    try:
+    with scratch() as folder:
         daemon = start_daemon(triaged, triagectl, folder)
         topic = Topic(f"{APPLICATION}.escalations")
         notifier = Notifier(binary, folder / "notify", topic, f"""
@@ -250,17 +246,6 @@ routes: [{{to: [pager, slack]}}]
         notifier.stop()
         daemon.terminate()
         assert daemon.wait(60) == 0
-    except BaseException:
-        for log in [folder / "notify/log", folder / "triaged.log"]:
-            if log.exists():
-                print(f"--- {log}\n" + log.read_text(errors="replace")[-3000:])
-        raise
-    finally:
-        for process in Notifier.running:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    shutil.rmtree(folder)
     print("acknowledging: ok")
 
 

@@ -1,9 +1,13 @@
 """What the notifier's tests share: events, a topic, a notifier with its folder and metrics. Run under broker.py."""
+import contextlib
 import datetime
 import json
 import os
+import pathlib
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 
@@ -87,3 +91,21 @@ listen_address: 127.0.0.1:{self.port}
             return sum(float(line.split()[-1]) for line in self.metrics().splitlines() if line.startswith(name))
         except OSError:
             return -1
+
+
+@contextlib.contextmanager
+def scratch():
+    """A folder for the logs: gone when all went well, else their ends are printed. No notifier outlives it."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="triaged-notify-"))
+    try:
+        yield folder
+    except BaseException:
+        for log in [*folder.glob("*/log"), *folder.glob("*.log")]:
+            print(f"--- {log}\n" + log.read_text(errors="replace")[-3000:])
+        raise
+    finally:
+        for process in Notifier.running:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    shutil.rmtree(folder)

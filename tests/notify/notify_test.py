@@ -14,16 +14,14 @@ import json
 import pathlib
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from harness import BOOTSTRAP, EVIL, KEY, Notifier, Topic, event, free_port, wait_for
+from harness import BOOTSTRAP, EVIL, KEY, Notifier, Topic, event, free_port, scratch, wait_for
 from servers import HttpTarget, SmtpTarget
 
 def payloads(binary, folder):
@@ -223,21 +221,13 @@ def main():
     parser.add_argument("--seed", type=int, default=random.getrandbits(32))
     options = parser.parse_args()
     print("seed", options.seed)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="triaged-notify-"))
-    try:
+    with scratch() as folder:
         if options.only in (None, "payloads"):
             payloads(options.notifier, folder)
         if options.only in (None, "kills"):
             Kills(options.notifier, folder, random.Random(options.seed)).run(options.cycles)
         if options.only in (None, "storm"):
             storm(options.notifier, folder, options.storm)
-    except BaseException:
-        for process in Notifier.running:
-            process.kill()
-        for log in folder.glob("*/log"):
-            print(f"--- {log}\n" + log.read_text(errors="replace")[-1500:])
-        raise
-    shutil.rmtree(folder)
 
 
 main()

@@ -8,14 +8,12 @@ fallback has the event. SMTP: TLS of a trusted authority with the right name onl
 """
 import pathlib
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from harness import BOOTSTRAP, Notifier, Topic, event, wait_for
+from harness import BOOTSTRAP, Notifier, Topic, event, scratch, wait_for
 from servers import HttpTarget, SmtpTarget
 
 
@@ -121,17 +119,9 @@ routes: [{{to: [{', '.join(ways)}]}}]
 
 
 def main():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="triaged-servers-"))
-    try:
+    with scratch() as folder:
         mail(sys.argv[1], folder)
         misbehaving(sys.argv[1], folder)
-    except BaseException:
-        for process in Notifier.running:
-            process.kill()
-        for log in folder.glob("*/log"):
-            print(f"--- {log}\n" + log.read_text(errors="replace")[-2500:])
-        raise
-    shutil.rmtree(folder)
 
 
 main()
