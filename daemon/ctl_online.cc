@@ -41,15 +41,14 @@ std::string RandomId() {
 int CreateTopics(const std::string& config_path) {
   const auto config = LoadOnline(config_path);
   if (!config) return kExitFailed;
-  const Status created =
-      CreateMissingTopics(config->kafka, config->application_id, config->alert_limits.max_bytes, kBound);
+  const Status created = CreateMissingTopics(config->kafka, OwnTopics::Of(*config), kBound);
   return created ? CheckTopics(config_path) : Failed(created.error());
 }
 
 int CheckTopics(const std::string& config_path) {
   const auto config = LoadOnline(config_path);
   if (!config) return kExitFailed;
-  const auto problems = CheckTopics(config->kafka, config->application_id, kBound, config->alert_limits.max_bytes);
+  const auto problems = CheckTopics(config->kafka, OwnTopics::Of(*config), kBound);
   if (!problems) return Failed(problems.error());
   for (const std::string& problem : *problems) std::fprintf(stderr, "%s\n", problem.c_str());
   if (problems->empty()) std::printf("ok: all topics of '%s' are there and right\n", config->application_id.c_str());

@@ -25,12 +25,14 @@ struct TopicSpec {
   bool for_ever = false;         // created without a limit of age; whoever runs the cluster may set one
 };
 
-std::vector<TopicSpec> Specs(const std::string& application_id) {
-  const TopicNames names = TopicNames::For(application_id);
-  return {{names.intake, false, true, true},   {names.commands, false, true, true}, {names.state, true, true, true},
-          {names.steps, false, true, true},    {names.escalations, false, false, false},
-          {names.cases, true, false, false},   {names.dead_letter, false, false, false},
-          {names.signals, false, true, true},   {names.archive, false, false, false, true}};
+std::vector<TopicSpec> Specs(const OwnTopics& own) {
+  const TopicNames names = TopicNames::For(own.application_id);
+  std::vector<TopicSpec> specs = {{names.intake, false, true, true},   {names.commands, false, true, true},
+                                  {names.state, true, true, true},     {names.steps, false, true, true},
+                                  {names.escalations, false, false, false}, {names.cases, true, false, false},
+                                  {names.dead_letter, false, false, false}, {names.signals, false, true, true}};
+  if (own.archive) specs.push_back({names.archive, false, false, false, true});
+  return specs;
 }
 
 struct Cluster {
@@ -164,20 +166,19 @@ void CheckDirect(const KafkaConfig& kafka, const Cluster& cluster, std::vector<s
 
 }  // namespace
 
-Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const std::string& application_id, Duration bound,
-                                             size_t alert_bytes) {
+Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const OwnTopics& own, Duration bound) {
   const auto handle = AdminHandle(kafka);
   if (!handle) return handle.error();
   const auto cluster = ReadCluster(handle->get(), bound);
   if (!cluster) return cluster.error();
   std::vector<std::string> there;
-  for (const TopicSpec& spec : Specs(application_id)) {
+  for (const TopicSpec& spec : Specs(own)) {
     if (cluster->partitions.contains(spec.name)) there.push_back(spec.name);
   }
   const auto settings = ReadSettings(handle->get(), there, bound);
   if (!settings) return settings.error();
   std::vector<std::string> problems;
-  for (const TopicSpec& spec : Specs(application_id)) {
+  for (const TopicSpec& spec : Specs(own)) {
     const auto found = cluster->partitions.find(spec.name);
     if (found == cluster->partitions.end()) {
       problems.push_back("topic '" + spec.name + "' is missing: create it with `triagectl topics create`");
@@ -189,7 +190,7 @@ Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const std
                          "set it back, or choose a new application_id");
     }
     const auto at = settings->find(spec.name);
-    if (at != settings->end()) CheckSettings(spec, at->second, alert_bytes, &problems);
+    if (at != settings->end()) CheckSettings(spec, at->second, own.alert_bytes, &problems);
   }
   if (kafka.routing == Routing::kDirect) CheckDirect(kafka, *cluster, &problems);
   return problems;
@@ -198,13 +199,13 @@ Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const std
 namespace {
 
 // The controller's answer comes before every broker knows of the topics: whoever asks next must not miss them.
-Status WaitUntilKnown(rd_kafka_t* handle, const std::string& application_id, Duration bound) {
+Status WaitUntilKnown(rd_kafka_t* handle, const OwnTopics& own, Duration bound) {
   const Duration end = MonotonicTime() + bound;
   while (true) {
     const auto cluster = ReadCluster(handle, bound);
     if (!cluster) return cluster.error();
     std::string unknown;
-    for (const TopicSpec& spec : Specs(application_id)) {
+    for (const TopicSpec& spec : Specs(own)) {
       if (!cluster->partitions.contains(spec.name)) unknown = spec.name;
     }
     if (unknown.empty()) return {};
@@ -218,16 +219,16 @@ Status WaitUntilKnown(rd_kafka_t* handle, const std::string& application_id, Dur
 
 }  // namespace
 
-Status CreateMissingTopics(const KafkaConfig& kafka, const std::string& application_id, size_t alert_bytes, Duration bound) {
+Status CreateMissingTopics(const KafkaConfig& kafka, const OwnTopics& own, Duration bound) {
   const auto handle = AdminHandle(kafka);
   if (!handle) return handle.error();
   const auto cluster = ReadCluster(handle->get(), bound);
   if (!cluster) return cluster.error();
   std::vector<RdNewTopic> topics;
   std::vector<rd_kafka_NewTopic_t*> raw;
-  for (const TopicSpec& spec : Specs(application_id)) {
+  for (const TopicSpec& spec : Specs(own)) {
     if (cluster->partitions.contains(spec.name)) continue;
-    topics.push_back(MakeNewTopic(spec, kafka.partitions, cluster->brokers, alert_bytes));
+    topics.push_back(MakeNewTopic(spec, kafka.partitions, cluster->brokers, own.alert_bytes));
     raw.push_back(topics.back().get());
   }
   if (raw.empty()) return {};
@@ -247,7 +248,7 @@ Status CreateMissingTopics(const KafkaConfig& kafka, const std::string& applicat
                               "': " + ErrorText(code));
     }
   }
-  return WaitUntilKnown(handle->get(), application_id, bound);
+  return WaitUntilKnown(handle->get(), own, bound);
 }
 
 }  // namespace triaged

@@ -9,14 +9,23 @@
 
 namespace triaged {
 
+// Which topics are ours, and what they must take.
+struct OwnTopics {
+  std::string application_id;
+  size_t alert_bytes = 0;  // limits.alert_bytes: such an alert and what is added to it must fit; 0: unchecked
+  bool archive = false;    // retention.archive: nobody needs the archive topic without it
+
+  static OwnTopics Of(const Config& config) {
+    return {config.application_id, config.alert_limits.max_bytes, config.archive};
+  }
+};
+
 // Everything that is missing or wrong about our topics (and, in direct routing, the alert topics'), each with what to
-// do. `alert_bytes` is limits.alert_bytes: our topics must take such an alert and what is added to it; 0 leaves that
-// unchecked. An Error: the broker did not answer, or a setting of kafka.properties is wrong (kBadInput).
-Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const std::string& application_id, Duration bound,
-                                             size_t alert_bytes = 0);
+// do. An Error: the broker did not answer, or a setting of kafka.properties is wrong (kBadInput).
+Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const OwnTopics& own, Duration bound);
 
 // Creates what is missing: N partitions, LogAppendTime where decisions depend on it, replication 3 and
 // min.insync.replicas 2 where the cluster has three brokers.
-Status CreateMissingTopics(const KafkaConfig& kafka, const std::string& application_id, size_t alert_bytes, Duration bound);
+Status CreateMissingTopics(const KafkaConfig& kafka, const OwnTopics& own, Duration bound);
 
 }  // namespace triaged

@@ -35,6 +35,7 @@ struct KafkaOptions {
   Duration transaction_timeout{10'000};
   Duration session_timeout{45'000};
   DeadLetterStyle dead_letter_style = DeadLetterStyle::kTriaged;
+  bool archive = false;  // the archive topic is written to, so it must be there
   int64_t prefetch_bytes = 64 * 1024 * 1024;
   size_t max_record_bytes = 67'200'000;   // a larger record is refused when it is produced
   bool embedded = false;                  // the mock stamps no LogAppendTime: the wall clock serves as broker time

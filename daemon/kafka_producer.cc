@@ -24,7 +24,8 @@ Error FromRd(const rd_kafka_error_t* error, const std::string& what) {
 }  // namespace
 
 KafkaProducer::KafkaProducer(const KafkaOptions& options)
-    : names_(TopicNames::For(options.application_id)), embedded_(options.embedded), dead_letter_style_(options.dead_letter_style) {}
+    : names_(TopicNames::For(options.application_id)), embedded_(options.embedded), dead_letter_style_(options.dead_letter_style),
+      archive_(options.archive) {}
 
 KafkaProducer::~KafkaProducer() {
   // What is still queued belongs to no committed transaction.
@@ -126,8 +127,10 @@ Status KafkaProducer::Start(Duration bound) {
   }
   // Metadata first: the first record to an unknown topic can wait a second (librdkafka #5032).
   for (size_t i = 0; i < kOutputTopicCount; ++i) {
+    const auto topic = static_cast<OutputTopic>(i);
+    if (topic == OutputTopic::kArchive && !archive_) continue;
     const Duration left = end - MonotonicTime();
-    if (Status learned = LearnPartitions(names_.Of(static_cast<OutputTopic>(i)), std::min(kMetadataBound, left)); !learned) {
+    if (Status learned = LearnPartitions(names_.Of(topic), std::min(kMetadataBound, left)); !learned) {
       return learned;
     }
   }

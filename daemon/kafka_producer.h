@@ -47,6 +47,7 @@ class KafkaProducer {
   const TopicNames names_;
   const bool embedded_;
   const DeadLetterStyle dead_letter_style_;
+  const bool archive_;
   std::map<std::string, int32_t> partition_counts_;
   std::map<int32_t, int64_t> state_offsets_;
   std::map<int32_t, int64_t> ever_reached_;  // by this producer, also in what was aborted

@@ -101,10 +101,9 @@ Status Supervisor::WaitForTopics() {
   while (!stop_) {
     Status created;
     if (config_.kafka.create_topics) {
-      created = CreateMissingTopics(config_.kafka, config_.application_id, config_.alert_limits.max_bytes, kTopicBound);
+      created = CreateMissingTopics(config_.kafka, OwnTopics::Of(config_), kTopicBound);
     }
-    const auto problems = created ? CheckTopics(config_.kafka, config_.application_id, kTopicBound,
-                                              config_.alert_limits.max_bytes)
+    const auto problems = created ? CheckTopics(config_.kafka, OwnTopics::Of(config_), kTopicBound)
                                   : Result<std::vector<std::string>>(created.error());
     if (problems && problems->empty()) return {};
     if (problems) {
@@ -161,6 +160,7 @@ WorkerParts Supervisor::PartsFor(int worker) {
     kafka.transaction_timeout = config_.kafka.transaction_timeout;
     kafka.session_timeout = config_.kafka.session_timeout;
     kafka.dead_letter_style = config_.kafka.dead_letter_style;
+    kafka.archive = config_.archive;
     kafka.prefetch_bytes = config_.kafka.prefetch_bytes;
     kafka.embedded = config_.kafka.embedded;
     return KafkaClient::Make(std::move(kafka));

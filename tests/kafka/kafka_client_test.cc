@@ -33,27 +33,32 @@ TEST_CASE("topics: everything missing or wrong is told at once, and what is crea
   kafka.alert_topics = {application + "-alerts"};
   kafka.partitions = 3;
 
-  const auto missing = CheckTopics(kafka, application, seconds(10));
+  const auto missing = CheckTopics(kafka, {application}, seconds(10));
   REQUIRE(missing.ok());
   CHECK(missing->size() == 8);
 
-  REQUIRE(CreateMissingTopics(kafka, application, 1 << 20, seconds(10)).ok());
-  const auto right = CheckTopics(kafka, application, seconds(10));
+  REQUIRE(CreateMissingTopics(kafka, {application, 1 << 20}, seconds(10)).ok());
+  const auto right = CheckTopics(kafka, {application}, seconds(10));
   REQUIRE(right.ok());
   for (const std::string& problem : *right) FAIL_CHECK(problem);
-  REQUIRE(CreateMissingTopics(kafka, application, 1 << 20, seconds(10)).ok());  // again: nothing to do
+  REQUIRE(CreateMissingTopics(kafka, {application, 1 << 20}, seconds(10)).ok());  // again: nothing to do
 
-  const auto small = CheckTopics(kafka, application, seconds(10), 100 << 20);
+  const auto archived = CheckTopics(kafka, {application, 0, /*archive=*/true}, seconds(10));
+  REQUIRE(archived.ok());
+  REQUIRE(archived->size() == 1);  // needed only by those who archive
+  CHECK(archived->front().find(".archive") != std::string::npos);
+
+  const auto small = CheckTopics(kafka, {application, 100 << 20}, seconds(10));
   REQUIRE(small.ok());
   CHECK(small->size() == 8);  // none takes an alert of 100 MiB
 
   kafka.partitions = 4;
-  const auto wrong = CheckTopics(kafka, application, seconds(10));
+  const auto wrong = CheckTopics(kafka, {application}, seconds(10));
   REQUIRE(wrong.ok());
   CHECK(wrong->size() == 5);  // intake, commands, signals, state, steps
   kafka.partitions = 3;
   kafka.routing = Routing::kDirect;
-  const auto direct = CheckTopics(kafka, application, seconds(10));
+  const auto direct = CheckTopics(kafka, {application}, seconds(10));
   REQUIRE(direct.ok());
   REQUIRE(direct->size() == 1);  // the alert topic is not there
   CHECK(direct->front().find(kafka.alert_topics.front()) != std::string::npos);
@@ -66,8 +71,8 @@ TEST_CASE("topics: a topic made by hand with the broker's defaults is named with
   KafkaConfig kafka;
   kafka.bootstrap_servers = Bootstrap();
   kafka.partitions = 2;
-  REQUIRE(CreateMissingTopics(kafka, application, 1 << 20, seconds(10)).ok());
-  const auto problems = CheckTopics(kafka, application, seconds(10));
+  REQUIRE(CreateMissingTopics(kafka, {application, 1 << 20}, seconds(10)).ok());
+  const auto problems = CheckTopics(kafka, {application}, seconds(10));
   REQUIRE(problems.ok());
   REQUIRE(problems->size() == 2);
   CHECK(problems->at(0).find("cleanup.policy=delete: set it to compact") != std::string::npos);

@@ -89,7 +89,7 @@ void MakeTopics(const std::string& application, int partitions) {
   KafkaConfig kafka;
   kafka.bootstrap_servers = Bootstrap();
   kafka.partitions = partitions;
-  REQUIRE(CreateMissingTopics(kafka, application, 1 << 20, seconds(20)).ok());
+  REQUIRE(CreateMissingTopics(kafka, {application, 1 << 20}, seconds(20)).ok());
   CreateTopic(application + "-alerts", 1);
 }
 
