@@ -172,7 +172,8 @@ def broker_phase(trial):
             begin = time.monotonic()
             subprocess.run([*script, "stop", folder, "--id", str(node), *how], check=True, timeout=60)
             if trial.options.brokers == 1:
-                wait_for(lambda: not trial.first.ready(), 60, "the daemon to say that it is not ready without a broker")
+                # At the latest when no transaction succeeded for a minute, and the client was then given up.
+                wait_for(lambda: not trial.first.ready(), 100, "the daemon to say that it is not ready without a broker")
             time.sleep(trial.rng.uniform(1, 3))
             subprocess.run([*script, "start", folder], check=True, timeout=200, stdout=subprocess.DEVNULL)
             trial.first.wait_ready(90)
