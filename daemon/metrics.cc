@@ -16,6 +16,8 @@
 namespace triaged {
 namespace {
 
+constexpr Duration kLongestTurn{30'000};  // of a worker that is ready: a step and its commit take some seconds
+
 using prometheus::BuildCounter;
 using prometheus::BuildGauge;
 using prometheus::BuildHistogram;
@@ -194,6 +196,9 @@ std::pair<bool, std::string> Metrics::Ready() const {
   if (stopping_) return {false, "stopping"};
   for (size_t i = 0; i < connected_.size(); ++i) {
     if (!connected_[i]) return {false, "worker " + std::to_string(i) + " has not joined the group"};
+    // A call to a broker that is gone may outlast its own time limit (librdkafka 2.0.2).
+    const Duration turn = MonotonicTime() - last_turns_[i];
+    if (turn > kLongestTurn) return {false, "worker " + std::to_string(i) + " has been in one turn for " + FormatDuration(turn)};
   }
   for (const auto& [key, state] : states_) {
     if (state == PartitionState::kRunning || state == PartitionState::kClosed) continue;
