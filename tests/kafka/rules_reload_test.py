@@ -3,9 +3,9 @@
 
   rules_reload_test.py TRIAGED [--reloads 6] [--rate 500] [--seed N]      (TRIAGED_TEST_BOOTSTRAP names the broker)
 
-Each reload replaces one rule that matches every alert by another one. In the end no alert is lost (oracle.py), and each
-was decided under exactly one of the two sets: their hits add up to the alerts taken. A set with a wrong rule is refused
-under load, too, and changes nothing. Exits with 77 (skipped) where ../shared/sigma is absent.
+Each reload replaces one rule that matches every alert by another one, and the next comes when alerts have been decided
+under it. In the end no alert is lost (oracle.py), and each was decided under exactly one of the two sets: their hits add
+up to the alerts taken. A set with a wrong rule is refused under load, too, and changes nothing. Exits with 77 (skipped) where ../shared/sigma is absent.
 """
 import argparse
 import os
@@ -20,7 +20,7 @@ import time
 import urllib.error
 import urllib.request
 
-from oracle import ROOT, Daemon, Load, Source, report, settle
+from oracle import ROOT, Daemon, Load, Source, report, settle, wait_for
 
 ARCHIVE = ROOT / ".." / "shared" / "sigma" / "sigma_rules.tar.gz"
 RULES = 3780
@@ -58,6 +58,16 @@ def metrics(daemon):
     return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if not line.startswith("#")}
 
 
+def hits_of(name, seen):
+    return seen.get(f'triaged_rule_hits_total{{rule="marker-{name}"}}', 0)
+
+
+def wait_for_hits(daemon, name):
+    """Until alerts are decided under the set that was last applied."""
+    before = hits_of(name, metrics(daemon))
+    wait_for(lambda: hits_of(name, metrics(daemon)) > before, 60, f"alerts decided under the set with marker {name}")
+
+
 def run(options, bootstrap, folder):
     sigma = folder / "sigma"
     with tarfile.open(ARCHIVE) as archive:
@@ -72,13 +82,16 @@ def run(options, bootstrap, folder):
         daemon.wait_ready(180)
         load = Load(source, options.rate)
         load.start()
+        wait_for_hits(daemon, "a")
         seconds = []
         for number in range(options.reloads):
-            (daemon.folder / "marker.yaml").write_text(marker("ab"[(number + 1) % 2]))
+            name = "ab"[(number + 1) % 2]
+            (daemon.folder / "marker.yaml").write_text(marker(name))
             applied, took = reload(daemon)
             seconds.append(took)
             if not applied:
                 problems.append(f"reload {number} was refused")
+            wait_for_hits(daemon, name)
             if number == options.reloads // 2:
                 (daemon.folder / "marker.yaml").write_text(marker("c", "gone"))
                 if reload(daemon)[0]:
@@ -87,7 +100,7 @@ def run(options, bootstrap, folder):
         problems += report(f"{options.reloads} reloads of {RULES} rules and one wrong one",
                            settle(bootstrap, source, [daemon]), source, f"; each took {max(seconds):.1f} s at most")
         seen = metrics(daemon)
-        hits = {name: seen.get(f'triaged_rule_hits_total{{rule="marker-{name}"}}', 0) for name in "abc"}
+        hits = {name: hits_of(name, seen) for name in "abc"}
         taken = seen['triaged_alerts_consumed_total{stage="decide"}']
         known = sum(name.startswith("triaged_rule_hits_total") for name in seen)
         print(f"{taken:.0f} alerts: {hits['a']:.0f} under one set, {hits['b']:.0f} under the other; {known} rules", flush=True)
