@@ -3,8 +3,6 @@
 // first runs set.
 //
 //   engine_bench [--alerts N]   (default 20000; 1000000 for a case with a million alerts)
-#include <time.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +14,7 @@
 #include "pipeline/decide/escalation.h"
 #include "pipeline/model/silence.h"
 #include "pipeline/base/zone.h"
+#include "tests/bench/thread_clock.h"
 
 namespace triaged {
 namespace {
@@ -26,13 +25,6 @@ constexpr double kCriteriaFloor = 0.86;  // of a tenth of the criteria, per crit
 constexpr double kSilenceFloor = 0.157;  // of look-ups in a table of one
 constexpr double kCaseFloor = 0.8;       // the last tenth of a case's alerts, of the first tenth: no slowing down
 constexpr Timestamp kStart = FromUnixMillis(1'772'438'400'000);
-
-// Seconds that this thread computed: what else the machine does meanwhile changes no ratio.
-double Now() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 // Times per second that `what` runs, best of three rounds.
 template <typename Do>
