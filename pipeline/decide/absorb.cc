@@ -71,6 +71,12 @@ void AddSeen(const Case& from, Case* to) {
 }
 
 Status AddEvidence(const Case& from, const Evidence& evidence, CaseStore* store, Case* to) {
+  // What was split off or separated stays where it was, too: coming back, it is there already.
+  const bool known = std::any_of(to->evidence.begin(), to->evidence.end(), [&](const Evidence& have) {
+    return have.alert_id == evidence.alert_id && have.offset == evidence.offset &&
+           have.partition == evidence.partition && have.topic == evidence.topic;
+  });
+  if (known) return {};
   if (to->evidence.size() >= kMaxEvidence) {
     ++to->evidence_dropped;
     return {};

@@ -7,6 +7,7 @@
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
 #include "pipeline/decide/merge.h"
+#include "pipeline/decide/undo.h"
 
 namespace triaged {
 namespace {
@@ -120,38 +121,72 @@ void Separate(CaseContext& ctx, Message message, Surroundings* around) {
   around->others.push_back(std::move(changed));
 }
 
+// Its content is in `into` from now on.
+void CloseAsMerged(CaseContext& ctx, const std::string& into, const Command& command) {
+  Case& c = ctx.c;
+  if (IsActive(c)) {
+    StopAllDeadlines(ctx);
+    c.status = CaseStatus::kClosed;
+    c.resolved_at = c.closed_at = ctx.now;
+  }
+  c.merged_into = into;
+  c.resolution = "merged_into " + into;
+  AddToTimeline(ctx, "merged", command.actor, "into " + into + ": " + command.reason);
+  StandingChanged(ctx);
+  EmitFor(ctx, command, CaseEventType::kMerged, "into " + into);
+  ReleaseRoles(ctx, "merged");
+}
+
+// Tells the case that c's content went into that it loses it again.
+void LeaveTarget(CaseContext& ctx, CaseId target, Surroundings* around) {
+  Message message;
+  message.kind = MessageKind::kSeparate;
+  message.partition = target.partition;
+  message.from = ctx.c.id;
+  message.to = target;
+  message.number = static_cast<int64_t>(ctx.c.alert_count);
+  message.second = static_cast<int64_t>(ctx.c.suppressed_count);
+  Separate(ctx, std::move(message), around);
+}
+
+// Whether the merges of this partition lead from `c` to `to`.
+bool LeadsTo(const Case& c, CaseId to, CaseStore* store) {
+  auto next = ParseCaseId(c.merged_into);
+  for (size_t step = 0; next && step < kMaxMergedCases; ++step) {
+    if (*next == to) return true;
+    const auto found = next->partition == to.partition ? store->Find(*next) : Result<Case*>(nullptr);
+    next = found && *found ? ParseCaseId((*found)->merged_into) : std::nullopt;
+  }
+  return false;
+}
+
+// Whether the split-off case `made` can give its alerts back to `c`.
+Refused CheckJoin(const Case& c, const Case& made, CaseStore* store) {
+  if (auto refused = CheckTarget(c, made.policy)) return refused;
+  const std::string id = ToString(made.id);
+  if (LeadsTo(made, c.id, store)) {
+    return RefusedCommand{Refusal::kNothingToChange, id + " was merged into this case already"};
+  }
+  if (!IsActive(made) && made.merged_into.empty()) {
+    return RefusedCommand{Refusal::kIllegalTransition, id + " is " + std::string(Name(made.status)) +
+                                                           ", what was decided of its alerts stands: reopen it first"};
+  }
+  return {};
+}
+
 }  // namespace
 
 Refused MergeAway(CaseContext& ctx, const Command& command, Surroundings* around) {
-  Case& c = ctx.c;
   const CaseId into = *ParseCaseId(command.into);
-  const bool here = into.partition == c.id.partition;
+  const bool here = into.partition == ctx.c.id.partition;
   if (auto refused = (here ? MergeHere : MergeThere)(ctx, into, command, around)) return refused;
-  StopAllDeadlines(ctx);
-  c.status = CaseStatus::kClosed;
-  c.resolved_at = c.closed_at = ctx.now;
-  c.merged_into = command.into;
-  c.resolution = "merged_into " + command.into;
-  AddToTimeline(ctx, "merged", command.actor, "into " + command.into + ": " + command.reason);
-  StandingChanged(ctx);
-  EmitFor(ctx, command, CaseEventType::kMerged, "into " + command.into);
-  ReleaseRoles(ctx, "merged");
+  CloseAsMerged(ctx, command.into, command);
   return {};
 }
 
 void SeparateAgain(CaseContext& ctx, const UndoState& undo, Surroundings* around) {
-  Case& c = ctx.c;
-  c.merged_into.clear();
-  const auto id = ParseCaseId(undo.other_case);
-  if (!id) return;
-  Message message;
-  message.kind = MessageKind::kSeparate;
-  message.partition = id->partition;
-  message.from = c.id;
-  message.to = *id;
-  message.number = static_cast<int64_t>(c.alert_count);
-  message.second = static_cast<int64_t>(c.suppressed_count);
-  Separate(ctx, std::move(message), around);
+  ctx.c.merged_into.clear();
+  if (const auto target = ParseCaseId(undo.other_case)) LeaveTarget(ctx, *target, around);
 }
 
 Refused SplitOff(CaseContext& ctx, const Command& command, Surroundings* around) {
@@ -168,8 +203,10 @@ Refused SplitOff(CaseContext& ctx, const Command& command, Surroundings* around)
   if (moved.size() >= c.alert_count) {
     return RefusedCommand{Refusal::kNothingToChange, "these are all alerts of the case: nothing would stay"};
   }
+  RememberForUndo(ctx, command);
   Case fresh;
   fresh.id = {c.id.partition, (*around->next_case)++};
+  c.undo.other_case = ToString(fresh.id);
   fresh.key = c.key + "/split-" + std::to_string(fresh.id.sequence);
   fresh.policy = c.policy;
   fresh.severity = c.severity;
@@ -196,6 +233,33 @@ Refused SplitOff(CaseContext& ctx, const Command& command, Surroundings* around)
   StandingChanged(ctx);
   EmitFor(ctx, command, CaseEventType::kSplit, "to " + ToString(made->id));
   around->others.push_back(std::move(changed));
+  return {};
+}
+
+Refused JoinAgain(CaseContext& ctx, const Command& command, Surroundings* around) {
+  Case& c = ctx.c;
+  const auto id = ParseCaseId(c.undo.other_case);
+  auto found = id ? around->store->Find(*id) : Result<Case*>(nullptr);
+  if (!found) return StoreFailed(found.error());
+  if (!*found) return RefusedCommand{Refusal::kUnknownCase, "there is no case " + c.undo.other_case + " any more"};
+  Case& made = **found;
+  if (auto refused = CheckJoin(c, made, around->store)) return refused;
+  ChangedCase changed{*found, {}};
+  CaseContext other{ctx.policy, made, ctx.now, changed.events};
+  if (const auto target = ParseCaseId(made.merged_into)) {
+    LeaveTarget(other, *target, around);
+  } else {
+    RememberForUndo(other, command);
+    made.undo.action = std::string(Name(CommandAction::kMerge));
+  }
+  if (Status absorbed = Absorb(ctx, made, around->store); !absorbed) return StoreFailed(absorbed.error());
+  c.merged_from.push_back(ToString(made.id));
+  // From here on it is a merge, which can be taken back in turn.
+  made.undo.other_case = ToString(c.id);
+  made.undo.command_id = command.id;
+  CloseAsMerged(other, ToString(c.id), command);
+  around->others.push_back(std::move(changed));
+  ctx.facts_changed = true;
   return {};
 }
 

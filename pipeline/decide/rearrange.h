@@ -19,6 +19,10 @@ std::optional<RefusedCommand> MergeAway(CaseContext& ctx, const Command& command
 void SeparateAgain(CaseContext& ctx, const UndoState& undo, Surroundings* around);
 // Opens a linked case for the named alerts, which must be among the case's evidence.
 std::optional<RefusedCommand> SplitOff(CaseContext& ctx, const Command& command, Surroundings* around);
+// Takes back into ctx.c what the split that ctx.c.undo names put into another case: that one is closed as merged into
+// ctx.c, and leaves the case that it had gone into meanwhile, also in another partition. Refused when its alerts were
+// decided on there, or ctx.c is no longer active.
+std::optional<RefusedCommand> JoinAgain(CaseContext& ctx, const Command& command, Surroundings* around);
 
 // ---- messages from other partitions; `ctx.c` is the case that message.to names ----
 // `packed`: the content, from Unpack. Where the case cannot take it an answer is sent.
