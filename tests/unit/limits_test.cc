@@ -212,6 +212,24 @@ TEST_CASE("limits: a case keeps its size, however many alerts it takes") {
   CHECK(EncodeCase(c).size() < after_some + after_some / 20);
 }
 
+TEST_CASE("limits: a case at the top that nobody answers costs an event a day, however long") {
+  World world(FullPack());
+  world.Alert("a", "x", 95, Duration{0});
+  const auto events_until = [&](Duration at) {
+    world.Alert("b", "x", 10, at);
+    return world.Find(1).next_event;
+  };
+  events_until(std::chrono::hours(24 * 30));
+  const uint64_t month = world.Find(1).next_event;
+  CHECK(world.Find(1).level == 3);
+  for (int year = 1; year <= 3; ++year) {
+    CHECK(events_until(std::chrono::hours(24 * (30 + 365 * year))) == month + 365u * static_cast<uint64_t>(year));
+  }
+  CHECK(world.Find(1).timeline_dropped == 0);
+  world.Command("ack", "0-1", Json::object(), std::chrono::hours(24 * 2000));
+  CHECK(world.Find(1).next_repeat == Timestamp{});
+}
+
 TEST_CASE("limits: notes and the timeline keep the newest, and count what went") {
   World world(FullPack());
   world.Alert("a", "x", 10, Duration{0});
