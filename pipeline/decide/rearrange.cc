@@ -1,6 +1,7 @@
 #include "pipeline/decide/rearrange.h"
 
 #include <algorithm>
+#include <set>
 
 #include "pipeline/decide/absorb.h"
 #include "pipeline/decide/beside.h"
@@ -191,14 +192,14 @@ void SeparateAgain(CaseContext& ctx, const UndoState& undo, Surroundings* around
 
 Refused SplitOff(CaseContext& ctx, const Command& command, Surroundings* around) {
   Case& c = ctx.c;
-  std::vector<const Evidence*> moved;
+  std::set<size_t> moved;  // places in the case's evidence
   for (const std::string& alert : command.alerts) {
     const auto at =
         std::find_if(c.evidence.begin(), c.evidence.end(), [&](const Evidence& e) { return e.alert_id == alert; });
     if (at == c.evidence.end()) {
       return RefusedCommand{Refusal::kUnknownAlert, "alert '" + alert + "' is not among the case's kept evidence"};
     }
-    moved.push_back(&*at);
+    moved.insert(static_cast<size_t>(at - c.evidence.begin()));
   }
   if (moved.size() >= c.alert_count) {
     return RefusedCommand{Refusal::kNothingToChange, "these are all alerts of the case: nothing would stay"};
@@ -217,12 +218,17 @@ Refused SplitOff(CaseContext& ctx, const Command& command, Surroundings* around)
   ChangedCase changed{made, {}};
   CaseContext other{ctx.policy, *made, ctx.now, changed.events};
   StartEpisode(other);
-  for (const Evidence* evidence : moved) {
-    if (Status added = AddEvidence(c, *evidence, around->store, made); !added) return StoreFailed(added.error());
-    made->max_score = std::max(made->max_score, evidence->score);
-    made->first_seen = made->alert_count == 0 ? evidence->event_time : std::min(made->first_seen, evidence->event_time);
-    made->last_seen = std::max(made->last_seen, evidence->event_time);
+  for (const size_t i : moved) {
+    const Evidence& evidence = c.evidence[i];
+    if (Status added = AddEvidence(c, evidence, around->store, made); !added) return StoreFailed(added.error());
+    made->max_score = std::max(made->max_score, evidence.score);
+    made->first_seen = made->alert_count == 0 ? evidence.event_time : std::min(made->first_seen, evidence.event_time);
+    made->last_seen = std::max(made->last_seen, evidence.event_time);
     ++made->alert_count;
+  }
+  // Its evidence goes along, so that an alert is split off once.
+  for (auto i = moved.rbegin(); i != moved.rend(); ++i) {
+    c.evidence.erase(c.evidence.begin() + static_cast<std::ptrdiff_t>(*i));
   }
   c.alert_count -= made->alert_count;
   AddToTimeline(other, "opened", command.actor, "split from " + ToString(c.id) + ": " + command.reason);
@@ -292,7 +298,8 @@ void TakeEvidence(CaseContext& ctx, const Message& message, CaseStore* store) {
   for (size_t i = 0; i < std::min(list.size(), kKept); ++i) {
     Evidence& evidence = list[i];
     if (evidence.raw_slot || evidence.alert_id != message.text || evidence.offset != message.number) continue;
-    evidence.raw_slot = static_cast<uint8_t>(i);
+    evidence.raw_slot = FreeRawSlot(list);
+    if (!evidence.raw_slot) return;
     return store->PutEvidenceRaw(ctx.c.id, *evidence.raw_slot, message.payload);
   }
 }
