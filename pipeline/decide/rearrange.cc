@@ -150,6 +150,31 @@ void LeaveTarget(CaseContext& ctx, CaseId target, Surroundings* around) {
   Separate(ctx, std::move(message), around);
 }
 
+// Tells the cases that were merged into ctx.c that this alert is no longer theirs: a merge taken back would count it twice.
+void TellSources(CaseContext& ctx, const Evidence& evidence, Surroundings* around) {
+  for (const std::string& name : ctx.c.merged_from) {
+    const auto id = ParseCaseId(name);
+    if (!id) continue;
+    Message message;
+    message.kind = MessageKind::kSplitOff;
+    message.partition = id->partition;
+    message.from = ctx.c.id;
+    message.to = *id;
+    message.text = evidence.alert_id;
+    message.number = evidence.offset;
+    if (id->partition != ctx.c.id.partition) {
+      around->messages.push_back(std::move(message));
+      continue;
+    }
+    const auto found = around->store->Find(*id);
+    if (!found || !*found) continue;
+    ChangedCase changed{*found, {}};
+    CaseContext other{ctx.policy, **found, ctx.now, changed.events};
+    TakeSplitOff(other, message, around);
+    if (other.standing_changed) around->others.push_back(std::move(changed));
+  }
+}
+
 // Whether the merges of this partition lead from `c` to `to`.
 bool LeadsTo(const Case& c, CaseId to, CaseStore* store) {
   auto next = ParseCaseId(c.merged_into);
@@ -226,8 +251,9 @@ Refused SplitOff(CaseContext& ctx, const Command& command, Surroundings* around)
     made->last_seen = std::max(made->last_seen, evidence.event_time);
     ++made->alert_count;
   }
-  // Its evidence goes along, so that an alert is split off once.
+  // Its evidence goes along, so that an alert is split off once; from the cases that had brought it, too.
   for (auto i = moved.rbegin(); i != moved.rend(); ++i) {
+    TellSources(ctx, c.evidence[*i], around);
     c.evidence.erase(c.evidence.begin() + static_cast<std::ptrdiff_t>(*i));
   }
   c.alert_count -= made->alert_count;
@@ -318,6 +344,21 @@ void TakeMergeRefused(CaseContext& ctx, const Message& message, Surroundings* ar
   undo.reason = message.text;
   c.undo.other_case.clear();  // there is nothing to separate from
   TakeBack(ctx, undo, around);
+}
+
+void TakeSplitOff(CaseContext& ctx, const Message& message, Surroundings* around) {
+  Case& c = ctx.c;
+  if (c.merged_into != ToString(message.from)) return;  // taken back meanwhile: the alert counts here again
+  const auto at = std::find_if(c.evidence.begin(), c.evidence.end(), [&](const Evidence& one) {
+    return one.alert_id == message.text && one.offset == message.number;
+  });
+  if (at == c.evidence.end()) return;
+  const Evidence gone = *at;
+  c.evidence.erase(at);
+  c.alert_count -= std::min<uint64_t>(c.alert_count, 1);
+  AddToTimeline(ctx, "split", "", "alert " + message.text + " was split off from " + ToString(message.from));
+  StandingChanged(ctx);
+  TellSources(ctx, gone, around);
 }
 
 void TakeSeparated(CaseContext& ctx, const Message& message, Surroundings* around) {

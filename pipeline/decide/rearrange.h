@@ -31,6 +31,8 @@ void TakeMerged(CaseContext& ctx, const Message& message, const Case& content, S
 void RefuseMerged(const Message& message, Refusal refusal, const std::string& why, Surroundings* around);
 void TakeEvidence(CaseContext& ctx, const Message& message, CaseStore* store);
 void TakeMergeRefused(CaseContext& ctx, const Message& message, Surroundings* around);
+// An alert that ctx.c had brought into message.from was split off there: it is no longer counted here, either.
+void TakeSplitOff(CaseContext& ctx, const Message& message, Surroundings* around);
 // Also for a case that went on into another: then that one loses what was counted, too.
 void TakeSeparated(CaseContext& ctx, const Message& message, Surroundings* around);
 
