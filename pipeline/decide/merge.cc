@@ -39,6 +39,7 @@ constexpr std::array kObservedFields = {
 static_assert(std::is_sorted(kObservedFields.begin(), kObservedFields.end()));
 
 constexpr size_t kFirstEvidence = 4;   // the first alerts of a case are always kept
+constexpr size_t kKept = kMaxEvidence - kLatestEvidence;
 
 // `begin` is where this field's values start in case.observed.
 void Observe(Case& c, size_t begin, FieldId id, const Value& value, std::string_view alert_id) {
@@ -127,10 +128,10 @@ void KeepEvidence(CaseContext& ctx, const IncomingAlert& incoming, Verdict verdi
     evidence.raw_slot = slot;
     store->PutEvidenceRaw(ctx.c.id, slot, incoming.raw.substr(0, kMaxEvidenceRawBytes));
   };
-  constexpr size_t kKept = kMaxEvidence - kLatestEvidence;
   if (list.size() < kKept) {
+    const uint8_t slot = *FreeRawSlot(list);
     Keep(incoming, verdict, &list.emplace_back());
-    store_raw(list.back(), static_cast<uint8_t>(list.size() - 1));
+    store_raw(list.back(), slot);
     return;
   }
   const auto weakest = std::min_element(
@@ -138,8 +139,8 @@ void KeepEvidence(CaseContext& ctx, const IncomingAlert& incoming, Verdict verdi
         return Telling(a.verdict, a.score) < Telling(b.verdict, b.score);
       });
   if (Telling(verdict, incoming.alert.score) > Telling(weakest->verdict, weakest->score)) {
-    // One that came from another partition may still wait for its bytes, and have no slot.
-    const uint8_t slot = weakest->raw_slot.value_or(static_cast<uint8_t>(weakest - list.begin()));
+    // After a split or merge a reference without bytes may stand here.
+    const uint8_t slot = weakest->raw_slot ? *weakest->raw_slot : *FreeRawSlot(list);
     Keep(incoming, verdict, &*weakest);
     store_raw(*weakest, slot);
     ++ctx.c.evidence_dropped;
@@ -231,6 +232,14 @@ void AddRisk(CaseContext& ctx, const Alert& alert) {
 }
 
 }  // namespace
+
+std::optional<uint8_t> FreeRawSlot(const std::vector<Evidence>& evidence) {
+  for (uint8_t slot = 0; slot < kKept; ++slot) {
+    const bool used = std::any_of(evidence.begin(), evidence.end(), [&](const Evidence& e) { return e.raw_slot == slot; });
+    if (!used) return slot;
+  }
+  return std::nullopt;
+}
 
 void ForgetRisk(const RiskSpec& spec, Timestamp now, std::vector<RiskBucket>* buckets) {
   std::erase_if(*buckets, [&](const RiskBucket& bucket) { return bucket.begin + spec.window <= now; });
