@@ -16,6 +16,7 @@ constexpr Duration kSlice{1000};            // of one blocking call
 constexpr Duration kQueueFullBound{10'000};
 constexpr Duration kMetadataBound{5'000};
 constexpr Duration kInitSlice{5'000};
+constexpr Duration kRequestBound{5'000};
 
 Error FromRd(const rd_kafka_error_t* error, const std::string& what) {
   return EnvironmentError(what + ": " + rd_kafka_error_string(error));
@@ -39,6 +40,8 @@ Result<std::unique_ptr<KafkaProducer>> KafkaProducer::Make(const KafkaOptions& o
       {"compression.type", "lz4"},  // states of cases that are much alike: the broker's work is most of a commit
       {"queue.buffering.max.messages", "500000"},
       {"queue.buffering.max.kbytes", "524288"},
+      // send_offsets_to_transaction heeds no limit of its own: it takes as long as its requests may.
+      {"socket.timeout.ms", std::to_string(std::min(kRequestBound, options.transaction_timeout).count())},
   };
   const Properties required = {
       {"bootstrap.servers", options.bootstrap_servers},
