@@ -1,4 +1,4 @@
-// triagectl handoff, report and drill: what people read about cases, from case documents.
+// triagectl handoff and report: what people read about cases, from case documents.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -10,7 +10,6 @@
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "daemon/kafka_reader.h"
-#include "daemon/timeline.h"
 #include "pipeline/base/zone.h"
 #include "pipeline/report/handoff_view.h"
 #include "pipeline/report/review.h"
@@ -195,44 +194,6 @@ int Report(const std::string& config_path, const ReportOptions& options) {
   style.name = style.format == "html" ? "report-html" : "report";
   if (style.format == "html") AddPlots(&view, review.language);
   return Print(config_path, style, view);
-}
-
-int Drill(const std::string& config_path, const DrillOptions& options) {
-  Diagnostics diagnostics;
-  const auto config = LoadConfig(config_path, &diagnostics);
-  auto engine = config ? LoadEngine(*config, &diagnostics) : nullptr;
-  std::fputs(diagnostics.Render().c_str(), stderr);
-  if (!engine) return kExitFailed;
-  bool differs = false;
-  Json report = Json::array();
-  for (const std::string& path : options.files) {
-    const auto file = ReadSourceFile(path);
-    if (!file) return Failed(file.error());
-    const auto result = RunTimeline(*file, engine, /*drill=*/true);
-    if (!result) return Failed(result.error());
-    differs = differs || !result->failures.empty();
-    Json steps = Json::array();
-    for (const TimelineStep& step : result->steps) {
-      steps.push_back({{"at", step.at}, {"action", step.action}, {"expected", step.expected}, {"actual", step.actual}});
-    }
-    report.push_back({{"drill", path}, {"as_expected", result->failures.empty()}, {"steps", steps},
-                      {"failures", result->failures}});
-  }
-  if (options.format == "json") {
-    std::cout << report.dump(2) << '\n';
-    return differs ? kExitFailed : kExitOk;
-  }
-  for (const Json& drill : report) {
-    std::cout << (drill["as_expected"] == true ? "ok   " : "FAIL ") << drill["drill"].get<std::string>() << '\n';
-    for (const Json& step : drill["steps"]) {
-      const bool same = step["expected"] == step["actual"];
-      std::cout << (same ? "       " : "  DIFF ") << step["at"].get<std::string>() << "  "
-                << step["actual"].get<std::string>() << '\n';
-      if (!same) std::cout << "       expected: " << step["expected"].get<std::string>() << '\n';
-    }
-    for (const Json& failure : drill["failures"]) std::cout << "  " << failure.get<std::string>() << '\n';
-  }
-  return differs ? kExitFailed : kExitOk;
 }
 
 }  // namespace triaged
