@@ -84,6 +84,8 @@ int Handoff(const std::string& config_path, const HandoffOptions& options);
 struct ReportOptions {
   std::string from, to;             // RFC 3339
   std::string period;               // month or quarter; empty: the whole time at once
+  bool cases = false;               // a list of single cases instead, by `status` and `severity` (empty: all)
+  std::string status, severity;
   std::string input;                // NDJSON with case documents; empty: the case topic
   OutputStyle style;
 };

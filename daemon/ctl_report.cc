@@ -11,7 +11,9 @@
 #include "daemon/ctl.h"
 #include "daemon/kafka_reader.h"
 #include "pipeline/base/zone.h"
+#include "pipeline/policy/policy.h"
 #include "pipeline/report/handoff_view.h"
+#include "pipeline/report/history_view.h"
 #include "pipeline/report/review.h"
 #include "pipeline/report/template_text.h"
 
@@ -127,6 +129,24 @@ std::optional<Timestamp> ReadTime(const std::string& text, const char* option) {
   return at;
 }
 
+// The packs of the configuration, for their goals and rosters. Documents from a file are reported without them, too.
+std::vector<std::shared_ptr<const Policy>> LoadPolicies(const std::string& config_path) {
+  Diagnostics diagnostics;
+  FieldCatalog alerts(FieldCatalog::Taxonomy::kAlert), cases(FieldCatalog::Taxonomy::kCase);
+  std::vector<std::shared_ptr<const Policy>> policies;
+  const auto config = LoadConfig(config_path, &diagnostics);
+  if (config) {
+    for (const SourceFile& file : ReadSources(config->policies, &diagnostics)) {
+      if (auto policy = CompilePolicy(file, &alerts, &cases, &diagnostics)) policies.push_back(std::move(policy));
+    }
+  }
+  if (diagnostics.HasErrors()) {
+    std::fprintf(stderr, "%striagectl: goals and people on shift are left out\n", diagnostics.Render().c_str());
+    policies.clear();
+  }
+  return policies;
+}
+
 Language LanguageOf(const OutputStyle& style) {
   return style.language == "ja" ? Language::kJapanese : Language::kEnglish;
 }
@@ -182,6 +202,12 @@ int Report(const std::string& config_path, const ReportOptions& options) {
   if (!documents) return Failed(documents.error());
   std::vector<Json> list;
   for (const auto& [id, document] : *documents) list.push_back(document);
+  OutputStyle style = options.style;
+  if (options.cases) {
+    style.name = "history";
+    const std::string zone = options.style.zone.empty() ? "UTC" : options.style.zone;
+    return Print(config_path, style, HistoryView(list, {*from, *to, options.status, options.severity, zone, LanguageOf(style)}));
+  }
   ReviewOptions review;
   review.from = *from;
   review.to = *to;
@@ -189,8 +215,9 @@ int Report(const std::string& config_path, const ReportOptions& options) {
   if (!options.style.zone.empty()) review.zone = options.style.zone;
   if (options.period == "month") review.period = ReviewPeriod::kMonth;
   if (options.period == "quarter") review.period = ReviewPeriod::kQuarter;
+  const auto policies = LoadPolicies(config_path);
+  for (const auto& policy : policies) review.policies[policy->name] = policy.get();
   Json view = ReviewView(list, review);
-  OutputStyle style = options.style;
   style.name = style.format == "html" ? "report-html" : "report";
   if (style.format == "html") AddPlots(&view, review.language);
   return Print(config_path, style, view);

@@ -124,6 +124,9 @@ class ReportVerbs {
     report_->add_option("--to", report_options_.to, "end, not included")->required();
     report_->add_option("--period", report_options_.period, "cut it at the borders of months or quarters")
         ->check(CLI::IsMember({"month", "quarter"}));
+    CLI::Option* cases = report_->add_flag("--cases", report_options_.cases, "a list of the single cases instead");
+    report_->add_option("--status", report_options_.status, "only those of this status")->needs(cases);
+    report_->add_option("--severity", report_options_.severity, "only those of this severity")->needs(cases);
     AddStyle(report_, &report_options_.input, &report_options_.style, {"md", "json", "text", "html"});
 
     drill_ = app->add_subcommand("drill", "run drills and compare with what they expect: in virtual time, or --live");
