@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "pipeline/notify/render.h"
+#include "pipeline/report/template_text.h"
 
 namespace triaged {
 namespace {
