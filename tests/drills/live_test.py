@@ -110,6 +110,13 @@ def check_drills(folder):
 
     drills = [e for e in events() if e["data"].get("drill")]
     assert len({e["subject"] for e in drills}) == 2 and real not in {e["subject"] for e in drills}, drills
+    explained = ctl(folder, "explain", real)
+    assert explained.returncode == 0 and "Of alert real-1 (Unusual thing):" in explained.stdout, explained
+    values = dict(line.split() for line in explained.stdout.splitlines() if line.startswith("  baseline."))
+    # The drills have taught it nothing.
+    assert values["baseline.rule.count_1h"] == values["baseline.host.count_1h"] == "1", values
+    assert values["baseline.rule.seen_on_hosts"] == "1" and int(values["baseline.rule.age"]) < 60, values
+
     mine = [e for e in events() if e["subject"] == real]
     assert mine and all(e["data"]["drill"] is False and e["data"]["counts"]["alerts"] == 1 for e in mine), mine
 
