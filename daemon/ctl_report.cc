@@ -1,4 +1,4 @@
-// triagectl handoff, report and drill: what people read about cases, from case documents.
+// triagectl handoff and report: what people read about cases, from case documents.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -10,9 +10,10 @@
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "daemon/kafka_reader.h"
-#include "daemon/timeline.h"
 #include "pipeline/base/zone.h"
+#include "pipeline/policy/policy.h"
 #include "pipeline/report/handoff_view.h"
+#include "pipeline/report/history_view.h"
 #include "pipeline/report/review.h"
 #include "pipeline/report/template_text.h"
 
@@ -62,6 +63,24 @@ std::optional<Timestamp> ReadTime(const std::string& text, const char* option) {
   const auto at = ParseTimestamp(text);
   if (!at) std::fprintf(stderr, "triagectl: %s '%s' is not an RFC 3339 time (2026-03-02T08:00:00Z)\n", option, text.c_str());
   return at;
+}
+
+// The packs of the configuration, for their goals and rosters. Documents from a file are reported without them, too.
+std::vector<std::shared_ptr<const Policy>> LoadPolicies(const std::string& config_path) {
+  Diagnostics diagnostics;
+  FieldCatalog alerts(FieldCatalog::Taxonomy::kAlert), cases(FieldCatalog::Taxonomy::kCase);
+  std::vector<std::shared_ptr<const Policy>> policies;
+  const auto config = LoadConfig(config_path, &diagnostics);
+  if (config) {
+    for (const SourceFile& file : ReadSources(config->policies, &diagnostics)) {
+      if (auto policy = CompilePolicy(file, &alerts, &cases, &diagnostics)) policies.push_back(std::move(policy));
+    }
+  }
+  if (diagnostics.HasErrors()) {
+    std::fprintf(stderr, "%striagectl: goals and people on shift are left out\n", diagnostics.Render().c_str());
+    policies.clear();
+  }
+  return policies;
 }
 
 Language LanguageOf(const OutputStyle& style) {
@@ -119,6 +138,12 @@ int Report(const std::string& config_path, const ReportOptions& options) {
   if (!documents) return Failed(documents.error());
   std::vector<Json> list;
   for (const auto& [id, document] : *documents) list.push_back(document);
+  OutputStyle style = options.style;
+  if (options.cases) {
+    style.name = "history";
+    const std::string zone = options.style.zone.empty() ? "UTC" : options.style.zone;
+    return Print(config_path, style, HistoryView(list, {*from, *to, options.status, options.severity, zone, LanguageOf(style)}));
+  }
   ReviewOptions review;
   review.from = *from;
   review.to = *to;
@@ -126,49 +151,12 @@ int Report(const std::string& config_path, const ReportOptions& options) {
   if (!options.style.zone.empty()) review.zone = options.style.zone;
   if (options.period == "month") review.period = ReviewPeriod::kMonth;
   if (options.period == "quarter") review.period = ReviewPeriod::kQuarter;
+  const auto policies = LoadPolicies(config_path);
+  for (const auto& policy : policies) review.policies[policy->name] = policy.get();
   Json view = ReviewView(list, review);
-  OutputStyle style = options.style;
   style.name = style.format == "html" ? "report-html" : "report";
   if (style.format == "html") AddPlots(&view, review.language);
   return Print(config_path, style, view);
-}
-
-int Drill(const std::string& config_path, const DrillOptions& options) {
-  Diagnostics diagnostics;
-  const auto config = LoadConfig(config_path, &diagnostics);
-  auto engine = config ? LoadEngine(*config, &diagnostics) : nullptr;
-  std::fputs(diagnostics.Render().c_str(), stderr);
-  if (!engine) return kExitFailed;
-  bool differs = false;
-  Json report = Json::array();
-  for (const std::string& path : options.files) {
-    const auto file = ReadSourceFile(path);
-    if (!file) return Failed(file.error());
-    const auto result = RunTimeline(*file, engine, /*drill=*/true);
-    if (!result) return Failed(result.error());
-    differs = differs || !result->failures.empty();
-    Json steps = Json::array();
-    for (const TimelineStep& step : result->steps) {
-      steps.push_back({{"at", step.at}, {"action", step.action}, {"expected", step.expected}, {"actual", step.actual}});
-    }
-    report.push_back({{"drill", path}, {"as_expected", result->failures.empty()}, {"steps", steps},
-                      {"failures", result->failures}});
-  }
-  if (options.format == "json") {
-    std::cout << report.dump(2) << '\n';
-    return differs ? kExitFailed : kExitOk;
-  }
-  for (const Json& drill : report) {
-    std::cout << (drill["as_expected"] == true ? "ok   " : "FAIL ") << drill["drill"].get<std::string>() << '\n';
-    for (const Json& step : drill["steps"]) {
-      const bool same = step["expected"] == step["actual"];
-      std::cout << (same ? "       " : "  DIFF ") << step["at"].get<std::string>() << "  "
-                << step["actual"].get<std::string>() << '\n';
-      if (!same) std::cout << "       expected: " << step["expected"].get<std::string>() << '\n';
-    }
-    for (const Json& failure : drill["failures"]) std::cout << "  " << failure.get<std::string>() << '\n';
-  }
-  return differs ? kExitFailed : kExitOk;
 }
 
 }  // namespace triaged

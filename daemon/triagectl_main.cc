@@ -124,10 +124,19 @@ class ReportVerbs {
     report_->add_option("--to", report_options_.to, "end, not included")->required();
     report_->add_option("--period", report_options_.period, "cut it at the borders of months or quarters")
         ->check(CLI::IsMember({"month", "quarter"}));
+    CLI::Option* cases = report_->add_flag("--cases", report_options_.cases, "a list of the single cases instead");
+    report_->add_option("--status", report_options_.status, "only those of this status")->needs(cases);
+    report_->add_option("--severity", report_options_.severity, "only those of this severity")->needs(cases);
     AddStyle(report_, &report_options_.input, &report_options_.style, {"md", "json", "text", "html"});
 
-    drill_ = app->add_subcommand("drill", "run drills in virtual time and compare with what they expect");
+    drill_ = app->add_subcommand("drill", "run drills and compare with what they expect: in virtual time, or --live");
     drill_->add_option("files", drill_options_.files, "drills, in the timeline format")->required();
+    CLI::Option* live = drill_->add_flag("--live", drill_options_.live, "against the running daemon, in real time");
+    drill_->add_option("--topic", drill_options_.topic, "alert topic to send to (default: the first)")->needs(live);
+    drill_->add_option("--tolerance", drill_options_.tolerance, "how much earlier or later an event may be")
+        ->needs(live)
+        ->capture_default_str();
+    drill_->add_option("--until", drill_options_.until, "leave out lines later than this (h:mm)")->needs(live);
     drill_->add_option("--format", drill_options_.format)->check(CLI::IsMember({"text", "json"}))->capture_default_str();
   }
 

@@ -63,7 +63,7 @@ void EscalateAgain(CaseContext& ctx, const Escalation& escalation) {
   record.requested = RequestFor(ctx, escalation);
   record.from_assignee = record.to_assignee = c.assignee;
   record.to_team = c.team;
-  record.rule_id = LeadingRule(c);
+  record.rule_id = escalation.rule_id.empty() ? LeadingRule(c) : escalation.rule_id;
   StartAcknowledgeClock(ctx);
   if (ctx.policy.repeat_interval > Duration{0}) c.next_repeat = ctx.now + ctx.policy.repeat_interval;
   std::string text = "once more to " + ctx.policy.levels[c.level].name + ": " + record.reason;
@@ -157,6 +157,17 @@ uint8_t TargetOf(const Case& c, const Criterion& criterion) {
   return criterion.again ? std::max(wanted, c.level) : wanted;
 }
 
+// The rule without whose tags the criterion would not hold yet; "" when it is not for tags of the alert in hand.
+std::string RuleBehind(const CaseContext& ctx, const Criterion& criterion) {
+  if (ctx.tagged.empty()) return {};
+  Case without = ctx.c;
+  for (const auto& [rule, tags] : ctx.tagged) {
+    for (const std::string& tag : tags) std::erase(without.tags, tag);
+    if (!criterion.when->Matches(CaseView(ctx.policy, without).fields())) return rule->id;
+  }
+  return {};
+}
+
 void FireCriterion(CaseContext& ctx, const Criterion& criterion, uint8_t target, const CaseView& view) {
   ctx.c.criteria_fired.push_back(criterion.name);
   MarkToldAgain(ctx, view);
@@ -165,6 +176,7 @@ void FireCriterion(CaseContext& ctx, const Criterion& criterion, uint8_t target,
   escalation.kind = EscalationKind::kCriterion;
   escalation.reason = criterion.name;
   escalation.requested = criterion.request;
+  escalation.rule_id = RuleBehind(ctx, criterion);
   target > ctx.c.level ? Escalate(ctx, escalation) : EscalateAgain(ctx, escalation);
   for (uint8_t role : criterion.engage) Engage(ctx, role, criterion.name, "", "");
 }

@@ -176,8 +176,12 @@ void ApplyRules(CaseContext& ctx, const IncomingAlert& incoming, const AlertVerd
     const Rule& rule = incoming.rules[index];
     if (!rule.triage.verdict || &rule == alert_verdict.rule) CountVote(ctx, rule);
     if (rule.triage.verdict == Verdict::kFalsePositive) continue;
-    bool changed = false;
-    for (const std::string& tag : rule.triage.tags) changed |= InsertSorted(&c.tags, tag, kMaxTechniques);
+    std::vector<std::string> given;
+    for (const std::string& tag : rule.triage.tags) {
+      if (InsertSorted(&c.tags, tag, kMaxTechniques)) given.push_back(tag);
+    }
+    bool changed = !given.empty();
+    if (changed) ctx.tagged.emplace_back(&rule, std::move(given));
     if (c.classification.empty() && !rule.triage.classification.empty()) {
       c.classification = rule.triage.classification;
       changed = true;
