@@ -84,6 +84,8 @@ int Handoff(const std::string& config_path, const HandoffOptions& options);
 struct ReportOptions {
   std::string from, to;             // RFC 3339
   std::string period;               // month or quarter; empty: the whole time at once
+  bool cases = false;               // a list of single cases instead, by `status` and `severity` (empty: all)
+  std::string status, severity;
   std::string input;                // NDJSON with case documents; empty: the case topic
   OutputStyle style;
 };
@@ -92,9 +94,25 @@ int Report(const std::string& config_path, const ReportOptions& options);
 struct DrillOptions {
   std::vector<std::string> files;   // in the timeline format
   std::string format = "text";      // or json
+  bool live = false;                // against the running daemon, in real time (drill_live.h)
+  std::string topic;                // live: the alert topic; empty: the first that is named in full
+  std::string tolerance = "30s";    // live: how much earlier or later than its line an event may be
+  std::string until;                // live: later lines (h:mm) are left out
 };
-// In virtual time, with every alert marked as a drill; exit 1 when something happened otherwise than expected.
+// With every alert marked as a drill; exit 1 when something happened otherwise than expected.
 int Drill(const std::string& config_path, const DrillOptions& options);
+
+struct CasesOptions {
+  std::string case_id;              // `case`: which one
+  // `cases`: only those; empty: any, but of the status those that are neither resolved nor closed.
+  std::string status, severity, level, policy, team, assignee;
+  bool all = false;                 // resolved and closed ones, too
+  std::string input;                // NDJSON with case documents; empty: the case topic
+  std::string output = "text";      // json or ndjson: the documents themselves
+};
+// What is due first comes first.
+int Cases(const std::string& config_path, const CasesOptions& options);
+int ShowCase(const std::string& config_path, const CasesOptions& options);
 
 struct OnCallOptions {
   std::string at;                   // RFC 3339, or empty: now

@@ -8,6 +8,7 @@
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "daemon/ctl_load.h"
+#include "daemon/explain_baseline.h"
 #include "daemon/kafka_reader.h"
 #include "pipeline/decide/explain.h"
 #include "storage/codec.h"
@@ -90,16 +91,37 @@ Status ReadChangelog(const Config& config, int32_t partition, Take take) {
   }
 }
 
-// The newest state of one case.
-Result<Case> ReadCase(const Config& config, CaseId id) {
-  const std::string key = CaseKey(id.sequence);
+// A case and what its partition's baseline is read from.
+struct CaseReading {
   std::optional<std::string> newest;
-  const Status read = ReadChangelog(config, id.partition, [&](const ChangelogSlice::Record& record) {
-    if (record.key == key) newest = record.value;
-  });
+  BaselineRecords baseline;
+
+  void Take(const ChangelogSlice::Record& record, CaseId id) {
+    if (record.key == CaseKey(id.sequence)) newest = record.value;
+    const std::string evidence = EvidenceKey(id.sequence, 0);
+    const bool slot = record.key.size() == evidence.size() &&
+                      record.key.compare(0, record.key.size() - 1, evidence, 0, evidence.size() - 1) == 0;
+    if (slot) Put(static_cast<uint8_t>(record.key.back()), record.value, &baseline.alerts);
+    if (const auto block = ParseNumberedKey(kBaselinePrefix, record.key)) Put(*block, record.value, &baseline.blocks);
+  }
+
+ private:
+  template <typename Key>
+  static void Put(Key key, const std::optional<std::string>& value, std::map<Key, std::string>* to) {
+    to->erase(key);
+    if (value) to->emplace(key, *value);
+  }
+};
+
+// The newest state of one case.
+Result<Case> ReadCase(const Config& config, CaseId id, BaselineRecords* baseline) {
+  CaseReading reading;
+  const Status read = ReadChangelog(config, id.partition,
+                                    [&](const ChangelogSlice::Record& record) { reading.Take(record, id); });
   if (!read) return read.error();
-  if (!newest) return BadInput("there is no case " + ToString(id));
-  return DecodeCase(*newest);
+  if (!reading.newest) return BadInput("there is no case " + ToString(id));
+  *baseline = std::move(reading.baseline);
+  return DecodeCase(*reading.newest);
 }
 
 // All silences; the hits of the partitions are added up.
@@ -188,7 +210,8 @@ int Explain(const std::string& config_path, const ExplainOptions& options) {
                  config_path.c_str());
     return kExitFailed;
   }
-  const auto c = ReadCase(loaded->config, *id);
+  BaselineRecords baseline;
+  const auto c = ReadCase(loaded->config, *id, &baseline);
   if (!c) {
     std::fprintf(stderr, "triagectl: %s\n", c.error().message.c_str());
     return kExitFailed;
@@ -199,7 +222,10 @@ int Explain(const std::string& config_path, const ExplainOptions& options) {
     return kExitFailed;
   }
   std::fputs(ExplainCase(*policy, *c, *at).c_str(), stdout);
-  return kExitOk;
+  const auto usual = ExplainBaseline(*loaded, *c, baseline, *at);
+  if (!usual) std::fprintf(stderr, "triagectl: the baseline: %s\n", usual.error().message.c_str());
+  if (usual) std::fputs(usual->c_str(), stdout);
+  return usual ? kExitOk : kExitFailed;
 }
 
 int SendSilence(const std::string& config_path, SilenceOptions options) {

@@ -1,4 +1,4 @@
-// triagectl handoff, report and drill: what people read about cases, from case documents.
+// triagectl handoff and report: what people read about cases, from case documents.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -6,13 +6,14 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "daemon/broker_client.h"
+#include "daemon/case_documents.h"
 #include "daemon/config.h"
 #include "daemon/ctl.h"
 #include "daemon/kafka_reader.h"
-#include "daemon/timeline.h"
 #include "pipeline/base/zone.h"
+#include "pipeline/policy/policy.h"
 #include "pipeline/report/handoff_view.h"
+#include "pipeline/report/history_view.h"
 #include "pipeline/report/review.h"
 #include "pipeline/report/template_text.h"
 
@@ -20,74 +21,10 @@ namespace triaged {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr Duration kBound{15'000};
-constexpr size_t kSliceRecords = 10'000;
-constexpr std::string_view kDocumentType = "io.triaged.case.document.v1";
 
 int Failed(const Error& error) {
   std::fprintf(stderr, "triagectl: %s\n", error.message.c_str());
   return kExitFailed;
-}
-
-// The newest document of each case, by partition and sequence.
-using Documents = std::map<CaseId, Json>;
-
-// Takes a line or record; what is no case document is passed over (`replay` prints events, too).
-void TakeDocument(const std::string& text, Documents* documents) {
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || json.value("type", Json()) != kDocumentType || !json.value("data", Json()).is_object()) return;
-  const Json subject = json.value("subject", Json());
-  const auto id = subject.is_string() ? ParseCaseId(subject.get<std::string>()) : std::nullopt;
-  if (id) (*documents)[*id] = std::move(json);
-}
-
-Result<Documents> ReadFile(const std::string& path) {
-  Documents documents;
-  std::ifstream file;
-  if (path != "-") file.open(path, std::ios::binary);
-  std::istream& in = path == "-" ? std::cin : file;
-  if (!in) return BadInput("cannot read " + path + ": no such file, or no permission");
-  for (std::string line; std::getline(in, line);) TakeDocument(line, &documents);
-  return documents;
-}
-
-Status ReadPartition(const Config& config, const std::string& topic, int32_t partition, Documents* documents) {
-  const auto probe = OffsetProbe::Make(config.kafka.bootstrap_servers, config.kafka.properties);
-  if (!probe) return probe.error();
-  const auto ends = (*probe)->Query({topic, partition}, kBound);
-  if (!ends) return ends.error();
-  const auto reader = ChangelogReader::Make(config.kafka.bootstrap_servers, config.kafka.properties, topic);
-  if (!reader) return reader.error();
-  if (Status opened = (*reader)->Open(partition, ends->low, ends->high); !opened) return opened;
-  while (true) {
-    const auto slice = (*reader)->Read(partition, kSliceRecords, kBound);
-    if (!slice) return slice.error();
-    for (const auto& record : slice->records) {
-      if (record.value) {
-        TakeDocument(*record.value, documents);
-      } else if (const auto gone = ParseCaseId(record.key)) {
-        documents->erase(*gone);  // whether or not the broker has compacted it away already
-      }
-    }
-    if (slice->at_end) return {};
-    if (slice->records.empty()) return EnvironmentError("reading " + topic + ": the broker sends nothing more");
-  }
-}
-
-// From the file, or without one from the compacted case topic.
-Result<Documents> ReadDocuments(const std::string& config_path, const std::string& from_file) {
-  if (!from_file.empty()) return ReadFile(from_file);
-  Diagnostics diagnostics;
-  const auto config = LoadConfig(config_path, &diagnostics);
-  std::fputs(diagnostics.Render().c_str(), stderr);
-  if (!config) return BadInput(config_path + " cannot be used");
-  if (config->kafka.embedded) return BadInput(config_path + " uses the embedded broker; give --input with case documents");
-  Documents documents;
-  const std::string topic = TopicNames::For(config->application_id).cases;
-  for (int32_t partition = 0; partition < config->kafka.partitions; ++partition) {
-    if (Status read = ReadPartition(*config, topic, partition, &documents); !read) return read.error();
-  }
-  return documents;
 }
 
 // The user's folder, that beside the configuration, or the shipped one.
@@ -126,6 +63,24 @@ std::optional<Timestamp> ReadTime(const std::string& text, const char* option) {
   const auto at = ParseTimestamp(text);
   if (!at) std::fprintf(stderr, "triagectl: %s '%s' is not an RFC 3339 time (2026-03-02T08:00:00Z)\n", option, text.c_str());
   return at;
+}
+
+// The packs of the configuration, for their goals and rosters. Documents from a file are reported without them, too.
+std::vector<std::shared_ptr<const Policy>> LoadPolicies(const std::string& config_path) {
+  Diagnostics diagnostics;
+  FieldCatalog alerts(FieldCatalog::Taxonomy::kAlert), cases(FieldCatalog::Taxonomy::kCase);
+  std::vector<std::shared_ptr<const Policy>> policies;
+  const auto config = LoadConfig(config_path, &diagnostics);
+  if (config) {
+    for (const SourceFile& file : ReadSources(config->policies, &diagnostics)) {
+      if (auto policy = CompilePolicy(file, &alerts, &cases, &diagnostics)) policies.push_back(std::move(policy));
+    }
+  }
+  if (diagnostics.HasErrors()) {
+    std::fprintf(stderr, "%striagectl: goals and people on shift are left out\n", diagnostics.Render().c_str());
+    policies.clear();
+  }
+  return policies;
 }
 
 Language LanguageOf(const OutputStyle& style) {
@@ -183,6 +138,12 @@ int Report(const std::string& config_path, const ReportOptions& options) {
   if (!documents) return Failed(documents.error());
   std::vector<Json> list;
   for (const auto& [id, document] : *documents) list.push_back(document);
+  OutputStyle style = options.style;
+  if (options.cases) {
+    style.name = "history";
+    const std::string zone = options.style.zone.empty() ? "UTC" : options.style.zone;
+    return Print(config_path, style, HistoryView(list, {*from, *to, options.status, options.severity, zone, LanguageOf(style)}));
+  }
   ReviewOptions review;
   review.from = *from;
   review.to = *to;
@@ -190,49 +151,12 @@ int Report(const std::string& config_path, const ReportOptions& options) {
   if (!options.style.zone.empty()) review.zone = options.style.zone;
   if (options.period == "month") review.period = ReviewPeriod::kMonth;
   if (options.period == "quarter") review.period = ReviewPeriod::kQuarter;
+  const auto policies = LoadPolicies(config_path);
+  for (const auto& policy : policies) review.policies[policy->name] = policy.get();
   Json view = ReviewView(list, review);
-  OutputStyle style = options.style;
   style.name = style.format == "html" ? "report-html" : "report";
   if (style.format == "html") AddPlots(&view, review.language);
   return Print(config_path, style, view);
-}
-
-int Drill(const std::string& config_path, const DrillOptions& options) {
-  Diagnostics diagnostics;
-  const auto config = LoadConfig(config_path, &diagnostics);
-  auto engine = config ? LoadEngine(*config, &diagnostics) : nullptr;
-  std::fputs(diagnostics.Render().c_str(), stderr);
-  if (!engine) return kExitFailed;
-  bool differs = false;
-  Json report = Json::array();
-  for (const std::string& path : options.files) {
-    const auto file = ReadSourceFile(path);
-    if (!file) return Failed(file.error());
-    const auto result = RunTimeline(*file, engine, /*drill=*/true);
-    if (!result) return Failed(result.error());
-    differs = differs || !result->failures.empty();
-    Json steps = Json::array();
-    for (const TimelineStep& step : result->steps) {
-      steps.push_back({{"at", step.at}, {"action", step.action}, {"expected", step.expected}, {"actual", step.actual}});
-    }
-    report.push_back({{"drill", path}, {"as_expected", result->failures.empty()}, {"steps", steps},
-                      {"failures", result->failures}});
-  }
-  if (options.format == "json") {
-    std::cout << report.dump(2) << '\n';
-    return differs ? kExitFailed : kExitOk;
-  }
-  for (const Json& drill : report) {
-    std::cout << (drill["as_expected"] == true ? "ok   " : "FAIL ") << drill["drill"].get<std::string>() << '\n';
-    for (const Json& step : drill["steps"]) {
-      const bool same = step["expected"] == step["actual"];
-      std::cout << (same ? "       " : "  DIFF ") << step["at"].get<std::string>() << "  "
-                << step["actual"].get<std::string>() << '\n';
-      if (!same) std::cout << "       expected: " << step["expected"].get<std::string>() << '\n';
-    }
-    for (const Json& failure : drill["failures"]) std::cout << "  " << failure.get<std::string>() << '\n';
-  }
-  return differs ? kExitFailed : kExitOk;
 }
 
 }  // namespace triaged

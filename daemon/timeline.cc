@@ -1,77 +1,18 @@
 #include "daemon/timeline.h"
 
 #include <algorithm>
-#include <charconv>
-#include <map>
-#include <set>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
+#include <utility>
 
 #include "daemon/replay.h"
-#include "pipeline/model/command.h"
+#include "daemon/timeline_text.h"
 
 namespace triaged {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) text.remove_suffix(1);
-  return text;
-}
-
-// Words separated by spaces; double quotes keep spaces together ("rule=\"a b\"").
-std::vector<std::string> Words(std::string_view text) {
-  std::vector<std::string> words;
-  std::string word;
-  bool quoted = false;
-  bool any = false;
-  for (char ch : text) {
-    if (ch == '"') {
-      quoted = !quoted;
-      any = true;
-    } else if (ch == ' ' && !quoted) {
-      if (any) words.push_back(std::exchange(word, {}));
-      any = false;
-    } else {
-      word.push_back(ch);
-      any = true;
-    }
-  }
-  if (any) words.push_back(word);
-  return words;
-}
-
-std::optional<Duration> ParseClock(std::string_view text) {
-  int64_t parts[3] = {0, 0, 0};
-  int count = 0;
-  while (count < 3) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), parts[count]);
-    if (error != std::errc() || parts[count] < 0) return std::nullopt;
-    text.remove_prefix(static_cast<size_t>(end - text.data()));
-    ++count;
-    if (text.empty() || text.front() != ':') break;
-    text.remove_prefix(1);
-  }
-  if (count < 2 || !text.empty()) return std::nullopt;
-  return std::chrono::hours(parts[0]) + std::chrono::minutes(parts[1]) + std::chrono::seconds(parts[2]);
-}
-
-const std::map<std::string, std::string, std::less<>> kShort = {
-    {"host", "host.name"}, {"user", "user.name"},     {"source", "source.ip"}, {"rule", "rule.name"},
-    {"id", "event.id"},    {"action", "event.action"}, {"severity", "event.severity"}};
-const std::map<std::string, int, std::less<>> kScores = {
-    {"informational", 1}, {"low", 21}, {"medium", 47}, {"high", 73}, {"critical", 99}};
-
-// One line of the file, taken apart.
-struct Line {
-  int number = 0;
-  Duration at{0};
-  std::string action;    // what stands before the arrow, without the time
-  std::string expected;  // what stands after it
-  bool has_expected = false;
-};
 
 // What an event looks like after an arrow.
 std::string Describe(const OutputRecord& record) {
@@ -83,17 +24,7 @@ std::string Describe(const OutputRecord& record) {
   }
   if (record.topic == OutputTopic::kCases) return "purges " + *record.key;
   const Json event = Json::parse(*record.value);
-  std::string type = event.at("type").get<std::string>();
-  type = type.substr(std::string_view("io.triaged.").size());
-  if (type.starts_with("case.")) type = type.substr(std::string_view("case.").size());
-  type.resize(type.size() - 3);
-  const std::string id = event.at("subject").get<std::string>();
-  const std::string reason = event.at("data").value("reason", "");
-  if (type == "opened") return "opens " + id;
-  if (type == "escalated") {
-    return "escalates " + id + " to " + event["data"]["level"]["to"]["name"].get<std::string>() + ": " + reason;
-  }
-  return type + " " + id + ": " + reason;
+  return DescribeEvent(event, event.at("subject").get<std::string>());
 }
 
 // A case event that does not say that it belongs to a drill. A refusal shows no case.
@@ -103,20 +34,8 @@ bool Unmarked(const OutputRecord& record) {
   return event.at("data").contains("drill") && event["data"]["drill"] != true;
 }
 
-// The value of "NAME VALUE" before the first timed line; "" when it is not there.
-std::string HeaderOf(const std::string& file, std::string_view name) {
-  std::istringstream in(file);
-  for (std::string text; std::getline(in, text);) {
-    const auto words = Words(Trim(std::string_view(text).substr(0, text.find('#'))));
-    if (words.empty()) continue;
-    if (words.size() == 2 && words[0] == name) return words[1];
-    if (ParseClock(words[0])) break;
-  }
-  return {};
-}
-
 int32_t PartitionsOf(const std::string& file) {
-  const std::string count = HeaderOf(file, "partitions");
+  const std::string count = TimelineHeader(file, "partitions");
   return count.empty() ? 1 : std::clamp(std::atoi(count.c_str()), 1, 100);
 }
 
@@ -129,13 +48,12 @@ class Runner {
 
  private:
   Status ReadLine(int number, std::string_view text);
-  Status RunLine(const Line& line);
-  Status Act(const Line& line);
-  Status ActCommand(const Line& line, const std::vector<std::string>& words);
+  Status RunLine(const TimelineLine& line);
+  Status Act(const TimelineLine& line);
+  Status ActCommand(const TimelineLine& line, const std::vector<std::string>& words);
   void CheckMatched(int number, const std::vector<std::string>& words);
   Status CheckEnd(int number, const std::vector<std::string>& words);
-  Result<std::string> AlertJson(const Line& line, const std::vector<std::string>& words);
-  void Expect(const Line& line, const std::string& expected);
+  void Expect(const TimelineLine& line, const std::string& expected);
   void Surprise(int number, const std::string& when);
   std::vector<std::string> TakeEvents();
   Error Wrong(int number, const std::string& what) const {
@@ -152,6 +70,7 @@ class Runner {
   Timestamp start_ = FromUnixMillis(1'772'438'400'000);  // 2026-03-02T08:00:00Z, a Monday
   Duration last_{0};
   bool begun_ = false;
+  std::string reached_;  // by the escalations since the last step
   int commands_ = 0;
   int alerts_ = 0;
 };
@@ -162,6 +81,10 @@ std::vector<std::string> Runner::TakeEvents() {
     const bool purged = record.topic == OutputTopic::kCases && !record.value;
     if (!purged && record.topic != OutputTopic::kEscalations && record.topic != OutputTopic::kDeadLetter) continue;
     events.push_back(Describe(record));
+    if (record.topic == OutputTopic::kEscalations) {
+      const std::string reached = ReachedBy(Json::parse(*record.value));
+      if (!reached.empty()) reached_ += (reached_.empty() ? "" : "; ") + reached;
+    }
     if (drill_ && Unmarked(record)) result_.failures.push_back(file_.name + ": not marked as a drill: " + events.back());
   }
   result_.events += static_cast<int>(events.size());
@@ -174,10 +97,10 @@ std::string Joined(const std::vector<std::string>& events) {
   return text.empty() ? "nothing" : text;
 }
 
-void Runner::Expect(const Line& line, const std::string& expected) {
+void Runner::Expect(const TimelineLine& line, const std::string& expected) {
   ++result_.lines;
   const std::string happened = Joined(TakeEvents());
-  result_.steps.push_back({FormatDuration(line.at), line.action, expected, happened});
+  result_.steps.push_back({FormatDuration(line.at), line.action, expected, happened, std::exchange(reached_, {})});
   if (happened != expected) Fail(line.number, "expected: " + expected + "\n    happened: " + happened);
 }
 
@@ -186,85 +109,28 @@ void Runner::Surprise(int number, const std::string& when) {
   if (!events.empty()) Fail(number, "happened " + when + " without being announced: " + Joined(events));
 }
 
-Result<std::string> Runner::AlertJson(const Line& line, const std::vector<std::string>& words) {
-  Json alert;
-  alert["ecs.version"] = "8.11.0";
-  alert["event.kind"] = "alert";
-  alert["event.id"] = "alert-" + std::to_string(++alerts_);
-  alert["@timestamp"] = FormatTimestamp(start_ + line.at);
-  if (drill_) alert["labels.drill"] = "true";
-  for (size_t i = 1; i < words.size(); ++i) {
-    const size_t equals = words[i].find('=');
-    if (equals == std::string::npos) return Wrong(line.number, "'" + words[i] + "' is not name=value");
-    const std::string name = words[i].substr(0, equals);
-    const std::string value = words[i].substr(equals + 1);
-    const auto full = kShort.find(name);
-    if (name == "severity") {
-      const auto score = kScores.find(value);
-      alert["event.severity"] = score != kScores.end() ? score->second : std::atoi(value.c_str());
-    } else if (name == "event_time") {
-      const auto at = ParseClock(value);
-      if (!at) return Wrong(line.number, "event_time '" + value + "' is not h:mm");
-      alert["@timestamp"] = FormatTimestamp(start_ + *at);
-    } else {
-      alert[full == kShort.end() ? name : full->second] = value;
-    }
-  }
-  return alert.dump();
-}
-
 // "<action> <case> by <actor> as <role> [name=value …]"
-Status Runner::ActCommand(const Line& line, const std::vector<std::string>& words) {
-  if (words.size() < 6 || words[2] != "by" || words[4] != "as") {
-    return Wrong(line.number, "a command reads: ack 0-1 by otto as l2 [name=value …]");
-  }
-  Json command;
-  command["id"] = "command-" + std::to_string(++commands_);
-  command["case_id"] = words[1];
-  command["actor"] = words[3];
-  command["role"] = words[5];
-  command["action"] = words[0];
-  for (size_t i = 6; i < words.size(); ++i) {
-    const size_t equals = words[i].find('=');
-    if (equals == std::string::npos) return Wrong(line.number, "'" + words[i] + "' is not name=value");
-    const std::string name = words[i].substr(0, equals);
-    const std::string value = words[i].substr(equals + 1);
-    if (name == "id") {
-      command["id"] = value;
-    } else if (name == "version") {
-      command["expected_version"] = std::stoull(value);
-    } else if (name == "expire") {
-      command["arguments"][name] = value == "true";
-    } else if (name == "alerts") {
-      std::istringstream list(value);
-      for (std::string item; std::getline(list, item, ',');) command["arguments"][name].push_back(item);
-    } else if (name == "match") {
-      const size_t colon = value.find(':');
-      if (colon == std::string::npos) return Wrong(line.number, "'" + words[i] + "' is not match=field:value");
-      command["arguments"][name][value.substr(0, colon)] = value.substr(colon + 1);
-    } else if (name == "confidence") {
-      command["arguments"][name] = std::stoi(value);
-    } else {
-      command["arguments"][name] = value;
-    }
-  }
-  return replay_.TakeCommand(command.dump(), start_ + line.at);
+Status Runner::ActCommand(const TimelineLine& line, const std::vector<std::string>& words) {
+  const auto command = TimelineCommand(words, ++commands_);
+  if (!command) return Wrong(line.number, command.error().message);
+  return replay_.TakeCommand(command->dump(), start_ + line.at);
 }
 
-Status Runner::Act(const Line& line) {
-  const std::vector<std::string> words = Words(line.action);
+Status Runner::Act(const TimelineLine& line) {
+  const std::vector<std::string> words = TimelineWords(line.action);
   if (words.empty()) return {};
   if (words[0] == "alert") {
-    const auto alert = AlertJson(line, words);
-    return alert ? replay_.TakeAlert(*alert, start_ + line.at) : Status(alert.error());
+    const auto alert = TimelineAlert(words, start_, line.at, ++alerts_, drill_);
+    if (!alert) return Wrong(line.number, alert.error().message);
+    return replay_.TakeAlert(alert->dump(), start_ + line.at);
   }
   if (words[0] == "record") {
-    return replay_.TakeAlert(Trim(std::string_view(line.action).substr(6)), start_ + line.at);
+    return replay_.TakeAlert(TrimBlanks(std::string_view(line.action).substr(6)), start_ + line.at);
   }
   return ActCommand(line, words);
 }
 
-Status Runner::RunLine(const Line& line) {
+Status Runner::RunLine(const TimelineLine& line) {
   if (line.at < last_) return Wrong(line.number, "time goes back");
   last_ = line.at;
   const Timestamp at = start_ + line.at;
@@ -326,9 +192,9 @@ Status Runner::CheckEnd(int number, const std::vector<std::string>& words) {
 
 Status Runner::ReadLine(int number, std::string_view text) {
   if (const size_t hash = text.find('#'); hash != std::string_view::npos) text = text.substr(0, hash);
-  text = Trim(text);
+  text = TrimBlanks(text);
   if (text.empty()) return {};
-  const std::vector<std::string> words = Words(text);
+  const std::vector<std::string> words = TimelineWords(text);
   if (words[0] == "partitions") {
     return result_.lines == 0 ? Status() : Wrong(number, "`partitions` stands before everything else");
   }
@@ -347,26 +213,13 @@ Status Runner::ReadLine(int number, std::string_view text) {
     CheckMatched(number, words);
     return {};
   }
-  Line line;
-  line.number = number;
-  const auto at = ParseClock(words[0]);
-  if (!at) return Wrong(number, "a line begins with a time (h:mm), `start` or `end`");
-  line.at = *at;
-  text.remove_prefix(words[0].size());
-  size_t arrow = text.find("→");
-  size_t arrow_size = std::string_view("→").size();
-  if (arrow == std::string_view::npos) {
-    arrow = text.find("->");
-    arrow_size = 2;
-  }
-  line.has_expected = arrow != std::string_view::npos;
-  line.action = std::string(Trim(text.substr(0, arrow)));
-  if (line.has_expected) line.expected = std::string(Trim(text.substr(arrow + arrow_size)));
-  return RunLine(line);
+  const auto line = ReadTimelineLine(number, text);
+  if (!line) return Wrong(number, "a line begins with a time (h:mm), `start` or `end`");
+  return RunLine(*line);
 }
 
 Result<TimelineResult> Runner::Run() {
-  if (const auto keep = ParseDuration(HeaderOf(file_.text, "retention"))) replay_.KeepClosed(*keep);
+  if (const auto keep = ParseDuration(TimelineHeader(file_.text, "retention"))) replay_.KeepClosed(*keep);
   if (Status opened = replay_.Open(); !opened) return opened.error();
   std::istringstream in(file_.text);
   std::string text;

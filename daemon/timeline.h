@@ -34,6 +34,7 @@ namespace triaged {
 // A line with what was expected of it and what happened.
 struct TimelineStep {
   std::string at, action, expected, actual;
+  std::string reached;  // of escalations: the person, and of which team
 };
 
 struct TimelineResult {

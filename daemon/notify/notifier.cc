@@ -4,6 +4,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <random>
 
 #include "daemon/clock.h"
 #include "daemon/kafka_producer.h"
@@ -192,7 +193,7 @@ Status Notifier::StartUp() {
   if (!memory) return memory.error();
   memory_ = std::move(*memory);
   last_forget_ = MonotonicTime();
-  dispatcher_ = std::make_unique<Dispatcher>(config_, memory_.get());
+  dispatcher_ = std::make_unique<Dispatcher>(config_, memory_.get(), std::random_device()());
   auto source = KafkaSource::Make(config_, [this](int32_t partition) { dispatcher_->Drop(partition); });
   if (!source) return source.error();
   source_ = std::move(*source);

@@ -53,6 +53,7 @@ BaselineFields::BaselineFields(const BaselineSettings& settings, const FieldCata
 }
 
 void BaselineFields::Take(Alert* alert, Timestamp at, bool seen, BaselineTable* table) {
+  seen |= alert->drill;  // an exercise asks what is usual, and teaches nothing
   if (!settings_.enabled() || (seen && !asked_)) return;
   const BaselineSubject subject = SubjectOf(*alert);
   if (!asked_) return table->Learn(settings_, decay_, subject, at);

@@ -25,7 +25,7 @@ class BaselineFields {
   // `catalog` knows by then which fields the rules ask for; others are not made.
   BaselineFields(const BaselineSettings& settings, const FieldCatalog& catalog);
 
-  // Lets `table` learn from the alert (not when it was `seen` before) and adds the fields that rules ask for.
+  // Lets `table` learn from the alert (not when it was `seen` before, nor from a drill) and adds the fields that rules ask for.
   void Take(Alert* alert, Timestamp at, bool seen, BaselineTable* table);
 
  private:

@@ -27,6 +27,8 @@ struct CaseContext {
   // What changed; the caller publishes the document and asks the criteria accordingly.
   bool standing_changed = false;  // status, level, severity, verdict, owner: the document is owed at once
   bool facts_changed = false;     // something a criterion may read (but alert_count, which changes each time)
+  // Rules that gave the case new tags with the alert in hand, and which, in the order of the rule set.
+  std::vector<std::pair<const Rule*, std::vector<std::string>>> tagged{};
 };
 
 // Appends an event of this case with the next sequence number; the caller fills in what is special.

@@ -8,6 +8,7 @@ namespace triaged {
 namespace {
 
 constexpr size_t kMaxKeyPart = 256;
+constexpr std::string_view kDrillRun = "drill:";
 
 // Names are compared without case in this field (hosts, users): one host must not make two cases.
 void AppendKeyPart(std::string_view text, std::string* key) {
@@ -19,6 +20,15 @@ void AppendKeyPart(std::string_view text, std::string* key) {
       key->push_back(ch >= 'A' && ch <= 'Z' ? static_cast<char>(ch - 'A' + 'a') : ch);
     }
   }
+}
+
+// A drill's alerts never meet real ones: a case is all exercise or not at all, so neither hides the other. Nor do they meet
+// those of another run, where their ids name it: drill:RUN/…
+void AppendDrill(const Alert& alert, std::string* key) {
+  if (!alert.drill) return;
+  const size_t slash = alert.id.find('/');
+  const bool named = alert.id.starts_with(kDrillRun) && slash != std::string::npos;
+  AppendKeyPart(named ? "!" + std::string(alert.id.substr(0, slash)) : std::string("!drill"), key);
 }
 
 bool ApplyRule(const Policy& policy, const GroupingRule& rule, const Alert& alert, std::string* key) {
@@ -52,6 +62,7 @@ void ChooseGroup(const Engine& engine, const Alert& alert, Group* group) {
       if (!ApplyRule(*policy, rule, alert, &group->key)) continue;
       group->policy = policy.get();
       group->rule = &rule;
+      AppendDrill(alert, &group->key);
       return;
     }
     // Nothing to go by: alone under its own id, rather than lumped with strangers.
@@ -60,6 +71,7 @@ void ChooseGroup(const Engine& engine, const Alert& alert, Group* group) {
     group->key.assign(policy->name);
     AppendKeyPart(group->rule->name, &group->key);
     AppendKeyPart(alert.id, &group->key);
+    AppendDrill(alert, &group->key);
     return;
   }
 }

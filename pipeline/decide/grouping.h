@@ -12,7 +12,7 @@ namespace triaged {
 struct Group {
   const Policy* policy = nullptr;
   const GroupingRule* rule = nullptr;
-  std::string key;  // "<policy>/<grouping rule>/<value>[/<value>…]", values lower-cased and escaped
+  std::string key;  // "<policy>/<grouping rule>/<value>[/<value>…]", values lower-cased and escaped; of drills "/!drill[:run]" after it
 };
 
 // The first policy whose `when` matches, and its first grouping rule whose fields are all present. policy is nullptr

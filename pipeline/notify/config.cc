@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "pipeline/notify/render.h"
+#include "pipeline/report/template_text.h"
 
 namespace triaged {
 namespace {
@@ -157,7 +158,7 @@ Route ReadRoute(MapReader& top, const YamlNode& node, const NotifyConfig& config
   route.policies = reader.Strings("policy");
   route.channels = reader.Strings("channel");
   route.events = reader.Has("event") ? reader.Strings("event") : std::vector<std::string>{"escalated", "renotified"};
-  if (reader.Has("drill")) route.drill = reader.Bool("drill", false);
+  route.drill = reader.Bool("drill", false);
   route.hours = ReadHours(reader);
   route.to = reader.Strings("to", /*required=*/true);
   route.go_on = reader.Bool("continue", false);
@@ -261,7 +262,7 @@ bool Matches(const Route& route, const NotifyEvent& event, Timestamp now) {
                                                              [&](const auto& name) { return In(route.channels, name); });
   return channel && In(route.levels, event.level) && In(route.severities, event.severity) &&
          In(route.teams, event.team) && In(route.policies, event.policy) && In(route.events, event.name) &&
-         route.drill.value_or(event.drill) == event.drill && (!route.hours || InHours(*route.hours, now));
+         route.drill == event.drill && (!route.hours || InHours(*route.hours, now));
 }
 
 }  // namespace

@@ -48,10 +48,11 @@ struct Hours {
   std::chrono::minutes from{0}, to{24 * 60};
 };
 
-// Every set condition must hold; an empty list holds always.
+// Every set condition must hold; an empty list holds always. A drill goes only where `drill` says so, and then nothing
+// else does.
 struct Route {
   std::vector<std::string> levels, severities, teams, policies, channels, events;
-  std::optional<bool> drill;
+  bool drill = false;
   std::optional<Hours> hours;
   std::vector<std::string> to;        // destination names
   bool go_on = false;                 // later routes are looked at, too

@@ -15,7 +15,8 @@ int64_t BytesOf(const NotifyEvent& event) { return static_cast<int64_t>(event.ra
 
 }  // namespace
 
-Dispatcher::Dispatcher(const NotifyConfig& config, NotifyMemory* memory) : config_(config), memory_(memory) {
+Dispatcher::Dispatcher(const NotifyConfig& config, NotifyMemory* memory, uint64_t seed)
+    : config_(config), memory_(memory), jitter_(seed) {
   for (const auto& [name, destination] : config_.destinations) {
     lanes_[name].config = &destination;
     lanes_[name].tokens = Capacity(destination);
@@ -184,9 +185,7 @@ void Dispatcher::Retry(Lane* lane, const SendOutcome& outcome, Timestamp now) {
   ++lane->failures;
   const int64_t factor = int64_t{1} << std::min<int64_t>(lane->failures - 1, kMaxDoublings);
   const int64_t ceiling = std::min(d.retry_max.count(), d.retry_min.count() * factor);
-  // Half of it is jitter, so that processes that failed together do not come back together.
-  const uint64_t dice = StableHash64(d.name + std::to_string(ToUnixMillis(now)), static_cast<uint64_t>(lane->failures));
-  const int64_t wait = ceiling / 2 + static_cast<int64_t>(dice % static_cast<uint64_t>(ceiling / 2 + 1));
+  const int64_t wait = ceiling / 2 + static_cast<int64_t>(jitter_() % static_cast<uint64_t>(ceiling / 2 + 1));
   lane->not_before = now + std::max(Duration(wait), outcome.retry_after);
   lane->stats.breaker_open = lane->failures >= d.breaker_failures;
   if (lane->stats.breaker_open) lane->not_before = std::max(lane->not_before, now + d.breaker_pause);

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -59,8 +60,9 @@ struct DestinationStats {
 
 class Dispatcher {
  public:
-  // Both must outlive it.
-  Dispatcher(const NotifyConfig& config, NotifyMemory* memory);
+  // Both must outlive it. `seed` is of the jitter of retries: random, so that processes that failed together do not come
+  // back together.
+  Dispatcher(const NotifyConfig& config, NotifyMemory* memory, uint64_t seed);
 
   // One record; nullptr for one that pages nobody. Offsets of a partition come in rising order.
   void Offer(std::shared_ptr<const NotifyEvent> event, int32_t partition, int64_t offset, Timestamp now);
@@ -121,6 +123,7 @@ class Dispatcher {
   std::vector<NotifyDeadLetter> dead_;
   int64_t queued_bytes_ = 0;
   uint64_t stale_ = 0;
+  std::mt19937_64 jitter_;
 };
 
 }  // namespace triaged

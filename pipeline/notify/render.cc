@@ -1,18 +1,18 @@
 #include "pipeline/notify/render.h"
 
 #include <cctype>
-#include <kainjow/mustache.hpp>
 
 #include "pipeline/base/hash.h"
 #include "pipeline/base/utf8.h"
 #include "pipeline/notify/acknowledge.h"
 #include "pipeline/report/base64.h"
 #include "pipeline/report/json_writer.h"
+#include "pipeline/report/template_text.h"
 
 namespace triaged {
 namespace {
 
-namespace mustache = kainjow::mustache;
+using Json = nlohmann::ordered_json;
 
 constexpr size_t kPagerDutySummary = 1024, kPagerDutyBytes = 512'000;
 constexpr size_t kSlackHeader = 150, kSlackSection = 3000, kSlackButtons = 25, kSlackButtonText = 75;
@@ -69,40 +69,38 @@ std::string SlackEscape(const std::string& text) {
   return out;
 }
 
-mustache::data View(const NotifyItem& item) {
+Json View(const NotifyItem& item) {
   const NotifyEvent& event = *item.event;
-  mustache::data view;
-  view.set("case_id", Clean(event.case_id));
-  view.set("event", Clean(event.name));
-  view.set("severity", OrDash(event.severity));
-  view.set("level", OrDash(event.level));
-  view.set("team", OrDash(event.team));
-  view.set("policy", OrDash(event.policy));
-  view.set("assignee", OrDash(event.assignee));
-  view.set("status", OrDash(event.status));
-  view.set("reason", OrDash(event.reason));
-  view.set("actor", OrDash(event.actor));
-  view.set("alerts", std::to_string(event.alerts));
-  view.set("hosts", Join(event.hosts));
-  view.set("accounts", Join(event.accounts));
-  view.set("detections", Join(event.detections));
-  view.set("dedup_key", Clean(event.dedup_key));
-  if (event.drill) view.set("drill", mustache::data(true));
-  if (!event.requested.empty()) view.set("requested", Join(event.requested));
-  if (!item.ack_url.empty()) view.set("ack_url", item.ack_url);
+  Json view;
+  view["case_id"] = Clean(event.case_id);
+  view["event"] = Clean(event.name);
+  view["severity"] = OrDash(event.severity);
+  view["level"] = OrDash(event.level);
+  view["team"] = OrDash(event.team);
+  view["policy"] = OrDash(event.policy);
+  view["assignee"] = OrDash(event.assignee);
+  view["status"] = OrDash(event.status);
+  view["reason"] = OrDash(event.reason);
+  view["actor"] = OrDash(event.actor);
+  view["alerts"] = std::to_string(event.alerts);
+  view["hosts"] = Join(event.hosts);
+  view["accounts"] = Join(event.accounts);
+  view["detections"] = Join(event.detections);
+  view["dedup_key"] = Clean(event.dedup_key);
+  if (event.drill) view["drill"] = true;
+  if (!event.requested.empty()) view["requested"] = Join(event.requested);
+  if (!item.ack_url.empty()) view["ack_url"] = item.ack_url;
   return view;
 }
 
 std::string RenderTemplate(const std::string& text, const std::vector<NotifyItem>& items, DestinationKind kind) {
-  mustache::mustache tmpl(text);
-  tmpl.set_custom_escape(
-      [kind](const std::string& value) { return kind == DestinationKind::kSlack ? SlackEscape(value) : value; });
-  mustache::data view = View(items.front());
-  if (items.size() > 1) view.set("more", std::to_string(items.size() - 1));
-  mustache::data cases(mustache::data::type::list);
-  for (const NotifyItem& item : items) cases.push_back(View(item));
-  view.set("cases", cases);
-  return tmpl.render(view);
+  Json view = View(items.front());
+  if (items.size() > 1) view["more"] = std::to_string(items.size() - 1);
+  view["cases"] = Json::array();
+  for (const NotifyItem& item : items) view["cases"].push_back(View(item));
+  return RenderMustache(text, view, [kind](const std::string& value) {
+    return kind == DestinationKind::kSlack ? SlackEscape(value) : value;
+  });
 }
 
 std::string_view ActionName(NotifyAction action) {
@@ -341,12 +339,6 @@ std::string RememberAs(const NotifyEvent& event) { return event.severity + "\n" 
 
 std::string_view DefaultTitle(std::string_view language) { return language == "ja" ? kTitleJa : kTitleEn; }
 std::string_view DefaultBody(std::string_view language) { return language == "ja" ? kBodyJa : kBodyEn; }
-
-std::optional<std::string> TemplateError(const std::string& text) {
-  const mustache::mustache tmpl(text);
-  if (tmpl.is_valid()) return std::nullopt;
-  return tmpl.error_message();
-}
 
 std::string Defang(std::string_view text) {
   std::string out;

@@ -36,8 +36,6 @@ std::string RememberAs(const NotifyEvent& event);
 
 std::string_view DefaultTitle(std::string_view language);
 std::string_view DefaultBody(std::string_view language);
-// nullopt when the mustache template is well-formed.
-std::optional<std::string> TemplateError(const std::string& text);
 
 // "http://evil.example" → "hxxp://evil[.]example".
 std::string Defang(std::string_view text);

@@ -201,6 +201,7 @@ std::shared_ptr<const Policy> CompilePolicy(const SourceFile& file, FieldCatalog
     pack::ReadHolds(reading, &top);
     pack::ReadBeside(reading, &top);
     pack::ReadRaci(reading, &top);
+    pack::ReadGoals(reading, &top);
     pack::ReadUrgency(reading, &top);
     pack::ReadWatched(reading, &top);
     pack::ReadCriteria(reading, &top);

@@ -140,6 +140,14 @@ struct RaciSpec {
   std::vector<std::string> informed;
 };
 
+// What a team wants to reach over a month or a quarter: reports compare with it, nothing is decided by it.
+struct GoalSpec {
+  std::array<std::optional<int>, kMaxSeverities> escalated_percent{};  // the share of cases that escalate stays below
+  TimesBySeverity time_to_escalate{};        // the median is at most this
+  int resolution_ratio = 0;                  // the median after an escalation stays below so many times the others'; 0: none
+  int satisfaction_percent = 0;              // is above; customers are asked for it, a report only names it; 0: none
+};
+
 // The urgency matrix: what an asset's or identity's criticality makes of an alert's severity.
 struct UrgencySpec {
   std::vector<FieldId> fields;               // of the alert; the worst outcome of all their values counts
@@ -223,6 +231,7 @@ struct Policy {
   std::vector<FollowUpSpec> follow_ups;
   std::vector<RoleSpec> engaged_roles;
   std::vector<RaciSpec> raci;                // in the order of the pack
+  GoalSpec goals;
   std::vector<UrgencySpec> urgency;
   std::vector<RaiseSpec> raises;
   RiskSpec risk;

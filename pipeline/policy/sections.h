@@ -32,6 +32,7 @@ void ReadAckTimeout(const Reading& reading, MapReader* top);  // `ack_timeout`
 void ReadHolds(const Reading& reading, MapReader* top);       // `hard_limit`, `guards`, `maintenance`
 void ReadBeside(const Reading& reading, MapReader* top);      // `engaged_roles`, `follow_ups`
 void ReadRaci(const Reading& reading, MapReader* top);        // `raci`
+void ReadGoals(const Reading& reading, MapReader* top);       // `goals`
 void ReadUrgency(const Reading& reading, MapReader* top);     // `urgency`, `raise`, `risk`, `recurrence_window`
 void ReadWatched(const Reading& reading, MapReader* top);     // `storm`, `feeds`
 void ReadCriteria(const Reading& reading, MapReader* top);    // `criteria`

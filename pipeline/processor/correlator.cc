@@ -22,6 +22,10 @@ bool Holds(const std::vector<FieldId>& all, const std::vector<FieldId>& some) {
                      [&](FieldId id) { return std::find(all.begin(), all.end(), id) != all.end(); });
 }
 
+// Drills are counted apart from real alerts.
+constexpr std::string_view kDrillGroup = "/!drill";
+constexpr std::string_view kDrillLabel = "labels.drill";
+
 }  // namespace
 
 void Correlator::SetEngine(const Engine& engine, int32_t partitions) {
@@ -58,6 +62,7 @@ OutputRecord Correlator::Signal(const Alert& alert, uint32_t correlation, uint32
   match.position = position;
   match.at = observation.at;
   match.value = std::move(observation.value);
+  if (alert.drill) match.fields.emplace_back(kDrillLabel, "true");  // what is derived from drills is one
   for (const FieldId id : ways_[correlation].carried[position]) {
     const std::string_view value = alert.fields.First(id);
     if (value.empty()) continue;
@@ -74,7 +79,7 @@ void Correlator::Feed(const Alert& alert, uint32_t rule, Timestamp now, CaseStor
     const auto group = rules::GroupKey(part, alert.fields);
     if (!group) continue;
     rules::Observation observation{WindowTime(alert, now), link.position, rules::ConditionValue(part, alert.fields)};
-    const std::string key = correlation.state_name + *group;
+    const std::string key = correlation.state_name + *group + (alert.drill ? std::string(kDrillGroup) : std::string());
     if (!ways_[link.correlation].beside_case) {
       outputs->push_back(Signal(alert, link.correlation, link.position, std::move(observation), key));
       continue;

@@ -5,58 +5,12 @@
 #include <tuple>
 
 #include "pipeline/report/json_reading.h"
+#include "pipeline/report/words.h"
 
 namespace triaged {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-const std::map<std::string, std::string, std::less<>> kJapanese = {
-    {"open", "受付"},
-    {"in_progress", "対応中"},
-    {"escalated", "エスカレーション済み"},
-    {"waiting_for_info", "情報待ち"},
-    {"on_hold", "保留"},
-    {"resolved", "解決済み"},
-    {"closed", "完了"},
-    {"true_positive", "真の検知"},
-    {"false_positive", "誤検知"},
-    {"benign_true_positive", "無害な検知"},
-    {"needs_review", "要確認"},
-    {"acknowledge", "受領確認"},
-    {"resolve", "解決"},
-    {"contain", "封じ込め"},
-    {"next_update", "次回連絡"},
-    {"opened", "受付"},
-    {"acknowledged", "受領確認"},
-    {"verdict_changed", "判定変更"},
-    {"severity_changed", "重大度変更"},
-    {"assigned", "担当割り当て"},
-    {"reopened", "再開"},
-    {"renotified", "再通知"},
-    {"status_updated", "状況連絡"},
-    {"follow_up.added", "フォローアップ追加"},
-    {"follow_up.done", "フォローアップ完了"},
-    {"follow_up.overdue", "フォローアップ期限超過"},
-    {"sla.at_risk", "期限接近"},
-    {"sla.breached", "期限超過"},
-    {"role.engaged", "役割の参加"},
-    {"role.disengaged", "役割の離脱"},
-    {"deescalated", "レベル引き下げ"},
-    {"note", "メモ"},
-    {"done", "完了"},
-    {"pending", "未完了"},
-    {"none", "なし"},
-    {"nobody", "未定"},
-    {"unknown", "不明"},
-    {"not yet", "未定"},
-};
-
-std::string Word(const std::string& name, Language language) {
-  if (language == Language::kEnglish) return name;
-  const auto found = kJapanese.find(name);
-  return found == kJapanese.end() ? name : found->second;
-}
 
 // What one document says, with its language and zone.
 class Reader {
@@ -74,7 +28,7 @@ class Reader {
     const auto at = Time(json, key);
     return at ? Shown(*at) : Say(otherwise);
   }
-  std::string Say(const std::string& name) const { return Word(name, style_.language); }
+  std::string Say(const std::string& name) const { return Worded(name, style_.language); }
   std::string Or(const std::string& text, const std::string& otherwise) const {
     return text.empty() ? Say(otherwise) : text;
   }

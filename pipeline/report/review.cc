@@ -5,6 +5,8 @@
 
 #include "pipeline/base/zone.h"
 #include "pipeline/report/json_reading.h"
+#include "pipeline/report/review_measures.h"
+#include "pipeline/report/words.h"
 
 namespace triaged {
 namespace {
@@ -18,20 +20,6 @@ constexpr int64_t kNoisyCases = 2;     // … when it was more than one case
 int64_t Number(const Json& json, std::string_view key) {
   const Json& value = At(json, key);
   return value.is_number_integer() ? value.get<int64_t>() : 0;
-}
-
-// "12.5": tenths of a percent, cut.
-std::string Percent(int64_t part, int64_t whole) {
-  if (whole == 0) return "-";
-  const int64_t tenths = part * 1000 / whole;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10);
-}
-
-// The lower median.
-std::optional<Duration> Median(std::vector<Duration> values) {
-  if (values.empty()) return std::nullopt;
-  std::sort(values.begin(), values.end());
-  return values[(values.size() - 1) / 2];
 }
 
 Json Ranked(const Counts& counts) {
@@ -58,7 +46,7 @@ struct RuleLoad {
 
 class Slice {
  public:
-  Slice(const ReviewOptions& options, Zone zone) : options_(options), zone_(zone) {}
+  Slice(const ReviewOptions& options, Zone zone) : options_(options), zone_(zone), measures_(options) {}
 
   void Take(const Json& data);
   Json View(Timestamp from, Timestamp to);
@@ -70,8 +58,14 @@ class Slice {
   void Look(const std::string& id, const std::string& en, const std::string& ja) {
     review_.push_back({{"case_id", id}, {"what", options_.language == Language::kJapanese ? ja : en}});
   }
+  // Of "2026-03-01".
+  std::string DayName(const std::string& day) const {
+    if (options_.language == Language::kEnglish) return day;
+    const std::string shown = ShownTime(ParseTimestamp(day + "T00:00:00Z").value_or(Timestamp{}), "UTC", options_.language);
+    return shown.substr(0, shown.find(' '));
+  }
   std::string Span(std::optional<Duration> span) const { return span ? ShownSpan(*span, options_.language) : "-"; }
-  void GoalsOf(Json* view);
+  void TimesOf(Json* view);
   void RulesOf(Json* view);
 
   const ReviewOptions& options_;
@@ -82,6 +76,7 @@ class Slice {
   std::map<std::string, Sla> sla_;
   std::map<std::string, RuleLoad> rules_;
   std::vector<Duration> to_escalate_, to_acknowledge_, resolve_escalated_, resolve_other_;
+  ReviewMeasures measures_;
   Json review_ = Json::array();
 };
 
@@ -109,6 +104,7 @@ void Slice::Take(const Json& data) {
   TakeEscalations(data, opened);
   TakeClocks(data);
   TakeRules(data);
+  measures_.Take(data);
   for (const Json& item : At(data, "follow_ups")) {
     if (At(item, "overdue") == true && !Time(item, "done")) {
       Look(id, "follow-up overdue: " + Text(item, "name"), "フォローアップの期限切れ：" + Text(item, "name"));
@@ -126,7 +122,7 @@ void Slice::TakeEscalations(const Json& data, Timestamp opened) {
     if (const auto at = Time(records.front(), "at")) to_escalate_.push_back(*at - opened);
   }
   for (const Json& record : records) {
-    ++causes_[Text(record, "reason")];
+    ++causes_[Worded(Text(record, "reason"), options_.language)];
     if (At(record, "nobody_on_shift") == true) {
       ++nobody_;
       Look(Text(data, "case_id"), "nobody was on shift", "シフトに誰もいなかった");
@@ -147,7 +143,7 @@ void Slice::TakeClocks(const Json& data) {
       sla.at_risk += At(clock, "at_risk") == true;
       if (At(clock, "breached") != true) continue;
       ++sla.breached;
-      Look(Text(data, "case_id"), "deadline missed: " + name, "期限超過：" + name);
+      Look(Text(data, "case_id"), "deadline missed: " + name, "期限超過：" + Worded(name, options_.language));
     }
   }
   const auto opened = Time(data, "opened_at"), acknowledged = Time(data, "acknowledged_at");
@@ -165,35 +161,21 @@ void Slice::TakeRules(const Json& data) {
   }
 }
 
-void Slice::GoalsOf(Json* view) {
-  const bool ja = options_.language == Language::kJapanese;
+void Slice::TimesOf(Json* view) {
   Json rates = Json::array();
   for (const auto& [key, rate] : rates_) {
-    const int64_t goal = key.first != "platform" ? 0 : key.second == "P0" ? 5 : key.second == "P1" ? 10 : 0;
-    const bool missed = goal > 0 && rate.escalated * 100 >= goal * rate.cases;
     rates.push_back({{"policy", key.first},
                      {"severity", key.second},
                      {"cases", rate.cases},
                      {"escalated", rate.escalated},
-                     {"percent", Percent(rate.escalated, rate.cases)},
-                     {"goal", goal > 0 ? "< " + std::to_string(goal) + " %" : "-"},
-                     {"missed", missed}});
-    if (!missed) continue;
-    const std::string which = key.first + " " + key.second;
-    Look("-", "escalation rate above its goal: " + which, "エスカレーション率が目標を超過：" + which);
+                     {"percent", PercentOf(rate.escalated, rate.cases)}});
   }
   (*view)["rates"] = rates;
-  const auto after = Median(resolve_escalated_), other = Median(resolve_other_);
-  (*view)["median_to_acknowledge"] = Span(Median(to_acknowledge_));
-  (*view)["median_to_escalate"] = Span(Median(to_escalate_));
-  (*view)["median_to_resolve_escalated"] = Span(after);
-  (*view)["median_to_resolve_other"] = Span(other);
-  const bool known = after && other && other->count() > 0;
-  const int64_t ratio = known ? after->count() * 100 / other->count() : 0;
-  (*view)["resolution_ratio"] = known ? std::to_string(ratio / 100) + "." + std::to_string(ratio / 10 % 10) +
-                                            std::to_string(ratio % 10)
-                                      : "-";
-  if (ratio >= 200) Look("-", "resolution after an escalation takes twice as long or more", ja ? "エスカレーション後の解決時間が通常の2倍以上" : "");
+  (*view)["median_to_acknowledge"] = Span(MedianOf(to_acknowledge_));
+  (*view)["median_to_escalate"] = Span(MedianOf(to_escalate_));
+  (*view)["median_to_resolve_escalated"] = Span(MedianOf(resolve_escalated_));
+  (*view)["median_to_resolve_other"] = Span(MedianOf(resolve_other_));
+  measures_.Show(view, &review_);
 }
 
 void Slice::RulesOf(Json* view) {
@@ -209,7 +191,7 @@ void Slice::RulesOf(Json* view) {
                     {"count", rule.hits},
                     {"cases", rule.cases},
                     {"false_positives", rule.false_positives},
-                    {"percent", Percent(rule.false_positives, rule.cases)}});
+                    {"percent", PercentOf(rule.false_positives, rule.cases)}});
   }
   (*view)["rules"] = list;
 }
@@ -224,14 +206,14 @@ Json Slice::View(Timestamp from, Timestamp to) {
   view["reopened"] = reopened_;
   view["nobody_on_shift"] = nobody_;
   view["drills"] = drills_;
-  GoalsOf(&view);
+  TimesOf(&view);
   Json sla = Json::array();
   for (const auto& [name, counts] : sla_) {
-    sla.push_back({{"clock", name},
+    sla.push_back({{"clock", Worded(name, options_.language)},
                    {"watched", counts.watched},
                    {"at_risk", counts.at_risk},
                    {"breached", counts.breached},
-                   {"kept_percent", Percent(counts.watched - counts.breached, counts.watched)}});
+                   {"kept_percent", PercentOf(counts.watched - counts.breached, counts.watched)}});
   }
   view["sla"] = sla;
   view["causes"] = Ranked(causes_);
@@ -248,7 +230,7 @@ Json Slice::View(Timestamp from, Timestamp to) {
     view["shifts"].push_back({{"name", shift}, {"count", shifts_[shift]}});
   }
   view["days"] = Json::array();
-  for (const auto& [day, count] : days_) view["days"].push_back({{"name", day}, {"count", count}});
+  for (const auto& [day, count] : days_) view["days"].push_back({{"name", DayName(day)}, {"count", count}});
   view["review"] = review_;
   return view;
 }

@@ -1,10 +1,12 @@
 // Review: figures of a period from case documents, for `triagectl report`. Pure, deterministic: integers only, every list
 // in a fixed order (greatest first, then by name).
 //
-// A case belongs to the slice in which it opened; drills are counted apart and in nothing else. Goals: escalation rate
-// below 5 % at P0 and 10 % at P1, resolution after an escalation below twice the others' (DOMAIN.md, Measures).
+// A case belongs to the slice in which it opened; drills are counted apart and in nothing else. Goals are those of the
+// packs (`goals`).
 #pragma once
 
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -14,6 +16,8 @@
 
 namespace triaged {
 
+struct Policy;
+
 enum class ReviewPeriod { kWhole, kMonth, kQuarter };
 
 struct ReviewOptions {
@@ -21,6 +25,7 @@ struct ReviewOptions {
   ReviewPeriod period = ReviewPeriod::kWhole;
   std::string zone = "UTC";  // of days, shifts and the borders of months
   Language language = Language::kEnglish;
+  std::map<std::string, const Policy*, std::less<>> policies;  // whose goals and rosters are known
 };
 
 // [from, to) cut at the wall clock's first of each month, or of January, April, July and October.

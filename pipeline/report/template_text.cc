@@ -123,14 +123,27 @@ std::string EscapeFor(TextStyle style, std::string_view raw) {
   return out;
 }
 
+std::optional<std::string> TemplateError(const std::string& text) {
+  const mustache::mustache tmpl(text);
+  if (tmpl.is_valid()) return std::nullopt;
+  return tmpl.error_message();
+}
+
+std::string RenderMustache(const std::string& text, const Json& view,
+                           const std::function<std::string(const std::string&)>& escape) {
+  mustache::mustache tmpl(text);
+  tmpl.set_custom_escape(escape);
+  return tmpl.render(DataOf(view));
+}
+
 Result<std::string> RenderTemplateText(const std::string& name, const std::string& text, const Json& view,
                                        TextStyle style) {
-  mustache::mustache tmpl(text);
-  if (!tmpl.is_valid()) return BadInput(name + ": the mustache template is not well-formed: " + tmpl.error_message());
-  tmpl.set_custom_escape([style](const std::string& value) { return EscapeFor(style, value); });
+  if (const auto wrong = TemplateError(text)) {
+    return BadInput(name + ": the mustache template is not well-formed: " + *wrong);
+  }
   // A section that shows nothing leaves its line: no more than one empty line in a row.
   std::string out;
-  for (const char ch : tmpl.render(DataOf(view))) {
+  for (const char ch : RenderMustache(text, view, [style](const std::string& value) { return EscapeFor(style, value); })) {
     if (ch != '\n' || !out.ends_with("\n\n")) out += ch;
   }
   return out;

@@ -4,7 +4,9 @@
 // unescaped only with three braces. Pure and deterministic; thread-safe.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,7 +21,13 @@ enum class Language { kEnglish, kJapanese };
 // One line, without control characters and marks that turn the direction of text, escaped for `style`.
 std::string EscapeFor(TextStyle style, std::string_view text);
 
-// `name` is for the error of a template that is not well-formed.
+// What is wrong with a mustache template; nullopt when it is well-formed.
+std::optional<std::string> TemplateError(const std::string& text);
+// Renders a well-formed template; every value that does not stand in three braces goes through `escape`.
+std::string RenderMustache(const std::string& text, const nlohmann::ordered_json& view,
+                           const std::function<std::string(const std::string&)>& escape);
+
+// For documents: in `style`, and without runs of empty lines. `name` is for the error of a template that is not well-formed.
 Result<std::string> RenderTemplateText(const std::string& name, const std::string& text,
                                        const nlohmann::ordered_json& view, TextStyle style);
 

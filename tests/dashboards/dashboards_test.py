@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Dashboards and rules in front of a real Prometheus that scrapes the daemon of the quick start.
 
-  dashboards_test.py ROOT TRIAGED TRIAGECTL NOTIFIER [--seconds N]
+  dashboards_test.py ROOT TRIAGED TRIAGECTL NOTIFIER [--seconds N] [--pictures FOLDER]
 
 Starts the daemon (embedded broker) with a stream of alerts and a few commands, and Debian's Prometheus with the shipped
 rules, both on free loopback ports. Then every query of every dashboard and every rule expression is run there and must
@@ -21,6 +21,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+
+import pictures
 
 FEED = "\nfeeds:\n  - {name: demo, topic: alerts, silent_after: 1h, severity: high}\n"
 VARIABLES = {"$__rate_interval": "10s", "$__range": "60s"}
@@ -127,6 +129,9 @@ class Demo:
             if done.returncode != 0:
                 raise SystemExit(f"FAILED: triagectl {verb}: {done.stdout}{done.stderr}")
 
+    def get(self, path):
+        return get(f"http://127.0.0.1:{self.prometheus}{path}")
+
     def query(self, expression):
         text = urllib.parse.urlencode({"query": expression})
         try:
@@ -168,16 +173,21 @@ def check_layout(board, failures):
         failures.append(f"{name}: panel ids repeat")
 
 
+def resolve(board, expression):
+    """The expression with the dashboard's variables filled in."""
+    text = expression.replace("$job", "triaged-notify" if board["uid"] == "triaged-delivery" else "triaged")
+    for variable, value in VARIABLES.items():
+        text = text.replace(variable, value)
+    if "$" in text:
+        raise SystemExit(f"FAILED: {board['uid']}: unknown variable in {text}")
+    return text
+
+
 def expressions(boards):
     for board in boards:
         for panel in board["panels"]:
             for target in panel["targets"]:
-                text = target["expr"].replace("$job", "triaged-notify" if board["uid"] == "triaged-delivery" else "triaged")
-                for variable, value in VARIABLES.items():
-                    text = text.replace(variable, value)
-                if "$" in text:
-                    raise SystemExit(f"FAILED: {board['uid']}, {panel['title']}: unknown variable in {text}")
-                yield f"{board['uid']}, {panel['title']}", text
+                yield f"{board['uid']}, {panel['title']}", resolve(board, target["expr"])
 
 
 def check_queries(demo, boards, failures):
@@ -217,6 +227,7 @@ def main():
     parser.add_argument("triagectl")
     parser.add_argument("notifier")
     parser.add_argument("--seconds", type=int, default=15, help="how long Prometheus watches before it is asked")
+    parser.add_argument("--pictures", help="folder to draw every panel into, one HTML page per dashboard")
     options = parser.parse_args()
     boards = [json.loads(path.read_text(encoding="utf-8"))
               for path in sorted((options.root / "deploy/grafana/dashboards").glob("*.json"))]
@@ -234,6 +245,8 @@ def main():
         wait_for("Prometheus has watched long enough", lambda: demo.query(seen), options.seconds + 20)
         asked = check_queries(demo, boards, failures)
         rules, quiet = check_rules(demo, failures)
+        if options.pictures:
+            pictures.draw(demo, boards, resolve, options.pictures, options.seconds + 20)
         for port in (demo.web, demo.notify):
             metrics = get(f"http://127.0.0.1:{port}/metrics")
             checked = subprocess.run(["promtool", "check", "metrics"], input=metrics, capture_output=True, text=True, check=False)

@@ -55,7 +55,7 @@ def resolve(pack, path):
 
 def check_setting(where, setting, loaded):
     kind, _, rest = setting.partition(": ")
-    if kind in ("people", "open"):
+    if kind == "people":
         return None if len(rest) > 10 else problems.append(f"{where}: '{setting}' gives no reason")
     if kind == "file":
         return None if (ROOT / rest).exists() else problems.append(f"{where}: there is no {rest}")

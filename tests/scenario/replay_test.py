@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-SHORT = {"host": "host.name", "user": "user.name", "source": "source.ip", "rule": "rule.name", "id": "event.id",
+SHORT = {"host": "host.name", "user": "user.name", "source": "source.ip", "drill": "labels.drill", "rule": "rule.name", "id": "event.id",
          "action": "event.action"}
 SCORES = {"informational": 1, "low": 21, "medium": 47, "high": 73, "critical": 99}
 SHIPPED, OPERATIONS = "configs/rules", "configs/rules-operations"

@@ -16,7 +16,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Maps whose keys are the user's own names; a new one is no wrong key. Conditions have fields for keys.
-FREE = {"people", "teams", "roles", "calendars", "values", "when"}
+FREE = {"people", "teams", "roles", "calendars", "values", "when", "escalated_percent", "time_to_escalate"}
 
 
 class Loader(yaml.SafeLoader):

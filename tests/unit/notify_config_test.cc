@@ -69,7 +69,10 @@ TEST_CASE("notify config: each condition of a route counts, the first route take
                                       "event: opened", "drill: true"}) {
     CHECK_MESSAGE(routed("  - {" + condition + ", to: [a]}\n  - {to: [b]}\n", same) == "b", condition);
   }
-  CHECK(routed("  - {drill: true, to: [a]}\n", [](NotifyEvent& e) { e.drill = true; }) == "a");
+  // A drill reaches nobody through a route that does not say so.
+  const auto drill = [](NotifyEvent& e) { e.drill = true; };
+  CHECK(routed("  - {to: [a]}\n  - {drill: true, to: [b]}\n", drill) == "b");
+  CHECK(routed("  - {to: [a]}\n", drill) == "");
   CHECK(routed("  - {to: [a]}\n", [](NotifyEvent& e) { e.name = "opened"; }) == "");
 }
 

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <random>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "tests/unit/notify_test_util.h"
 
@@ -33,7 +35,7 @@ struct World {
   }
   Destination& a() { return config.destinations["a"]; }
   Dispatcher& go() {
-    if (!made) made = std::make_unique<Dispatcher>(config, &memory);
+    if (!made) made = std::make_unique<Dispatcher>(config, &memory, seed);
     return *made;
   }
   void Offer(int case_number, int sequence, const std::string& name = "escalated") {
@@ -62,6 +64,7 @@ struct World {
   TestMemory memory;
   Timestamp now = kStart;
   int64_t offset = 0;
+  uint64_t seed = 20261121;  // of the jitter
   std::unique_ptr<Dispatcher> made;
 };
 
@@ -330,6 +333,31 @@ TEST_CASE("dispatcher: random runs keep the promises") {
     REQUIRE(repeats <= crashes * static_cast<int>(world.a().bundle));
     REQUIRE(world.go().queued_bytes() == 0);
   }
+}
+
+TEST_CASE("dispatcher: the jitter of retries follows its seed, and stays between half of the pause and all of it") {
+  const auto waits = [](uint64_t seed) {
+    World world;
+    world.seed = seed;
+    world.a().retry_min = world.a().retry_max = Duration{10'000};
+    world.a().breaker_failures = 100;
+    world.Offer(1, 1);
+    std::vector<int64_t> out;
+    REQUIRE(world.Next() == "0-1/1");
+    for (int i = 0; i < 8; ++i) {
+      world.Done(SendResult::kRetry);
+      int64_t waited = 0;
+      while (world.Pass(Duration(50)).empty()) waited += 50;
+      CHECK(waited >= 4'900);
+      CHECK(waited <= 10'000);
+      out.push_back(waited);
+    }
+    return out;
+  };
+  const auto one = waits(1);
+  CHECK(one == waits(1));
+  CHECK(one != waits(2));
+  CHECK(std::set<int64_t>(one.begin(), one.end()).size() > 4);
 }
 
 }  // namespace
