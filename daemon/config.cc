@@ -254,7 +254,7 @@ std::optional<Config> ParseConfig(const SourceFile& file, Diagnostics* diagnosti
   config.heartbeat_interval = top.Interval("heartbeat_interval", config.heartbeat_interval, Duration(0), hours(1));
   config.ocsf = top.Bool("ocsf", false);
   config.shutdown_timeout = top.Interval("shutdown_timeout", config.shutdown_timeout, seconds(1), minutes(10));
-  // Joining may take a minute (WorkerOptions::start_timeout) in which a worker has no turn.
+  // Joining may take a while (WorkerOptions::start_timeout) in which a worker has no turn.
   config.watchdog_timeout = top.Interval("watchdog_timeout", config.watchdog_timeout, seconds(90), hours(1));
   for (auto [key, list] : {std::pair("formats", &config.formats), {"rules", &config.rules}, {"policies", &config.policies}}) {
     for (const std::string& path : top.Strings(key, /*required=*/true)) list->push_back(Resolve(base, path));

@@ -102,6 +102,18 @@ struct DrillOptions {
 // With every alert marked as a drill; exit 1 when something happened otherwise than expected.
 int Drill(const std::string& config_path, const DrillOptions& options);
 
+struct CasesOptions {
+  std::string case_id;              // `case`: which one
+  // `cases`: only those; empty: any, but of the status those that are neither resolved nor closed.
+  std::string status, severity, level, policy, team, assignee;
+  bool all = false;                 // resolved and closed ones, too
+  std::string input;                // NDJSON with case documents; empty: the case topic
+  std::string output = "text";      // json or ndjson: the documents themselves
+};
+// What is due first comes first.
+int Cases(const std::string& config_path, const CasesOptions& options);
+int ShowCase(const std::string& config_path, const CasesOptions& options);
+
 struct OnCallOptions {
   std::string at;                   // RFC 3339, or empty: now
   std::string team;                 // empty: all

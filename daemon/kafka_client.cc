@@ -181,7 +181,7 @@ void KafkaClient::TakeRebalance(rd_kafka_resp_err_t code, const rd_kafka_topic_p
     holds_assignment_ = true;
     // The generation of this assignment: what fences us once we no longer own it. One of -1 (the group has thrown us
     // out meanwhile) would be taken by the broker unfenced: such an assignment is over before it began.
-    RdGroupMetadata metadata(rd_kafka_consumer_group_metadata(consumer_.get()));
+    RdGroupMetadata metadata = OwnGroupMetadata(rd_kafka_consumer_group_metadata(consumer_.get()));
     if (metadata && GenerationOf(metadata.get()).value_or(0) >= 0) {
       group_metadata_ = std::move(metadata);
     } else {
@@ -315,7 +315,7 @@ void KafkaClient::CloseChangelog(int32_t partition) {
 
 Status KafkaClient::SendOffsets(const std::vector<PartitionOffset>& offsets) {
   if (!group_metadata_) return EnvironmentError("the assignment is over: nothing may be committed under it");
-  return producer_->SendOffsets(offsets, group_metadata_.get(), kOffsetsBound);
+  return producer_->SendOffsets(offsets, group_metadata_, kOffsetsBound);
 }
 
 Duration KafkaClient::Monotonic() const { return MonotonicTime(); }

@@ -66,8 +66,10 @@ void DestroyBounded(rd_kafka_t* handle) {
 }
 
 Result<RdConf> MakeConf(const Properties& defaults, const Properties& users, const Properties& required) {
+  // A broker that is back is found within a second (librdkafka's own pauses grow to ten).
+  static const Properties kEveryClient = {{"reconnect.backoff.max.ms", "1000"}};
   RdConf conf(rd_kafka_conf_new());
-  for (const Properties* properties : {&defaults, &users, &required}) {
+  for (const Properties* properties : {&kEveryClient, &defaults, &users, &required}) {
     for (const auto& [name, value] : *properties) {
       if (Status set = Set(conf.get(), name, value); !set) return set.error();
     }

@@ -33,13 +33,16 @@ using RdTopic = std::unique_ptr<rd_kafka_topic_t, RdDeleter<rd_kafka_topic_destr
 using RdConf = std::unique_ptr<rd_kafka_conf_t, RdDeleter<rd_kafka_conf_destroy>>;
 using RdError = std::unique_ptr<rd_kafka_error_t, RdDeleter<rd_kafka_error_destroy>>;
 using RdMetadata = std::unique_ptr<const struct rd_kafka_metadata, RdDeleter<rd_kafka_metadata_destroy>>;
-using RdGroupMetadata =
-    std::unique_ptr<rd_kafka_consumer_group_metadata_t, RdDeleter<rd_kafka_consumer_group_metadata_destroy>>;
+using RdGroupMetadata = std::shared_ptr<rd_kafka_consumer_group_metadata_t>;
+inline RdGroupMetadata OwnGroupMetadata(rd_kafka_consumer_group_metadata_t* metadata) {
+  return {metadata, RdDeleter<rd_kafka_consumer_group_metadata_destroy>()};
+}
 
 // Destroys a client without closing its consumer (that is KafkaClient::Close's business). librdkafka can block in
 // there (#4724): after 5 s the client is left to its thread, with a warning.
 void DestroyBounded(rd_kafka_t* handle);
 using RdHandle = std::unique_ptr<rd_kafka_t, RdDeleter<DestroyBounded>>;
+using RdSharedHandle = std::shared_ptr<rd_kafka_t>;  // of an RdHandle
 
 using Properties = std::map<std::string, std::string>;
 

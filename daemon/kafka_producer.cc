@@ -1,7 +1,10 @@
 #include "daemon/kafka_producer.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
+#include <thread>
 #include <vector>
 
 #include "daemon/clock.h"
@@ -16,10 +19,48 @@ constexpr Duration kSlice{1000};            // of one blocking call
 constexpr Duration kQueueFullBound{10'000};
 constexpr Duration kMetadataBound{5'000};
 constexpr Duration kInitSlice{5'000};
+constexpr Duration kRequestBound{5'000};
 
 Error FromRd(const rd_kafka_error_t* error, const std::string& what) {
   return EnvironmentError(what + ": " + rd_kafka_error_string(error));
 }
+
+// rd_kafka_send_offsets_to_transaction heeds no limit: it may block for as long as the group's coordinator is away
+// (librdkafka issue 5456). So it runs on a thread of its own, which keeps all that it uses until the call is over. Who
+// gives up waiting makes a new producer, and that one's epoch fences whatever this one may still send.
+class OffsetsCall {
+ public:
+  OffsetsCall(RdSharedHandle producer, RdGroupMetadata group, RdPartitionList offsets, Duration end)
+      : producer_(std::move(producer)), group_(std::move(group)), offsets_(std::move(offsets)), end_(end) {}
+
+  void Run() {
+    RdError error;
+    do {
+      error.reset(rd_kafka_send_offsets_to_transaction(producer_.get(), offsets_.get(), group_.get(), Millis(kSlice)));
+    } while (error && rd_kafka_error_is_retriable(error.get()) && MonotonicTime() < end_);
+    const std::lock_guard lock(mutex_);
+    if (error) status_ = FromRd(error.get(), "send_offsets_to_transaction");
+    done_ = true;
+    ended_.notify_all();
+  }
+
+  // nullopt: not over after `bound`.
+  std::optional<Status> Wait(Duration bound) {
+    std::unique_lock lock(mutex_);
+    if (!ended_.wait_for(lock, bound, [this] { return done_; })) return std::nullopt;
+    return status_;
+  }
+
+ private:
+  const RdSharedHandle producer_;
+  const RdGroupMetadata group_;
+  const RdPartitionList offsets_;
+  const Duration end_;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool done_ = false;  // these two guarded by mutex_
+  Status status_;
+};
 
 }  // namespace
 
@@ -39,6 +80,8 @@ Result<std::unique_ptr<KafkaProducer>> KafkaProducer::Make(const KafkaOptions& o
       {"compression.type", "lz4"},  // states of cases that are much alike: the broker's work is most of a commit
       {"queue.buffering.max.messages", "500000"},
       {"queue.buffering.max.kbytes", "524288"},
+      // No call ends before its request does.
+      {"socket.timeout.ms", std::to_string(std::min(kRequestBound, options.transaction_timeout).count())},
   };
   const Properties required = {
       {"bootstrap.servers", options.bootstrap_servers},
@@ -218,8 +261,8 @@ Status KafkaProducer::Produce(const OutputRecord& record) {
   return Send(styled, *partition);
 }
 
-Status KafkaProducer::SendOffsets(const std::vector<PartitionOffset>& offsets,
-                                  const rd_kafka_consumer_group_metadata_t* group, Duration bound) {
+Status KafkaProducer::SendOffsets(const std::vector<PartitionOffset>& offsets, const RdGroupMetadata& group,
+                                  Duration bound) {
   RdPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(offsets.size())));
   for (const PartitionOffset& offset : offsets) {
     auto* entry = rd_kafka_topic_partition_list_add(list.get(), offset.where.topic.c_str(), offset.where.partition);
@@ -229,14 +272,11 @@ Status KafkaProducer::SendOffsets(const std::vector<PartitionOffset>& offsets,
     entry->metadata = strndup(offset.metadata.data(), offset.metadata.size());
     entry->metadata_size = offset.metadata.size();
   }
-  const Duration end = MonotonicTime() + bound;
-  while (true) {
-    const RdError error(rd_kafka_send_offsets_to_transaction(handle_.get(), list.get(), group, Millis(kSlice)));
-    if (!error) return {};
-    if (!rd_kafka_error_is_retriable(error.get()) || MonotonicTime() >= end) {
-      return FromRd(error.get(), "send_offsets_to_transaction");
-    }
-  }
+  const auto call = std::make_shared<OffsetsCall>(handle_, group, std::move(list), MonotonicTime() + bound);
+  std::thread([call] { call->Run(); }).detach();
+  if (const auto sent = call->Wait(bound + kRequestBound)) return *sent;
+  left_behind_ = true;
+  return EnvironmentError("send_offsets_to_transaction: no answer within " + FormatDuration(bound + kRequestBound));
 }
 
 CommitOutcome KafkaProducer::Commit(Duration bound) {
@@ -259,6 +299,7 @@ CommitOutcome KafkaProducer::Commit(Duration bound) {
 }
 
 Status KafkaProducer::Abort(Duration bound) {
+  if (left_behind_) return EnvironmentError("the producer still waits for its answer and is left behind");
   const Duration end = MonotonicTime() + bound;
   while (true) {
     const RdError error(rd_kafka_abort_transaction(handle_.get(), Millis(kSlice)));

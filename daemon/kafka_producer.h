@@ -25,8 +25,9 @@ class KafkaProducer {
   Status Start(Duration bound);
   Status Begin();
   Status Produce(const OutputRecord& record);
-  Status SendOffsets(const std::vector<PartitionOffset>& offsets, const rd_kafka_consumer_group_metadata_t* group,
-                     Duration bound);
+  // May take five seconds beyond `bound`. A call that is not over then leaves the producer behind: only an Abort, which
+  // fails, may follow.
+  Status SendOffsets(const std::vector<PartitionOffset>& offsets, const RdGroupMetadata& group, Duration bound);
   CommitOutcome Commit(Duration bound);
   Status Abort(Duration bound);
   const std::map<int32_t, int64_t>& LastStateOffsets() const { return state_offsets_; }
@@ -55,7 +56,8 @@ class KafkaProducer {
   std::optional<Timestamp> base_time_;   // LogAppendTime of the newest delivery report …
   Duration base_monotonic_{0};           // … and when we got it
   bool delivery_failed_ = false;         // in this transaction: it cannot commit
-  RdHandle handle_;                      // last: its callbacks use what stands above
+  bool left_behind_ = false;             // a call of ours still holds the handle, and may do so for long
+  RdSharedHandle handle_;                // last: its callbacks use what stands above
 };
 
 // Sends one record and waits for its acknowledgement: `triagectl`.

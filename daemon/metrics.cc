@@ -16,7 +16,9 @@
 namespace triaged {
 namespace {
 
-constexpr Duration kLongestTurn{30'000};  // of a worker that is ready: a step and its commit take some seconds
+// Since the last commit of a worker that is ready. An idle one commits its tick every ten seconds
+// (WorkerOptions::tick_interval); a step and its commit take some more.
+constexpr Duration kLongestUncommitted{20'000};
 
 using prometheus::BuildCounter;
 using prometheus::BuildGauge;
@@ -122,7 +124,8 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
     : registry_(std::make_unique<prometheus::Registry>()),
       series_(std::make_unique<Series>(*registry_, engine)),
       connected_(static_cast<size_t>(workers), false),
-      last_turns_(static_cast<size_t>(workers), MonotonicTime()) {
+      last_turns_(static_cast<size_t>(workers), MonotonicTime()),
+      last_commits_(last_turns_) {
   Series& s = *series_;
   for (const char* stage : {"intake", "decide"}) {
     s.consumed.Add({{"stage", stage}});
@@ -196,9 +199,11 @@ std::pair<bool, std::string> Metrics::Ready() const {
   if (stopping_) return {false, "stopping"};
   for (size_t i = 0; i < connected_.size(); ++i) {
     if (!connected_[i]) return {false, "worker " + std::to_string(i) + " has not joined the group"};
-    // A call to a broker that is gone may outlast its own time limit (librdkafka 2.0.2).
-    const Duration turn = MonotonicTime() - last_turns_[i];
-    if (turn > kLongestTurn) return {false, "worker " + std::to_string(i) + " has been in one turn for " + FormatDuration(turn)};
+    // Transactions that fail one after the other look the same from here as a call that hangs.
+    const Duration uncommitted = MonotonicTime() - last_commits_[i];
+    if (uncommitted <= kLongestUncommitted) continue;
+    return {false, "worker " + std::to_string(i) + " has committed nothing for " + FormatDuration(uncommitted) +
+                       ": is Kafka there? The log tells why"};
   }
   for (const auto& [key, state] : states_) {
     if (state == PartitionState::kRunning || state == PartitionState::kClosed) continue;
@@ -239,6 +244,7 @@ void Metrics::OnConnected(int worker, bool connected) {
   {
     const std::lock_guard lock(mutex_);
     connected_[static_cast<size_t>(worker)] = connected;
+    last_commits_[static_cast<size_t>(worker)] = MonotonicTime();
     // Who joins anew may get other partitions than it lost: what it does not get again is not ours to wait for.
     if (connected) {
       std::erase_if(states_, [&](const auto& entry) {
@@ -499,10 +505,13 @@ void Metrics::OnLags(int worker, const std::vector<std::pair<TopicPartition, int
   for (const auto& [topic, lag] : sum) series_->consumer_lag.Add({{"topic", topic}}).Set(static_cast<double>(lag));
 }
 
-void Metrics::OnTransaction(int, CommitOutcome outcome, Duration took) {
+void Metrics::OnTransaction(int worker, CommitOutcome outcome, Duration took) {
   const char* name = outcome == CommitOutcome::kCommitted ? "committed" : outcome == CommitOutcome::kAborted ? "aborted" : "unknown";
   series_->transactions.Add({{"outcome", name}}).Increment();
-  if (outcome == CommitOutcome::kCommitted) series_->commit.Add({}, kShort).Observe(Seconds(took));
+  if (outcome != CommitOutcome::kCommitted) return;
+  series_->commit.Add({}, kShort).Observe(Seconds(took));
+  const std::lock_guard lock(mutex_);
+  last_commits_[static_cast<size_t>(worker)] = MonotonicTime();
 }
 
 void Metrics::OnTrouble(int worker, int32_t partition, Trouble kind, const std::string& message) {

@@ -79,6 +79,7 @@ class Metrics final : public WorkerObserver {
   std::map<int32_t, StoreStats> stores_;
   std::map<int, std::map<std::string, int64_t>> topic_lags_;  // by worker and topic
   std::vector<Duration> last_turns_;
+  std::vector<Duration> last_commits_;                   // or of joining
   std::string fingerprint_;                              // of the engine in use
   Duration letters_second_{0};                           // the second that is counted …
   int letters_logged_ = 0;                               // … and the dead letters logged in it

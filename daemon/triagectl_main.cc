@@ -165,7 +165,40 @@ class ReportVerbs {
   DrillOptions drill_options_;
 };
 
-// oncall, explain and silence, and the reports.
+// cases and case.
+class CaseVerbs {
+ public:
+  void Add(CLI::App* app) {
+    cases_ = app->add_subcommand("cases", "list open cases, what is due first before the others");
+    cases_->add_option("--status", options_.status, "only those of this status");
+    cases_->add_option("--severity", options_.severity, "only those of this severity");
+    cases_->add_option("--level", options_.level, "only those at this level");
+    cases_->add_option("--policy", options_.policy, "only those of this policy");
+    cases_->add_option("--team", options_.team, "only those of this team");
+    cases_->add_option("--assignee", options_.assignee, "only those that this person has");
+    cases_->add_flag("--all", options_.all, "resolved and closed ones, too");
+    case_ = app->add_subcommand("case", "show one case: standing, clocks, notes, the end of its timeline");
+    case_->add_option("case", options_.case_id, "case id, as in 3-17")->required();
+    for (CLI::App* sub : {cases_, case_}) {
+      sub->add_option("--input", options_.input, "NDJSON with case documents, - for standard input (default: the case topic)");
+      sub->add_option("--output", options_.output, "json and ndjson: the case documents")
+          ->check(CLI::IsMember({"text", "json", "ndjson"}))
+          ->capture_default_str();
+    }
+  }
+  std::optional<int> Run(const std::string& config_path) const {
+    if (*cases_) return Cases(config_path, options_);
+    if (*case_) return ShowCase(config_path, options_);
+    return std::nullopt;
+  }
+
+ private:
+  CLI::App* cases_ = nullptr;
+  CLI::App* case_ = nullptr;
+  CasesOptions options_;
+};
+
+// oncall, explain and silence, the cases and the reports.
 class PolicyVerbs {
  public:
   void Add(CLI::App* app) {
@@ -184,6 +217,7 @@ class PolicyVerbs {
                          "instead: what this policy does to a case nobody touches");
     explain_->add_option("--at", explain_options_.at, "RFC 3339 time (default: now)");
     AddSilence(app);
+    cases_.Add(app);
     reports_.Add(app);
   }
 
@@ -191,6 +225,7 @@ class PolicyVerbs {
   std::optional<int> Run(const std::string& config_path) const {
     if (*on_call_) return OnCall(config_path, on_call_options_);
     if (*explain_) return Explain(config_path, explain_options_);
+    if (const auto exit_code = cases_.Run(config_path)) return exit_code;
     if (!*silence_) return reports_.Run(config_path);
     const std::string what = silence_->get_subcommands().front()->get_name();
     if (what == "list") return ListSilences(config_path);
@@ -222,6 +257,7 @@ class PolicyVerbs {
   OnCallOptions on_call_options_;
   ExplainOptions explain_options_;
   SilenceOptions silence_options_;
+  CaseVerbs cases_;
   ReportVerbs reports_;
 };
 

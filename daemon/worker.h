@@ -53,7 +53,7 @@ struct WorkerOptions {
   bool record_steps = true;
   bool accept_data_loss = false;
   bool leave_group = false;  // at the end: give the partitions away at once (else: static member)
-  Duration start_timeout{60'000};
+  Duration start_timeout{20'000};  // shorter than the time to stop
   Duration commit_timeout{30'000};
   Duration abort_timeout{10'000};
   Duration query_slice{1'000};     // one question about offsets or watermarks

@@ -71,6 +71,12 @@ void AddSeen(const Case& from, Case* to) {
 }
 
 Status AddEvidence(const Case& from, const Evidence& evidence, CaseStore* store, Case* to) {
+  // What was separated stays where it was, too: coming back, it is there already.
+  const bool known = std::any_of(to->evidence.begin(), to->evidence.end(), [&](const Evidence& have) {
+    return have.alert_id == evidence.alert_id && have.offset == evidence.offset &&
+           have.partition == evidence.partition && have.topic == evidence.topic;
+  });
+  if (known) return {};
   if (to->evidence.size() >= kMaxEvidence) {
     ++to->evidence_dropped;
     return {};
@@ -79,10 +85,11 @@ Status AddEvidence(const Case& from, const Evidence& evidence, CaseStore* store,
   copy.raw_slot.reset();
   // Bytes from another partition come in messages of their own.
   const bool here = from.id.partition == to->id.partition;
-  if (here && evidence.raw_slot && to->evidence.size() < kMaxEvidence - kLatestEvidence) {
+  const auto slot = FreeRawSlot(to->evidence);
+  if (here && evidence.raw_slot && slot && to->evidence.size() < kMaxEvidence - kLatestEvidence) {
     auto raw = store->GetEvidenceRaw(from.id, *evidence.raw_slot);
     if (!raw) return raw.error();
-    copy.raw_slot = static_cast<uint8_t>(to->evidence.size());
+    copy.raw_slot = slot;
     store->PutEvidenceRaw(to->id, *copy.raw_slot, raw->value_or(std::string()));
   }
   to->evidence.push_back(std::move(copy));

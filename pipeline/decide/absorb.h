@@ -10,7 +10,7 @@ namespace triaged {
 
 // Whom and what `from` has seen; no alert is counted.
 void AddSeen(const Case& from, Case* to);
-// A copy of one piece of evidence, with its bytes where they are in this partition and there is room for them.
+// A copy of one piece of evidence, once, with its bytes where they are in this partition and there is room for them.
 Status AddEvidence(const Case& from, const Evidence& evidence, CaseStore* store, Case* to);
 // Everything: the target's severity and verdict follow.
 Status Absorb(CaseContext& target, const Case& from, CaseStore* store);

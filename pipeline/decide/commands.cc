@@ -8,6 +8,7 @@
 #include "pipeline/decide/escalation.h"
 #include "pipeline/decide/holds.h"
 #include "pipeline/decide/rearrange.h"
+#include "pipeline/decide/undo.h"
 
 namespace triaged {
 namespace {
@@ -60,29 +61,6 @@ void Acted(CaseContext& ctx) {
   ctx.c.last_action_at = ctx.now;
   ctx.c.updated_at = ctx.now;
   EndClock(ctx, ClockKind::kReceipt);  // somebody has it: that is what the reporter waits to hear
-}
-
-// What `undo` gives back; only the last command of these kinds can be taken back.
-void RememberForUndo(CaseContext& ctx, const Command& command) {
-  const Case& c = ctx.c;
-  UndoState undo;
-  undo.action = std::string(Name(command.action));
-  undo.command_id = command.id;
-  undo.actor = command.actor;
-  undo.at = ctx.now;
-  undo.status = c.status;
-  undo.severity = c.severity;
-  undo.assignee = c.assignee;
-  undo.verdict = c.verdict;
-  undo.verdict_confidence = c.verdict_confidence;
-  undo.verdict_by = c.verdict_by;
-  undo.verdict_reason = c.verdict_reason;
-  undo.verdict_severity = c.verdict_severity;
-  undo.classification = c.classification;
-  undo.incident = c.incident;
-  undo.level_due = c.level_due;
-  undo.next_repeat = c.next_repeat;
-  ctx.c.undo = std::move(undo);
 }
 
 Refused Ack(CaseContext& ctx, const Command& command) {
@@ -355,6 +333,9 @@ Refused AcceptRole(CaseContext& ctx, const Command& command) {
 
 Refused Undo(CaseContext& ctx, const Command& command, Surroundings* around) {
   if (ctx.c.undo.action.empty()) return Refuse(Refusal::kNothingToChange, "there is nothing to take back");
+  if (ctx.c.undo.action == Name(CommandAction::kSplit)) {
+    if (auto refused = JoinAgain(ctx, command, around)) return refused;
+  }
   TakeBack(ctx, command, around);
   return {};
 }
@@ -464,41 +445,6 @@ CaseEvent& EmitFor(CaseContext& ctx, const Command& command, CaseEventType type,
   event.command_id = command.id;
   event.detail = Bounded(command.reason);
   return event;
-}
-
-void TakeBack(CaseContext& ctx, const Command& command, Surroundings* around) {
-  Case& c = ctx.c;
-  const UndoState undo = std::exchange(c.undo, UndoState{});
-  const bool stopped = IsActive(c) != (undo.status != CaseStatus::kResolved && undo.status != CaseStatus::kClosed);
-  if (undo.action == "set-severity") c.severity = undo.severity;
-  if (undo.action == "assign") c.assignee = undo.assignee;
-  if (undo.action == "classify") {
-    c.classification = undo.classification;
-    c.incident = undo.incident;
-  }
-  if (undo.action == "verdict") {
-    c.verdict = undo.verdict;
-    c.verdict_confidence = undo.verdict_confidence;
-    c.verdict_by = undo.verdict_by;
-    c.verdict_reason = undo.verdict_reason;
-    c.verdict_severity = undo.verdict_severity;
-  }
-  if (stopped) {
-    const bool paused = undo.status == CaseStatus::kWaitingForInfo || undo.status == CaseStatus::kOnHold;
-    c.status = paused ? CaseStatus::kInProgress : undo.status;
-    c.resolved_at = c.closed_at = Timestamp{};
-    c.resolution.clear();
-    c.level_due = undo.level_due;
-    c.next_repeat = undo.next_repeat;
-    ContinueClocks(ctx, undo.at);
-    if (undo.action == "merge") SeparateAgain(ctx, undo, around);
-  } else if (!IsActive(c) && c.status != undo.status) {  // a close of what was resolved before
-    c.status = undo.status;
-    c.closed_at = Timestamp{};
-  }
-  AddToTimeline(ctx, "undone", command.actor, undo.action + " by " + undo.actor + ": " + command.reason);
-  StandingChanged(ctx);
-  EmitFor(ctx, command, CaseEventType::kUndone, undo.action);
 }
 
 std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command, Surroundings* around) {

@@ -44,10 +44,6 @@ std::optional<RefusedCommand> ApplySilence(const Engine& engine, const Command& 
 // Applies `command` to ctx.c, or refuses. Never partially. Other cases that it changes are added to `around`.
 std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command, Surroundings* around);
 
-// Takes the last command back: what it replaced stands again, what it ended runs again as if it had never stopped.
-// Precondition: ctx.c.undo names one.
-void TakeBack(CaseContext& ctx, const Command& command, Surroundings* around);
-
 // An event that a command caused, with who gave it and why.
 CaseEvent& EmitFor(CaseContext& ctx, const Command& command, CaseEventType type, std::string reason);
 

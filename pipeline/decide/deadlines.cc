@@ -12,6 +12,8 @@ namespace triaged {
 namespace {
 
 constexpr Timestamp kNone{};
+// The longest pause between two repeats at the top of the ladder, unless the policy's own interval is longer. Ours.
+constexpr Duration kLongestRepeat = std::chrono::hours(24);
 
 Timestamp Earlier(Timestamp a, Timestamp b) {
   if (a == kNone) return b;
@@ -80,6 +82,17 @@ void FireLadder(CaseContext& ctx) {
   Escalate(ctx, escalation);
 }
 
+// At the top of the ladder there is nowhere further to go: the case keeps asking, an unacknowledged one must never fall
+// silent. After the last repeat each pause is twice the one before, up to a day, so that a case forgotten for years costs
+// an event a day and no more.
+Duration UntilRepeat(const Policy& policy, uint32_t repeats) {
+  Duration pause = policy.repeat_interval;
+  for (uint32_t i = policy.repeat_max; i <= repeats && pause < kLongestRepeat; ++i) {
+    pause = std::min(pause * 2, kLongestRepeat);
+  }
+  return pause;
+}
+
 void FireRepeat(CaseContext& ctx) {
   Case& c = ctx.c;
   if (c.next_repeat == kNone || c.next_repeat > ctx.now) return;
@@ -88,7 +101,6 @@ void FireRepeat(CaseContext& ctx) {
     return;
   }
   const bool top = c.level + 1u >= ctx.policy.levels.size();
-  // At the top there is nowhere further to go: it keeps asking, an unacknowledged case must never fall silent.
   if (c.repeats >= ctx.policy.repeat_max && !top) {
     Escalation escalation;
     escalation.to_level = static_cast<uint8_t>(c.level + 1);
@@ -98,7 +110,7 @@ void FireRepeat(CaseContext& ctx) {
     return;
   }
   ++c.repeats;
-  c.next_repeat = ctx.now + ctx.policy.repeat_interval;
+  c.next_repeat = ctx.now + (top ? UntilRepeat(ctx.policy, c.repeats) : ctx.policy.repeat_interval);
   Emit(ctx, CaseEventType::kRenotified, "not_acknowledged");
   // The first says it; more would push people's own entries out of the bounded timeline.
   if (c.repeats == 1) AddToTimeline(ctx, "renotified", "", "not acknowledged");

@@ -152,6 +152,11 @@ void MarkToldAgain(CaseContext& ctx, const CaseView& view) {
   }
 }
 
+uint8_t TargetOf(const Case& c, const Criterion& criterion) {
+  const auto wanted = criterion.to_level ? *criterion.to_level : static_cast<uint8_t>(c.level + 1);
+  return criterion.again ? std::max(wanted, c.level) : wanted;
+}
+
 // The rule without whose tags the criterion would not hold yet; "" when it is not for tags of the alert in hand.
 std::string RuleBehind(const CaseContext& ctx, const Criterion& criterion) {
   if (ctx.tagged.empty()) return {};
@@ -182,22 +187,31 @@ void AskCriteria(CaseContext& ctx) {
   Case& c = ctx.c;
   if (!IsActive(c)) return;
   std::optional<CaseView> view;
+  const Criterion* first = nullptr;
+  const Criterion* bypass = nullptr;
   for (const Criterion& criterion : ctx.policy.criteria) {
+    // Behind the first only a bypass matters: what holds that one back does not hold a bypass.
+    if (first && !criterion.bypass) continue;
     if (!(criterion.at_levels >> c.level & 1) || HasFired(c, criterion)) continue;
-    const auto wanted = criterion.to_level ? *criterion.to_level : static_cast<uint8_t>(c.level + 1);
-    const uint8_t target = criterion.again ? std::max(wanted, c.level) : wanted;
-    if (target <= c.level && !criterion.again) continue;
+    if (TargetOf(c, criterion) <= c.level && !criterion.again) continue;
     if (!view) view.emplace(ctx.policy, c);
     if (!criterion.when->Matches(view->fields())) continue;
-    if (criterion.bypass) BreakSilence(ctx, "bypass " + criterion.name);
-    if (const auto hold = criterion.bypass ? std::nullopt : HoldOf(ctx, /*guards_too=*/true)) {
-      return HoldBack(ctx, *hold, "criterion " + criterion.name);
+    if (!first) first = &criterion;
+    if (criterion.bypass) {
+      bypass = &criterion;
+      break;
     }
-    if (const auto hold = criterion.bypass ? std::nullopt : FoldIntoStorm(ctx, target, "criterion " + criterion.name)) {
-      return HoldBack(ctx, *hold, "criterion " + criterion.name);
-    }
-    return FireCriterion(ctx, criterion, target, *view);
   }
+  if (!first) return;
+  if (first != bypass) {
+    const std::string what = "criterion " + first->name;
+    auto hold = HoldOf(ctx, /*guards_too=*/true);
+    if (!hold && !bypass) hold = FoldIntoStorm(ctx, TargetOf(c, *first), what);
+    if (hold && !bypass) return HoldBack(ctx, *hold, what);
+    if (hold) first = bypass;
+  }
+  if (first == bypass) BreakSilence(ctx, "bypass " + first->name);
+  FireCriterion(ctx, *first, TargetOf(c, *first), *view);
 }
 
 void AskCase(CaseContext& ctx) {

@@ -120,7 +120,12 @@ class Untouched {
       for (const CaseEvent& event : events_) Show(event);
       events_.clear();
     }
-    if (repeats_ > kShownRepeats) text_ += "           … and so on every " + Span(policy_.repeat_interval) + "\n";
+    if (repeats_ > kShownRepeats) {
+      text_ += "           … and so on every " + Span(policy_.repeat_interval);
+      const bool top = case_.level + 1u >= policy_.levels.size();
+      if (top) text_ += ", " + std::to_string(policy_.repeat_max) + " times; then ever more seldom, at last once a day";
+      text_ += "\n";
+    }
     return text_;
   }
 

@@ -39,25 +39,24 @@ constexpr std::array kObservedFields = {
 static_assert(std::is_sorted(kObservedFields.begin(), kObservedFields.end()));
 
 constexpr size_t kFirstEvidence = 4;   // the first alerts of a case are always kept
+constexpr size_t kKept = kMaxEvidence - kLatestEvidence;
 
-// `begin` is where this field's values start in case.observed; returns where they end.
-size_t Observe(Case& c, size_t begin, FieldId id, const Value& value, std::string_view alert_id) {
+// `begin` is where this field's values start in case.observed.
+void Observe(Case& c, size_t begin, FieldId id, const Value& value, std::string_view alert_id) {
   const std::string_view text = CutAtCodePoint(value.text, kMaxTextBytes);
   size_t at = begin;
   for (; at < c.observed.size() && c.observed[at].field == id; ++at) {
     if (c.observed[at].value == text) {
       ++c.observed[at].count;
-      while (at < c.observed.size() && c.observed[at].field == id) ++at;
-      return at;
+      return;
     }
   }
   if (at - begin >= kMaxObservedPerField) {
     ++c.observed_dropped;
-    return at;
+    return;
   }
-  Observed seen{id, std::string(text), std::string(alert_id), Bounded(value.path), 1};
+  Observed seen{id, 1, std::string(text), std::string(alert_id), Bounded(value.path)};
   c.observed.insert(c.observed.begin() + static_cast<std::ptrdiff_t>(at), std::move(seen));
-  return at + 1;
 }
 
 void ObserveAll(Case& c, const Alert& alert) {
@@ -105,20 +104,21 @@ void CountEntities(CaseContext& ctx, const Alert& alert) {
 // How much an alert tells: rules that call it real first, then its score.
 int Telling(Verdict verdict, int16_t score) { return static_cast<int>(verdict) * 1000 + score; }
 
-Evidence MakeEvidence(const IncomingAlert& incoming, Verdict verdict) {
+// Into the place of what is no longer kept: its texts' memory serves again.
+void Keep(const IncomingAlert& incoming, Verdict verdict, Evidence* evidence) {
   const Alert& alert = incoming.alert;
-  Evidence evidence;
-  evidence.topic = std::string(incoming.topic);
-  evidence.partition = incoming.partition;
-  evidence.offset = incoming.offset;
-  evidence.alert_id = Bounded(alert.id);
-  evidence.event_time = alert.event_time;
-  evidence.rule_name = Bounded(alert.fields.First(field::kRuleName));
-  evidence.message = Bounded(alert.fields.First(field::kMessage));
-  evidence.score = alert.score;
-  evidence.verdict = verdict;
-  evidence.excerpt = std::string(CutAtCodePoint(incoming.raw, kMaxExcerptBytes));
-  return evidence;
+  const auto bounded = [](std::string_view text) { return CutAtCodePoint(text, kMaxTextBytes); };
+  evidence->score = alert.score;
+  evidence->verdict = verdict;
+  evidence->raw_slot.reset();
+  evidence->topic.assign(incoming.topic);
+  evidence->partition = incoming.partition;
+  evidence->offset = incoming.offset;
+  evidence->event_time = alert.event_time;
+  evidence->alert_id.assign(bounded(alert.id));
+  evidence->rule_name.assign(bounded(alert.fields.First(field::kRuleName)));
+  evidence->message.assign(bounded(alert.fields.First(field::kMessage)));
+  evidence->excerpt.assign(CutAtCodePoint(incoming.raw, kMaxExcerptBytes));
 }
 
 // The list is: the first kFirstEvidence, then the most telling, then the latest as references only.
@@ -128,10 +128,10 @@ void KeepEvidence(CaseContext& ctx, const IncomingAlert& incoming, Verdict verdi
     evidence.raw_slot = slot;
     store->PutEvidenceRaw(ctx.c.id, slot, incoming.raw.substr(0, kMaxEvidenceRawBytes));
   };
-  constexpr size_t kKept = kMaxEvidence - kLatestEvidence;
   if (list.size() < kKept) {
-    list.push_back(MakeEvidence(incoming, verdict));
-    store_raw(list.back(), static_cast<uint8_t>(list.size() - 1));
+    const uint8_t slot = *FreeRawSlot(list);
+    Keep(incoming, verdict, &list.emplace_back());
+    store_raw(list.back(), slot);
     return;
   }
   const auto weakest = std::min_element(
@@ -139,19 +139,19 @@ void KeepEvidence(CaseContext& ctx, const IncomingAlert& incoming, Verdict verdi
         return Telling(a.verdict, a.score) < Telling(b.verdict, b.score);
       });
   if (Telling(verdict, incoming.alert.score) > Telling(weakest->verdict, weakest->score)) {
-    const uint8_t slot = *weakest->raw_slot;
-    *weakest = MakeEvidence(incoming, verdict);
+    // After a split or merge a reference without bytes may stand here.
+    const uint8_t slot = weakest->raw_slot ? *weakest->raw_slot : *FreeRawSlot(list);
+    Keep(incoming, verdict, &*weakest);
     store_raw(*weakest, slot);
     ++ctx.c.evidence_dropped;
     return;
   }
-  if (list.size() < kMaxEvidence) {
-    list.push_back(MakeEvidence(incoming, verdict));
-    return;
-  }
+  if (list.size() < kMaxEvidence) return Keep(incoming, verdict, &list.emplace_back());
   ++ctx.c.evidence_dropped;
-  std::rotate(list.begin() + kKept, list.begin() + kKept + 1, list.end());
-  list.back() = MakeEvidence(incoming, verdict);
+  Evidence oldest = std::move(list[kKept]);
+  Keep(incoming, verdict, &oldest);
+  std::move(list.begin() + kKept + 1, list.end(), list.begin() + kKept);
+  list.back() = std::move(oldest);
 }
 
 void CountVote(CaseContext& ctx, const Rule& rule) {
@@ -236,6 +236,14 @@ void AddRisk(CaseContext& ctx, const Alert& alert) {
 }
 
 }  // namespace
+
+std::optional<uint8_t> FreeRawSlot(const std::vector<Evidence>& evidence) {
+  for (uint8_t slot = 0; slot < kKept; ++slot) {
+    const bool used = std::any_of(evidence.begin(), evidence.end(), [&](const Evidence& e) { return e.raw_slot == slot; });
+    if (!used) return slot;
+  }
+  return std::nullopt;
+}
 
 void ForgetRisk(const RiskSpec& spec, Timestamp now, std::vector<RiskBucket>* buckets) {
   std::erase_if(*buckets, [&](const RiskBucket& bucket) { return bucket.begin + spec.window <= now; });

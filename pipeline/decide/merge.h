@@ -1,6 +1,7 @@
 // Merge: what an alert adds to a case: counts, entities with provenance, votes, evidence, severity.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,9 @@ namespace triaged {
 
 // The last references of a case's evidence follow its newest alerts; what stands before them has its bytes kept.
 inline constexpr size_t kLatestEvidence = 4;
+
+// A slot for the bytes of one more piece of evidence; nullopt: there is room for no more bytes.
+std::optional<uint8_t> FreeRawSlot(const std::vector<Evidence>& evidence);
 
 // One alert on its way into a case: normalised, matched, and where it came from.
 struct IncomingAlert {

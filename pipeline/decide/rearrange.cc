@@ -1,12 +1,14 @@
 #include "pipeline/decide/rearrange.h"
 
 #include <algorithm>
+#include <set>
 
 #include "pipeline/decide/absorb.h"
 #include "pipeline/decide/beside.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
 #include "pipeline/decide/merge.h"
+#include "pipeline/decide/undo.h"
 
 namespace triaged {
 namespace {
@@ -120,56 +122,117 @@ void Separate(CaseContext& ctx, Message message, Surroundings* around) {
   around->others.push_back(std::move(changed));
 }
 
+// Its content is in `into` from now on.
+void CloseAsMerged(CaseContext& ctx, const std::string& into, const Command& command) {
+  Case& c = ctx.c;
+  if (IsActive(c)) {
+    StopAllDeadlines(ctx);
+    c.status = CaseStatus::kClosed;
+    c.resolved_at = c.closed_at = ctx.now;
+  }
+  c.merged_into = into;
+  c.resolution = "merged_into " + into;
+  AddToTimeline(ctx, "merged", command.actor, "into " + into + ": " + command.reason);
+  StandingChanged(ctx);
+  EmitFor(ctx, command, CaseEventType::kMerged, "into " + into);
+  ReleaseRoles(ctx, "merged");
+}
+
+// Tells the case that c's content went into that it loses it again.
+void LeaveTarget(CaseContext& ctx, CaseId target, Surroundings* around) {
+  Message message;
+  message.kind = MessageKind::kSeparate;
+  message.partition = target.partition;
+  message.from = ctx.c.id;
+  message.to = target;
+  message.number = static_cast<int64_t>(ctx.c.alert_count);
+  message.second = static_cast<int64_t>(ctx.c.suppressed_count);
+  Separate(ctx, std::move(message), around);
+}
+
+// Tells the cases that were merged into ctx.c that this alert is no longer theirs: a merge taken back would count it twice.
+void TellSources(CaseContext& ctx, const Evidence& evidence, Surroundings* around) {
+  for (const std::string& name : ctx.c.merged_from) {
+    const auto id = ParseCaseId(name);
+    if (!id) continue;
+    Message message;
+    message.kind = MessageKind::kSplitOff;
+    message.partition = id->partition;
+    message.from = ctx.c.id;
+    message.to = *id;
+    message.text = evidence.alert_id;
+    message.number = evidence.offset;
+    if (id->partition != ctx.c.id.partition) {
+      around->messages.push_back(std::move(message));
+      continue;
+    }
+    const auto found = around->store->Find(*id);
+    if (!found || !*found) continue;
+    ChangedCase changed{*found, {}};
+    CaseContext other{ctx.policy, **found, ctx.now, changed.events};
+    TakeSplitOff(other, message, around);
+    if (other.standing_changed) around->others.push_back(std::move(changed));
+  }
+}
+
+// Whether the merges of this partition lead from `c` to `to`.
+bool LeadsTo(const Case& c, CaseId to, CaseStore* store) {
+  auto next = ParseCaseId(c.merged_into);
+  for (size_t step = 0; next && step < kMaxMergedCases; ++step) {
+    if (*next == to) return true;
+    const auto found = next->partition == to.partition ? store->Find(*next) : Result<Case*>(nullptr);
+    next = found && *found ? ParseCaseId((*found)->merged_into) : std::nullopt;
+  }
+  return false;
+}
+
+// Whether the split-off case `made` can give its alerts back to `c`.
+Refused CheckJoin(const Case& c, const Case& made, CaseStore* store) {
+  if (auto refused = CheckTarget(c, made.policy)) return refused;
+  const std::string id = ToString(made.id);
+  if (LeadsTo(made, c.id, store)) {
+    return RefusedCommand{Refusal::kNothingToChange, id + " was merged into this case already"};
+  }
+  if (!IsActive(made) && made.merged_into.empty()) {
+    return RefusedCommand{Refusal::kIllegalTransition, id + " is " + std::string(Name(made.status)) +
+                                                           ", what was decided of its alerts stands: reopen it first"};
+  }
+  return {};
+}
+
 }  // namespace
 
 Refused MergeAway(CaseContext& ctx, const Command& command, Surroundings* around) {
-  Case& c = ctx.c;
   const CaseId into = *ParseCaseId(command.into);
-  const bool here = into.partition == c.id.partition;
+  const bool here = into.partition == ctx.c.id.partition;
   if (auto refused = (here ? MergeHere : MergeThere)(ctx, into, command, around)) return refused;
-  StopAllDeadlines(ctx);
-  c.status = CaseStatus::kClosed;
-  c.resolved_at = c.closed_at = ctx.now;
-  c.merged_into = command.into;
-  c.resolution = "merged_into " + command.into;
-  AddToTimeline(ctx, "merged", command.actor, "into " + command.into + ": " + command.reason);
-  StandingChanged(ctx);
-  EmitFor(ctx, command, CaseEventType::kMerged, "into " + command.into);
-  ReleaseRoles(ctx, "merged");
+  CloseAsMerged(ctx, command.into, command);
   return {};
 }
 
 void SeparateAgain(CaseContext& ctx, const UndoState& undo, Surroundings* around) {
-  Case& c = ctx.c;
-  c.merged_into.clear();
-  const auto id = ParseCaseId(undo.other_case);
-  if (!id) return;
-  Message message;
-  message.kind = MessageKind::kSeparate;
-  message.partition = id->partition;
-  message.from = c.id;
-  message.to = *id;
-  message.number = static_cast<int64_t>(c.alert_count);
-  message.second = static_cast<int64_t>(c.suppressed_count);
-  Separate(ctx, std::move(message), around);
+  ctx.c.merged_into.clear();
+  if (const auto target = ParseCaseId(undo.other_case)) LeaveTarget(ctx, *target, around);
 }
 
 Refused SplitOff(CaseContext& ctx, const Command& command, Surroundings* around) {
   Case& c = ctx.c;
-  std::vector<const Evidence*> moved;
+  std::set<size_t> moved;  // places in the case's evidence
   for (const std::string& alert : command.alerts) {
     const auto at =
         std::find_if(c.evidence.begin(), c.evidence.end(), [&](const Evidence& e) { return e.alert_id == alert; });
     if (at == c.evidence.end()) {
       return RefusedCommand{Refusal::kUnknownAlert, "alert '" + alert + "' is not among the case's kept evidence"};
     }
-    moved.push_back(&*at);
+    moved.insert(static_cast<size_t>(at - c.evidence.begin()));
   }
   if (moved.size() >= c.alert_count) {
     return RefusedCommand{Refusal::kNothingToChange, "these are all alerts of the case: nothing would stay"};
   }
+  RememberForUndo(ctx, command);
   Case fresh;
   fresh.id = {c.id.partition, (*around->next_case)++};
+  c.undo.other_case = ToString(fresh.id);
   fresh.key = c.key + "/split-" + std::to_string(fresh.id.sequence);
   fresh.policy = c.policy;
   fresh.severity = c.severity;
@@ -180,12 +243,18 @@ Refused SplitOff(CaseContext& ctx, const Command& command, Surroundings* around)
   ChangedCase changed{made, {}};
   CaseContext other{ctx.policy, *made, ctx.now, changed.events};
   StartEpisode(other);
-  for (const Evidence* evidence : moved) {
-    if (Status added = AddEvidence(c, *evidence, around->store, made); !added) return StoreFailed(added.error());
-    made->max_score = std::max(made->max_score, evidence->score);
-    made->first_seen = made->alert_count == 0 ? evidence->event_time : std::min(made->first_seen, evidence->event_time);
-    made->last_seen = std::max(made->last_seen, evidence->event_time);
+  for (const size_t i : moved) {
+    const Evidence& evidence = c.evidence[i];
+    if (Status added = AddEvidence(c, evidence, around->store, made); !added) return StoreFailed(added.error());
+    made->max_score = std::max(made->max_score, evidence.score);
+    made->first_seen = made->alert_count == 0 ? evidence.event_time : std::min(made->first_seen, evidence.event_time);
+    made->last_seen = std::max(made->last_seen, evidence.event_time);
     ++made->alert_count;
+  }
+  // Its evidence goes along, so that an alert is split off once; from the cases that had brought it, too.
+  for (auto i = moved.rbegin(); i != moved.rend(); ++i) {
+    TellSources(ctx, c.evidence[*i], around);
+    c.evidence.erase(c.evidence.begin() + static_cast<std::ptrdiff_t>(*i));
   }
   c.alert_count -= made->alert_count;
   AddToTimeline(other, "opened", command.actor, "split from " + ToString(c.id) + ": " + command.reason);
@@ -196,6 +265,33 @@ Refused SplitOff(CaseContext& ctx, const Command& command, Surroundings* around)
   StandingChanged(ctx);
   EmitFor(ctx, command, CaseEventType::kSplit, "to " + ToString(made->id));
   around->others.push_back(std::move(changed));
+  return {};
+}
+
+Refused JoinAgain(CaseContext& ctx, const Command& command, Surroundings* around) {
+  Case& c = ctx.c;
+  const auto id = ParseCaseId(c.undo.other_case);
+  auto found = id ? around->store->Find(*id) : Result<Case*>(nullptr);
+  if (!found) return StoreFailed(found.error());
+  if (!*found) return RefusedCommand{Refusal::kUnknownCase, "there is no case " + c.undo.other_case + " any more"};
+  Case& made = **found;
+  if (auto refused = CheckJoin(c, made, around->store)) return refused;
+  ChangedCase changed{*found, {}};
+  CaseContext other{ctx.policy, made, ctx.now, changed.events};
+  if (const auto target = ParseCaseId(made.merged_into)) {
+    LeaveTarget(other, *target, around);
+  } else {
+    RememberForUndo(other, command);
+    made.undo.action = std::string(Name(CommandAction::kMerge));
+  }
+  if (Status absorbed = Absorb(ctx, made, around->store); !absorbed) return StoreFailed(absorbed.error());
+  c.merged_from.push_back(ToString(made.id));
+  // From here on it is a merge, which can be taken back in turn.
+  made.undo.other_case = ToString(c.id);
+  made.undo.command_id = command.id;
+  CloseAsMerged(other, ToString(c.id), command);
+  around->others.push_back(std::move(changed));
+  ctx.facts_changed = true;
   return {};
 }
 
@@ -228,7 +324,8 @@ void TakeEvidence(CaseContext& ctx, const Message& message, CaseStore* store) {
   for (size_t i = 0; i < std::min(list.size(), kKept); ++i) {
     Evidence& evidence = list[i];
     if (evidence.raw_slot || evidence.alert_id != message.text || evidence.offset != message.number) continue;
-    evidence.raw_slot = static_cast<uint8_t>(i);
+    evidence.raw_slot = FreeRawSlot(list);
+    if (!evidence.raw_slot) return;
     return store->PutEvidenceRaw(ctx.c.id, *evidence.raw_slot, message.payload);
   }
 }
@@ -247,6 +344,21 @@ void TakeMergeRefused(CaseContext& ctx, const Message& message, Surroundings* ar
   undo.reason = message.text;
   c.undo.other_case.clear();  // there is nothing to separate from
   TakeBack(ctx, undo, around);
+}
+
+void TakeSplitOff(CaseContext& ctx, const Message& message, Surroundings* around) {
+  Case& c = ctx.c;
+  if (c.merged_into != ToString(message.from)) return;  // taken back meanwhile: the alert counts here again
+  const auto at = std::find_if(c.evidence.begin(), c.evidence.end(), [&](const Evidence& one) {
+    return one.alert_id == message.text && one.offset == message.number;
+  });
+  if (at == c.evidence.end()) return;
+  const Evidence gone = *at;
+  c.evidence.erase(at);
+  c.alert_count -= std::min<uint64_t>(c.alert_count, 1);
+  AddToTimeline(ctx, "split", "", "alert " + message.text + " was split off from " + ToString(message.from));
+  StandingChanged(ctx);
+  TellSources(ctx, gone, around);
 }
 
 void TakeSeparated(CaseContext& ctx, const Message& message, Surroundings* around) {

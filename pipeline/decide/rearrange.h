@@ -19,6 +19,10 @@ std::optional<RefusedCommand> MergeAway(CaseContext& ctx, const Command& command
 void SeparateAgain(CaseContext& ctx, const UndoState& undo, Surroundings* around);
 // Opens a linked case for the named alerts, which must be among the case's evidence.
 std::optional<RefusedCommand> SplitOff(CaseContext& ctx, const Command& command, Surroundings* around);
+// Takes back into ctx.c what the split that ctx.c.undo names put into another case: that one is closed as merged into
+// ctx.c, and leaves the case that it had gone into meanwhile, also in another partition. Refused when its alerts were
+// decided on there, or ctx.c is no longer active.
+std::optional<RefusedCommand> JoinAgain(CaseContext& ctx, const Command& command, Surroundings* around);
 
 // ---- messages from other partitions; `ctx.c` is the case that message.to names ----
 // `packed`: the content, from Unpack. Where the case cannot take it an answer is sent.
@@ -27,6 +31,8 @@ void TakeMerged(CaseContext& ctx, const Message& message, const Case& content, S
 void RefuseMerged(const Message& message, Refusal refusal, const std::string& why, Surroundings* around);
 void TakeEvidence(CaseContext& ctx, const Message& message, CaseStore* store);
 void TakeMergeRefused(CaseContext& ctx, const Message& message, Surroundings* around);
+// An alert that ctx.c had brought into message.from was split off there: it is no longer counted here, either.
+void TakeSplitOff(CaseContext& ctx, const Message& message, Surroundings* around);
 // Also for a case that went on into another: then that one loses what was counted, too.
 void TakeSeparated(CaseContext& ctx, const Message& message, Surroundings* around);
 

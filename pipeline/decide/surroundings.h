@@ -22,6 +22,7 @@ namespace triaged {
   X(kEvidence, "evidence")           /* the bytes of one alert of it */                     \
   X(kMergeRefused, "merge-refused")  /* the target could not take it: it is a case again */ \
   X(kSeparate, "separate")           /* the merge was taken back */                         \
+  X(kSplitOff, "split-off")          /* an alert that `to` had brought was split off */     \
   X(kAlert, "alert")                 /* an alert whose case is kept there now */            \
   X(kFeedHeard, "feed-heard")        /* a feed spoke, told to the partition that watches it */
 
@@ -39,9 +40,9 @@ struct Message {
   std::string command_id;      // of the command behind it
   std::string actor;
   std::string reason;          // in words; kMergeRefused: the refusal's name
-  std::string text;            // kEvidence: alert id; kAlert: grouping key; kFeedHeard: watch id; kMergeRefused: why;
+  std::string text;            // kEvidence, kSplitOff: alert id; kAlert: grouping key; kFeedHeard: watch id; kMergeRefused: why;
                                // kSeparate: "through" when `from` stays and only what went through it leaves
-  int64_t number = 0;          // kEvidence: offset; kSeparate: alerts; kAlert: hops; kFeedHeard: Unix milliseconds
+  int64_t number = 0;          // kEvidence, kSplitOff: offset; kSeparate: alerts; kAlert: hops; kFeedHeard: Unix milliseconds
   int64_t second = 0;          // kSeparate: suppressed alerts
   std::string payload;         // kMerge: packed case; kEvidence, kAlert: the alert's bytes
   std::vector<Header> headers; // kAlert: of the intake record

@@ -66,7 +66,7 @@ void Builder::AddAssetPlaces(const Sheet& sheet, uint32_t record) {
     const auto network = ParseNetwork(text, &host_bits);
     if (!network || host_bits) {
       sheet.problems().Error(sheet.line(), "'" + std::string(text) + "' is no network",
-                             host_bits ? "bits are set beyond the prefix" : "as in 10.0.0.0/8 or 2001:db8::/32");
+                             host_bits ? "bits are set beyond the prefix" : "as in 172.16.0.0/12 or 2001:db8::/32");
       continue;
     }
     tables_.asset_networks.Add(*network, record);
@@ -153,7 +153,7 @@ void Builder::ReadNetworks(FileProblems* problems) {
     const auto network = ParseNetwork(sheet.Cell("network"), &host_bits);
     if (!network || host_bits) {
       problems->Error(sheet.line(), "'" + std::string(sheet.Cell("network")) + "' is no network",
-                      host_bits ? "bits are set beyond the prefix" : "as in 10.0.0.0/8 or 2001:db8::/32");
+                      host_bits ? "bits are set beyond the prefix" : "as in 172.16.0.0/12 or 2001:db8::/32");
       continue;
     }
     const auto record = static_cast<uint32_t>(tables_.networks.size());

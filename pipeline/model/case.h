@@ -46,30 +46,31 @@ std::string_view Name(CaseStatus status);
 std::optional<CaseStatus> ParseCaseStatus(std::string_view text);
 
 // One value seen in the alerts of a case, with where it came from: the raw material of the Five Ws.
+// What each alert of the case compares and counts comes first, so that it is one cache line.
 struct Observed {
   FieldId field = kNoField;   // a normalised alert field (raw paths are never observed)
+  uint64_t count = 0;
   std::string value;
   std::string alert_id;       // of the alert that showed it first
   std::string path;           // the path in that alert's document
-  uint64_t count = 0;
   bool operator==(const Observed&) const = default;
 };
 
 // A reference to an alert in Kafka, with enough of it to read the case after the topic's retention.
 struct Evidence {
-  std::string topic;
-  int32_t partition = 0;
-  int64_t offset = 0;
-  std::string alert_id;
-  Timestamp event_time{};
-  std::string rule_name;
-  std::string message;
   int16_t score = -1;
   Verdict verdict = Verdict::kNone;
-  std::string excerpt;        // the first kMaxExcerptBytes of the alert
   // The alert's bytes (up to kMaxEvidenceRawBytes) are kept beside the case under this slot (CaseStore::PutEvidenceRaw);
   // nullopt: reference only, as for the latest alerts, which change too often to be written each time.
   std::optional<uint8_t> raw_slot;
+  std::string topic;
+  int32_t partition = 0;
+  int64_t offset = 0;
+  Timestamp event_time{};
+  std::string alert_id;
+  std::string rule_name;
+  std::string message;
+  std::string excerpt;        // the first kMaxExcerptBytes of the alert
   bool operator==(const Evidence&) const = default;
 };
 

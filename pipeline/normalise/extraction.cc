@@ -44,16 +44,14 @@ bool IsNullWord(std::string_view text) {
 Extraction::Extraction(const PathTrie& trie, NormaliseLimits limits) : trie_(trie), limits_(limits) {
   static_assert(std::is_standard_layout_v<Hit>, "Next() relies on the first member's address");
   states_.resize(trie.size());
-  epochs_.resize(trie.size());
   touched_.resize(trie.size());
   blocks_.push_back(std::make_unique<char[]>(kBlockBytes));
 }
 
 inline Extraction::NodeState& Extraction::Touch(PathTrie::Node node) {
   NodeState& state = states_[node];
-  if (epochs_[node] != epoch_) {
-    epochs_[node] = epoch_;
-    state = {-1, -1};
+  if (state.epoch != epoch_) {
+    state = {epoch_, -1, -1};
     touched_[touched_count_++] = node;
   }
   return state;
@@ -80,7 +78,7 @@ std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
   hit_count_ = touched_count_ = 0;
   block_ = used_ = embedded_used_ = 0;
   if (++epoch_ == 0) {
-    epochs_.assign(epochs_.size(), 0);
+    states_.assign(states_.size(), NodeState{});
     epoch_ = 1;
   }
   if (record.empty()) return Failure(NormaliseError::kEmpty, "the record has no value");

@@ -39,7 +39,7 @@ class Extraction {
   std::span<const PathTrie::Node> touched() const { return {touched_.data(), touched_count_}; }
 
   // Whether the path exists with anything but null.
-  bool Present(PathTrie::Node node) const { return epochs_[node] == epoch_; }
+  bool Present(PathTrie::Node node) const { return states_[node].epoch == epoch_; }
   // The first value at the node, or nullptr. Null words and empty texts are no values.
   const Value* First(PathTrie::Node node) { return Present(node) ? Made(states_[node].first) : nullptr; }
   const Value* Next(const Value* value) { return Made(reinterpret_cast<const Hit*>(value)->next); }
@@ -57,6 +57,7 @@ class Extraction {
     HitState state = HitState::kRaw;
   };
   struct NodeState {
+    uint32_t epoch = 0;  // the rest is of this record when it is the current one
     int32_t first = -1;
     int32_t last = -1;
   };
@@ -88,8 +89,7 @@ class Extraction {
   size_t buffer_size_ = 0;
   std::vector<Hit> hits_;  // the first hit_count_ are of this record; the others are room
   size_t hit_count_ = 0;
-  std::vector<NodeState> states_;  // by node; of this record when the node's epoch is the current one
-  std::vector<uint32_t> epochs_;
+  std::vector<NodeState> states_;  // by node
   uint32_t epoch_ = 0;
   std::vector<PathTrie::Node> touched_;  // room for every node
   size_t touched_count_ = 0;

@@ -32,6 +32,7 @@ void Extend(FormatTable* table, const FormatTable& base) {
 // Tables stand in their final order now: what refers to them by index.
 void Index(CompiledTables* out) {
   out->markers.resize(out->trie.size());
+  out->marked.resize(out->trie.size());
   for (uint32_t t = 0; t < out->tables.size(); ++t) {
     const FormatTable& table = out->tables[t];
     for (uint32_t a = 0; a < table.markers.size(); ++a) {
@@ -39,16 +40,21 @@ void Index(CompiledTables* out) {
                                       [](const FieldTest& test) { return !test.absent; });
       if (first == table.markers[a].end()) continue;
       out->markers[first->node].push_back({t, a});
+      out->marked[first->node] = true;
     }
   }
 }
 
 void IndexUses(size_t nodes, FormatTable* table) {
   std::vector<std::vector<FormatTable::Use>> by_node(nodes);
+  table->first_source.push_back(0);
   for (size_t f = 0; f < table->fields.size(); ++f) {
     for (size_t i = 0; i < table->fields[f].from.size(); ++i) {
-      by_node[table->fields[f].from[i].node].push_back({static_cast<uint16_t>(f), static_cast<uint16_t>(i)});
+      const FieldSource& source = table->fields[f].from[i];
+      by_node[source.node].push_back({static_cast<uint16_t>(f), static_cast<uint16_t>(i)});
+      table->sources.push_back({source.node, !source.match && source.words.empty()});
     }
+    table->first_source.push_back(static_cast<uint32_t>(table->sources.size()));
   }
   for (const auto& uses : by_node) {
     table->first_use.push_back(static_cast<uint16_t>(table->uses.size()));

@@ -93,6 +93,14 @@ struct FormatTable {
   };
   std::vector<Use> uses;
   std::vector<uint16_t> first_use;  // by node, and one more: where its uses end
+
+  // Of each field's sources what every alert asks, side by side.
+  struct Source {
+    PathTrie::Node node = PathTrie::kNone;
+    bool plain = false;  // neither `match` nor `words`: a value is taken as it is
+  };
+  std::vector<Source> sources;         // of all fields, in their order
+  std::vector<uint32_t> first_source;  // by field, and one more
 };
 
 class CompiledTables final : public FormatTables {
@@ -111,6 +119,7 @@ class CompiledTables final : public FormatTables {
     uint32_t alternative = 0;
   };
   std::vector<std::vector<MarkerRef>> markers;  // by the first test's node
+  std::vector<bool> marked;                     // by node: whether it has any; few have, and each alert asks of all its nodes
 
   struct RawField {
     FieldId id;

@@ -163,10 +163,18 @@ void Normaliser::Impl::MapFields(const FormatTable& table) {
   for (size_t f = 0; f < sources.size(); ++f) {
     if (sources[f] == kAbsent) continue;
     const FieldMapping& mapping = table.fields[f];
-    for (size_t s = sources[f]; s < mapping.from.size(); ++s) {
-      const FieldSource& source = mapping.from[s];
+    const uint32_t first = table.first_source[f];
+    for (size_t s = sources[f]; first + s < table.first_source[f + 1]; ++s) {
+      const FormatTable::Source source = table.sources[first + s];
       if (!Present(source.node)) continue;
-      if (mapping.shape == FieldShape::kAddress ? AddAddresses(mapping, source) : AddSource(mapping, source)) break;
+      if (source.plain && mapping.shape == FieldShape::kText) {
+        const Value* value = First(source.node);
+        if (!value) continue;
+        alert.fields.Add(mapping.id, *value);
+        break;
+      }
+      const FieldSource& from = mapping.from[s];
+      if (mapping.shape == FieldShape::kAddress ? AddAddresses(mapping, from) : AddSource(mapping, from)) break;
     }
   }
   for (const auto& [id, value] : pending) {

@@ -64,6 +64,7 @@ size_t Normaliser::Impl::Detect(std::string_view format) {
   }
   size_t best = tables->tables.size() - 1;  // the fallback
   for (PathTrie::Node node : extraction.touched()) {
+    if (!tables->marked[node]) continue;
     for (const auto& ref : tables->markers[node]) {
       if (ref.table < best && AllHold(tables->tables[ref.table].markers[ref.alternative])) best = ref.table;
     }

@@ -4,13 +4,16 @@
 
 namespace triaged {
 
+PathTrie::Node PathTrie::MakeNode(Node parent, std::string_view path) {
+  nodes_.emplace_back().parent = parent;
+  hot_.emplace_back().path = texts_.emplace_back(path);
+  return static_cast<Node>(nodes_.size() - 1);
+}
+
 PathTrie::Node PathTrie::AddKey(Node node, std::string_view key, std::string_view path) {
   const auto found = nodes_[node].children.find(key);
   if (found != nodes_[node].children.end()) return found->second;
-  const auto fresh = static_cast<Node>(nodes_.size());
-  nodes_.emplace_back();
-  nodes_.back().path = texts_.emplace_back(path);
-  nodes_.back().parent = node;
+  const Node fresh = MakeNode(node, path);
   nodes_[node].children.emplace(texts_.emplace_back(key), fresh);
   return fresh;
 }
@@ -22,10 +25,7 @@ PathTrie::Node PathTrie::AddSelector(Node node, std::string_view text, std::stri
   for (const Selector& selector : nodes_[node].selectors) {
     if (selector.key == key && selector.value == value) return selector.node;
   }
-  const auto fresh = static_cast<Node>(nodes_.size());
-  nodes_.emplace_back();
-  nodes_.back().path = texts_.emplace_back(path);
-  nodes_.back().parent = node;
+  const Node fresh = MakeNode(node, path);
   nodes_[node].selectors.push_back({std::string(key), std::string(value), fresh});
   return fresh;
 }
@@ -57,22 +57,25 @@ PathTrie::Node PathTrie::Add(std::string_view path) {
 
 void PathTrie::Freeze() {
   slots_.clear();
-  hot_.assign(nodes_.size(), Table{});
   for (size_t n = 0; n < nodes_.size(); ++n) {
     const NodeData& data = nodes_[n];
-    hot_[n].selectors = data.selectors.empty() ? 0 : 1;
+    Hot& hot = hot_[n];
+    hot.selectors = data.selectors.empty() ? 0 : 1;
     if (data.children.empty()) continue;
     uint32_t size = 2;
     while (size < data.children.size() * 2) size *= 2;
-    hot_[n].first_slot = static_cast<uint32_t>(slots_.size());
-    hot_[n].mask = (size - 1) & 0x7fffffff;
-    slots_.resize(slots_.size() + size);
-    Slot* const slots = slots_.data() + hot_[n].first_slot;
+    hot.first_slot = static_cast<uint32_t>(slots_.size());
+    hot.mask = (size - 1) & 0x7fffffff;
+    slots_.resize(slots_.size() + size, kFree);
+    Slot* const slots = slots_.data() + hot.first_slot;
     for (const auto& [key, child] : data.children) {
-      const uint64_t hash = KeyHash(key);
-      uint32_t i = static_cast<uint32_t>(hash) & (size - 1);
-      while (slots[i].node != kNone) i = (i + 1) & (size - 1);
-      slots[i] = {hash, key.data(), static_cast<uint32_t>(key.size()), child};
+      Hot& found = hot_[child];
+      found.hash = KeyHash(key);
+      found.key = key.data();
+      found.size = static_cast<uint32_t>(key.size());
+      uint32_t i = static_cast<uint32_t>(found.hash) & hot.mask;
+      while (slots[i] != kFree) i = (i + 1) & hot.mask;
+      slots[i] = (static_cast<uint32_t>(found.hash >> 32) & kTagMask) | child;
     }
   }
 }

@@ -22,7 +22,7 @@ class PathTrie {
   static constexpr Node kRoot = 0;
   static constexpr Node kNone = 0xffffffff;
 
-  PathTrie() { nodes_.resize(1); }
+  PathTrie() : nodes_(1), hot_(1) {}
   // Movable only: views point into texts_.
   PathTrie(const PathTrie&) = delete;
   PathTrie& operator=(const PathTrie&) = delete;
@@ -40,19 +40,25 @@ class PathTrie {
 
   // The child of `node` by one literal key (without a dot), or kNone. Needs Freeze().
   Node Child(Node node, std::string_view key) const {
-    const Table& table = hot_[node];
-    if (table.mask == 0) return kNone;
+    const Hot& parent = hot_[node];
+    if (parent.mask == 0) return kNone;
     const uint64_t hash = KeyHash(key);
-    for (uint32_t i = static_cast<uint32_t>(hash) & table.mask;; i = (i + 1) & table.mask) {
-      const Slot& slot = slots_[table.first_slot + i];
-      if (slot.node == kNone) return kNone;
-      if (slot.hash == hash && slot.size == key.size() && Same(slot.key, key.data(), key.size())) return slot.node;
+    for (uint32_t i = static_cast<uint32_t>(hash) & parent.mask;; i = (i + 1) & parent.mask) {
+      const Slot slot = slots_[parent.first_slot + i];
+      if (slot == kFree) return kNone;
+      if ((slot ^ hash >> 32) & kTagMask) continue;
+      const Node child = slot & ~kTagMask;
+      const Hot& hot = hot_[child];
+      if (hot.hash != hash || hot.size != key.size()) continue;
+      // The hash of a key below eight bytes is one to one.
+      if (key.size() < 8 || Same(hot.key, key.data(), key.size())) return child;
     }
   }
-  // As Child, for a key that may itself be dotted.
+  // As Child, for a key that may itself be dotted. No single step has a dot in it, so what is found had none.
   Node Descend(Node node, std::string_view key) const {
     if (hot_[node].mask == 0) return kNone;
-    return HasDot(key) ? DescendDotted(node, key) : Child(node, key);
+    const Node child = Child(node, key);
+    return child == kNone && HasDot(key) ? DescendDotted(node, key) : child;
   }
 
   bool HasSelectors(Node node) const { return hot_[node].selectors; }
@@ -63,29 +69,32 @@ class PathTrie {
     while (node != above && node != kRoot) node = nodes_[node].parent;
     return node == above;
   }
-  std::string_view Path(Node node) const { return nodes_[node].path; }
+  std::string_view Path(Node node) const { return hot_[node].path; }
   size_t size() const { return nodes_.size(); }
 
  private:
-  struct Slot {
-    uint64_t hash = 0;
+  // A child's number, and eight bits of its key's hash: most keys that nobody wants are known by them alone.
+  using Slot = uint32_t;
+  static constexpr Slot kTagMask = 0xff000000;
+  static constexpr Slot kFree = 0xffffffff;  // no number: of so many paths the configuration would take a gigabyte
+
+  // All that walking a document and making its values reads of a node: together, and apart from the rest.
+  struct Hot {
+    uint64_t hash = 0;         // of its key; a selector's node has none
     const char* key = nullptr;
-    uint32_t size = 0;
-    Node node = kNone;
-  };
-  // What walking a document reads of a node, apart from the rest so that all of it stays in the cache.
-  struct Table {
-    uint32_t first_slot = 0;
-    uint32_t mask : 31 = 0;  // slots - 1; 0: no children
+    std::string_view path;
+    uint32_t size = 0;         // of its key
+    uint32_t first_slot = 0;   // of its children
+    uint32_t mask : 31 = 0;    // slots - 1; 0: no children
     uint32_t selectors : 1 = 0;
   };
   struct NodeData {
     Node parent = kRoot;
-    std::string_view path;
     std::map<std::string_view, Node> children;  // while building
     std::vector<Selector> selectors;
   };
 
+  Node MakeNode(Node parent, std::string_view path);
   Node AddKey(Node node, std::string_view key, std::string_view path);
   Node AddSelector(Node node, std::string_view text, std::string_view path);
 
@@ -146,7 +155,7 @@ class PathTrie {
   }
 
   std::vector<NodeData> nodes_;
-  std::vector<Table> hot_;  // by node, after Freeze()
+  std::vector<Hot> hot_;  // by node; before Freeze() it knows but the path
   std::vector<Slot> slots_;
   std::deque<std::string> texts_;
 };

@@ -1,6 +1,8 @@
 // What only the whole pack shows: levels nothing leads to, conditions that cannot hold, calendars nobody uses.
 #include <algorithm>
+#include <utility>
 
+#include "pipeline/policy/conditions.h"
 #include "pipeline/policy/sections.h"
 
 namespace triaged::pack {
@@ -30,68 +32,6 @@ void CheckLevels(const Reading& reading, MapReader* top) {
   }
 }
 
-// The fields with few values, and those values; a condition over these alone can be tried with all of them.
-struct Axis {
-  FieldId field;
-  std::vector<std::string> values;
-};
-
-std::optional<Axis> AxisOf(const Policy& policy, FieldId id, uint32_t at_levels) {
-  Axis axis{id, {}};
-  switch (static_cast<field::CaseField>(id)) {
-    case field::kCaseSeverity:
-      for (const auto& severity : policy.severities) axis.values.push_back(severity.name);
-      return axis;
-    case field::kCaseLevel:
-      for (size_t i = 0; i < policy.levels.size(); ++i) {
-        if (at_levels >> i & 1) axis.values.push_back(policy.levels[i].name);
-      }
-      return axis;
-    case field::kCaseStatus:
-      return Axis{id, {"open", "in_progress", "escalated", "waiting_for_info", "on_hold", "resolved", "closed"}};
-    case field::kCaseVerdict:
-      return Axis{id, {"", "false_positive", "benign_true_positive", "needs_review", "true_positive"}};
-    case field::kCaseIncident:
-      return Axis{id, {"", "none", "minor", "major"}};
-    case field::kCaseAcknowledged:
-    case field::kCaseSeverityRaised:
-    case field::kCaseContained:
-    case field::kCaseBreached:
-    case field::kCaseDrill:
-      return Axis{id, {"true", "false"}};
-    default:
-      return std::nullopt;
-  }
-}
-
-bool CanHold(const Policy& policy, const Condition& condition, uint32_t at_levels) {
-  std::vector<Axis> axes;
-  for (FieldId id : condition.fields()) {
-    auto axis = AxisOf(policy, id, at_levels);
-    if (!axis) return true;  // anything may stand there
-    axes.push_back(std::move(*axis));
-  }
-  std::vector<size_t> at(axes.size(), 0);
-  FieldTable table;
-  while (true) {
-    table.Reset(field::kCaseFieldCount);
-    for (size_t i = 0; i < axes.size(); ++i) {
-      const std::string& text = axes[i].values[at[i]];
-      if (text.empty()) continue;
-      Value value(text);
-      if (text == "true" || text == "false") {
-        value.kind = ValueKind::kBool;
-        value.boolean = text == "true";
-      }
-      table.Add(axes[i].field, value);
-    }
-    if (condition.Matches(table)) return true;
-    size_t i = 0;
-    for (; i < axes.size() && ++at[i] == axes[i].values.size(); ++i) at[i] = 0;
-    if (i == axes.size()) return false;
-  }
-}
-
 // The names that can stand in a field; none: anything can.
 std::vector<std::string> NamesOf(const Policy& policy, FieldId id) {
   std::vector<std::string> names;
@@ -99,8 +39,8 @@ std::vector<std::string> NamesOf(const Policy& policy, FieldId id) {
     for (const RoleSpec& role : policy.engaged_roles) names.push_back(role.name);
   } else if (id == field::kCaseTeam) {
     names = policy.roster->Teams();
-  } else if (const auto axis = AxisOf(policy, id, ~0u)) {
-    names = axis->values;
+  } else if (auto values = ValuesOf(policy, id, ~0u)) {
+    names = std::move(*values);
   }
   return names;
 }
@@ -136,6 +76,13 @@ void CheckNames(const Reading& reading, const YamlNode& node) {
   }
 }
 
+void CheckNumbers(const Reading& reading, const YamlNode& when) {
+  const auto found = FindContradiction(when);
+  if (!found) return;
+  ErrorAt(reading, found->line, found->column, "this can never hold: " + found->text,
+          "all entries of one map must hold; two maps in a list are alternatives");
+}
+
 // One condition over the case, where it stands in the pack.
 void CheckCondition(const Reading& reading, const YamlNode& item, const Condition* condition, const std::string& what,
                     uint32_t at_levels) {
@@ -143,8 +90,9 @@ void CheckCondition(const Reading& reading, const YamlNode& item, const Conditio
   if (!when || !condition) return;
   const size_t before = reading.diagnostics->items().size();
   CheckNames(reading, *when);
+  CheckNumbers(reading, *when);
   if (reading.diagnostics->items().size() > before) return;
-  if (CanHold(*reading.policy, *condition, at_levels)) return;
+  if (CanHold(*reading.policy, *reading.case_catalog, {condition, when}, at_levels)) return;
   ErrorAt(reading, *when, what + " can never hold", "no case has such a standing");
 }
 
@@ -180,6 +128,60 @@ void CheckConditions(const Reading& reading, MapReader* top) {
     const YamlNode& role = item("engaged_roles", i);
     CheckRoleConditions(reading, role, "triggers", "trigger", policy.engaged_roles[i].triggers);
     CheckRoleConditions(reading, role, "exit", "exit criterion", policy.engaged_roles[i].exit);
+  }
+}
+
+// Criteria that another one always comes before: it takes the case away from their levels.
+void CheckShadowedCriteria(const Reading& reading, MapReader* top) {
+  const Policy& policy = *reading.policy;
+  const auto written = [&](size_t i) {
+    return Written{policy.criteria[i].when.get(), top->Node("criteria")->list()[i].Find("when")};
+  };
+  size_t budget = 2'000'000;  // standings tried in all: about a second for the largest pack
+  for (size_t i = 1; i < policy.criteria.size(); ++i) {
+    const Criterion& late = policy.criteria[i];
+    for (size_t j = 0; j < i; ++j) {
+      const Criterion& early = policy.criteria[j];
+      const bool same_levels = (late.at_levels & ~early.at_levels) == 0;
+      if (!same_levels || early.again || (late.bypass && !early.bypass)) continue;
+      if (!Covers(policy, *reading.case_catalog, written(j), written(i), late.at_levels, &budget)) continue;
+      ErrorAt(reading, top->Node("criteria")->list()[i],
+              "criterion '" + late.name + "' is never the first to apply: '" + early.name + "' in line " +
+                  std::to_string(top->Node("criteria")->list()[j].line()) + " applies whenever it does",
+              "move it up, or say what sets it apart");
+      break;
+    }
+  }
+}
+
+// Grouping rules that an earlier one leaves no alert.
+void CheckShadowedGrouping(const Reading& reading, MapReader* top) {
+  const Policy& policy = *reading.policy;
+  const auto written = [&](size_t i) {
+    return Written{policy.grouping[i].when.get(), top->Node("grouping")->list()[i].Find("when")};
+  };
+  for (size_t i = 1; i < policy.grouping.size(); ++i) {
+    const GroupingRule& late = policy.grouping[i];
+    for (size_t j = 0; j < i; ++j) {
+      const GroupingRule& early = policy.grouping[j];
+      const bool fewer_fields = std::all_of(early.by.begin(), early.by.end(), [&](FieldId id) {
+        return std::find(late.by.begin(), late.by.end(), id) != late.by.end();
+      });
+      if (!fewer_fields || !CoversAsWritten(written(j), written(i))) continue;
+      ErrorAt(reading, top->Node("grouping")->list()[i],
+              "grouping rule '" + late.name + "' is never reached: '" + early.name + "' in line " +
+                  std::to_string(top->Node("grouping")->list()[j].line()) + " takes every alert that has its fields",
+              "move it up");
+      break;
+    }
+  }
+}
+
+// Bounds on an alert's severity that leave nothing between them.
+void CheckAlertNumbers(const Reading& reading, MapReader* top) {
+  if (const YamlNode* when = top->Node("when")) CheckNumbers(reading, *when);
+  for (const YamlNode& rule : top->Node("grouping")->list()) {
+    if (const YamlNode* when = rule.Find("when")) CheckNumbers(reading, *when);
   }
 }
 
@@ -230,6 +232,10 @@ void CheckWhole(const Reading& reading, MapReader* top) {
   if (reading.diagnostics->HasErrors()) return;
   CheckLevels(reading, top);
   CheckConditions(reading, top);
+  CheckAlertNumbers(reading, top);
+  if (reading.diagnostics->HasErrors()) return;  // what can never hold is covered by anything
+  CheckShadowedCriteria(reading, top);
+  CheckShadowedGrouping(reading, top);
   CheckEffects(reading, top);
   CheckCalendars(reading, top);
 }

@@ -72,6 +72,11 @@ std::shared_ptr<const Engine> CompileEngine(const EngineSources& sources, Normal
     if (policy && engine->FindPolicy(policy->name)) {
       diagnostics->Error({file.name, 1, 1}, "two policies are named '" + policy->name + "'");
     }
+    if (policy && !engine->policies.empty() && !engine->policies.back()->when) {
+      diagnostics->Warning({file.name, 1, 1}, "policy '" + policy->name + "' never gets an alert: '" +
+                                                  engine->policies.back()->name + "', listed before it, takes every one",
+                           {}, "give that one a `when`, or list it last");
+    }
     if (policy) engine->policies.push_back(std::move(policy));
   }
   for (const auto& policy : engine->policies) RefuseBaseline(*policy, *engine->alert_catalog, diagnostics);

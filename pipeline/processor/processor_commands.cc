@@ -117,6 +117,7 @@ Status Processor::Impl::TakeMessage(const InputRecord& input, const Result<Messa
     case MessageKind::kMerge: return TakeMergedContent(*read);
     case MessageKind::kEvidence:
     case MessageKind::kMergeRefused:
+    case MessageKind::kSplitOff:
     case MessageKind::kSeparate: return TakeCaseMessage(*read);
   }
   return {};
@@ -152,6 +153,7 @@ Status Processor::Impl::TakeCaseMessage(const Message& message) {
   CaseContext ctx{policy, *c, progress.clock, events, &around};
   if (message.kind == MessageKind::kEvidence) TakeEvidence(ctx, message, store);
   if (message.kind == MessageKind::kMergeRefused) TakeMergeRefused(ctx, message, &around);
+  if (message.kind == MessageKind::kSplitOff) TakeSplitOff(ctx, message, &around);
   if (message.kind == MessageKind::kSeparate) TakeSeparated(ctx, message, &around);
   AfterChange(c, ctx.standing_changed);
   Settle();

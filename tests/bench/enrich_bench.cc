@@ -2,13 +2,13 @@
 //
 // The limit: enriching against a million indicators, 100,000 assets and 10,000 networks takes at most kMaxRatio times
 // what normalising the alert did, and the tables at most kMaxBytesPerIndicator each.
-#include <chrono>
 #include <cstdio>
 #include <string>
 
 #include "daemon/config.h"
 #include "pipeline/enrich/enrichment.h"
 #include "pipeline/normalise/normaliser.h"
+#include "tests/bench/thread_clock.h"
 
 namespace triaged {
 namespace {
@@ -18,10 +18,6 @@ constexpr size_t kMaxBytesPerIndicator = 160;
 constexpr int kIndicators = 1'000'000;
 constexpr int kAlerts = 100'000;
 constexpr int kRounds = 3;
-
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 std::string Address(int i) {
   return std::to_string(1 + i % 200) + "." + std::to_string(i / 200 % 250) + "." + std::to_string(i / 50'000 % 250) + ".9";
@@ -87,9 +83,9 @@ int Bench() {
   const auto formats = FormatTables::Compile(ReadSources({configs + "/formats"}, &diagnostics), catalog, &diagnostics);
   EnrichmentSources sources = ReadEnrichment({configs + "/enrichment/attack.yaml"}, &diagnostics);
   sources.inputs.push_back(Input(EnrichmentKind::kIndicators, "intel.txt", Indicators()));
-  const double begin = Seconds();
+  const double begin = Now();
   const auto intel = Enrichment::Compile(sources, &diagnostics);
-  const double intel_seconds = Seconds() - begin;
+  const double intel_seconds = Now() - begin;
   sources.inputs.push_back(Input(EnrichmentKind::kAssets, "assets.csv", Assets()));
   sources.inputs.push_back(Input(EnrichmentKind::kNetworks, "networks.csv", Networks()));
   const auto set = Enrichment::Compile(sources, &diagnostics);
@@ -103,19 +99,19 @@ int Bench() {
   double plain = 1e9, enriched = 1e9;
   size_t matched = 0;
   for (int round = 0; round < kRounds; ++round) {
-    double start = Seconds();
+    double start = Now();
     for (const std::string& text : alerts) {
       if (normaliser.Normalise(text, "ecs", Timestamp{})) return 1;
     }
-    plain = std::min(plain, Seconds() - start);
-    start = Seconds();
+    plain = std::min(plain, Now() - start);
+    start = Now();
     matched = 0;
     for (const std::string& text : alerts) {
       if (normaliser.Normalise(text, "ecs", Timestamp{})) return 1;
       set->Apply(&normaliser.alert());
       matched += normaliser.alert().fields.Has(field::kThreatFeedName);
     }
-    enriched = std::min(enriched, Seconds() - start);
+    enriched = std::min(enriched, Now() - start);
   }
   const double ratio = (enriched - plain) / plain;
   const size_t per_indicator = intel->MemoryBytes() / kIndicators;

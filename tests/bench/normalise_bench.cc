@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -19,6 +18,7 @@
 
 #include "daemon/config.h"
 #include "pipeline/normalise/normaliser.h"
+#include "tests/bench/thread_clock.h"
 
 namespace triaged {
 namespace {
@@ -28,13 +28,6 @@ constexpr double kParseFloor = 0.04;   // of parsing alone; the lowest seen was 
 constexpr double kFieldsFloor = 0.15;  // the lowest seen was 0.160; of CEF and LEEF, whose values stand inside a text, not asked
 constexpr double kAloneFloor = 0.6;
 constexpr int kRepeats = 200;          // short rounds and many: the best of them was disturbed least
-
-// The thread's own time: what else the machine does is no part of it.
-double Now() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 std::vector<std::string> Records(const std::string& format) {
   std::vector<std::string> records;

@@ -13,17 +13,15 @@
 #include "daemon/config.h"
 #include "pipeline/processor/processor.h"
 #include "storage/partition_store.h"
+#include "tests/bench/thread_clock.h"
 
 namespace triaged {
 namespace {
 
-// The goal is 0.5, what the issue asks 0.25; the floor only stops a bad change.
-constexpr double kFloor = 0.05;
+// The goal is 0.5. The floor is what was reached less a fifth.
+constexpr double kFloor = 0.2;
+constexpr int kRounds = 3;  // the best of them was disturbed least
 constexpr Timestamp kStart = FromUnixMillis(1'772'438'400'000);
-
-double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // About 970 bytes each, over 200 hosts: a busy hour of a SIEM.
 std::vector<std::string> MakeAlerts(size_t count) {
@@ -148,13 +146,13 @@ int Main(int argc, char** argv) {
   double best_parse = 0;
   double best_pipeline = 0;
   uint64_t staged = 0;
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < kRounds; ++round) {
     staged = 0;
     best_parse = std::max(best_parse, ParseOnly(alerts));
     best_pipeline = std::max(best_pipeline, Pipeline(alerts, engine, &staged));
   }
   const double ratio = best_parse > 0 ? best_pipeline / best_parse : 0;
-  std::printf("%zu alerts of %zu bytes: simdjson alone %.0f/s, whole pipeline %.0f/s, ratio %.3f (goal 0.5, wanted 0.25, "
+  std::printf("%zu alerts of %zu bytes: simdjson alone %.0f/s, whole pipeline %.0f/s, ratio %.3f (goal 0.5, "
               "floor %.2f); %.4f state records an alert\n",
               count, alerts.front().size(), best_parse, best_pipeline, ratio, kFloor,
               static_cast<double>(staged) / static_cast<double>(count));

@@ -6,7 +6,6 @@
 //
 // Exit code 1 below the floors, which are ratios measured in the same run; 77 where the shared data is absent.
 #include <malloc.h>
-#include <time.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -22,6 +21,7 @@
 #include "pipeline/rules/raw_event.h"
 #include "pipeline/rules/rules.h"
 #include "storage/partition_store.h"
+#include "tests/bench/thread_clock.h"
 
 namespace triaged {
 namespace {
@@ -32,13 +32,6 @@ constexpr double kLoadLimit = 3.0;  // × the YAML library's parse
 constexpr double kMemoryLimit = 100;  // MiB that all rules may take, without what loading them needs for a while
 constexpr int kReloadPartitions = 12;
 constexpr size_t kStepAlerts = 25'000;  // limits.step_records
-
-// Seconds that this thread computed: what else the machine does meanwhile changes no ratio.
-double Now() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 double ResidentMiB() {
   std::ifstream in("/proc/self/statm");

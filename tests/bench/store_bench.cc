@@ -42,10 +42,10 @@ Case TypicalCase(uint64_t sequence) {
   c.tactics = {"Credential Access"};
   c.votes = {{"credential-dumping", "Credential dumping", "LSASS was read", Verdict::kNeedsReview, 70, 3}};
   const std::string alert = "a1b2c3d4-" + std::to_string(sequence);
-  c.observed = {{field::kHostName, host, alert, "host.name", 3},
-                {field::kUserName, "svc-backup", alert, "user.name", 3},
-                {field::kSourceIp, "10.1.2.3", alert, "source.ip", 2},
-                {field::kProcessName, "procdump.exe", alert, "process.name", 1}};
+  c.observed = {{field::kHostName, 3, host, alert, "host.name"},
+                {field::kUserName, 3, "svc-backup", alert, "user.name"},
+                {field::kSourceIp, 2, "10.1.2.3", alert, "source.ip"},
+                {field::kProcessName, 1, "procdump.exe", alert, "process.name"}};
   Evidence e;
   e.topic = "alerts", e.partition = 3, e.offset = static_cast<int64_t>(sequence) * 3, e.alert_id = alert;
   e.event_time = now, e.rule_name = "Credential dumping",

@@ -3,8 +3,6 @@
 // machine. Fails below the floors that the first runs set.
 //
 //   timers_bench [--cases N]   (default 100000; 1000000 for the large run)
-#include <time.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +13,7 @@
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
 #include "storage/due_index.h"
+#include "tests/bench/thread_clock.h"
 
 namespace triaged {
 namespace {
@@ -25,13 +24,6 @@ constexpr double kArmFloor = 0.103;
 constexpr double kCancelFloor = 0.229;
 constexpr double kFireFloor = 0.022;
 constexpr Timestamp kStart = FromUnixMillis(1'772'438'400'000);
-
-// Seconds that this thread computed: what else the machine does meanwhile changes no ratio.
-double Now() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 std::shared_ptr<const Engine> BenchEngine() {
   const std::string folder = TRIAGED_SOURCE_DIR "/tests/scenario/engine/";

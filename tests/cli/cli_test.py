@@ -198,6 +198,46 @@ def policies():
     check("explain: no case id is usage", result.returncode == 2, result)
 
 
+def cases():
+    """Open cases in the order of what is due, one in words, and the documents as they are; nothing forges a line."""
+    dirty = "h\n0-9  critical  open\x1b[31m"
+    inputs = []
+    for number, (host, severity) in enumerate([("slow", 10), (dirty, 99), ("gone", 99)]):
+        inputs.append({"at": "2026-03-02T08:00:00Z", "alert": {
+            "ecs.version": "8.11", "event.kind": "alert", "event.id": f"a{number}", "@timestamp": "2026-03-02T08:00:00Z",
+            "host.name": host, "rule.name": "x", "event.severity": severity}})
+    with tempfile.TemporaryDirectory() as folder:
+        config = pathlib.Path(folder) / "triaged.yaml"
+        config.write_text("kafka: {embedded_broker: true, alert_topics: [a], partitions: 1}\nstorage: {path: s}\n"
+                          f"formats: {ROOT}/configs/formats\nrules: {ROOT}/configs/rules\n"
+                          f"policies: {ROOT}/configs/policies/soc-tiered.yaml\n")
+        inputs.append({"at": "2026-03-02T08:01:00Z", "command": {
+            "id": "c1", "case_id": "0-3", "actor": "ada", "role": "l1", "action": "close", "arguments": {"reason": "known"}}})
+        replay = run(TRIAGECTL, "--config.file", str(config), "replay", "--cases", "--until", "2026-03-02T08:02:00Z",
+                     text="\n".join(map(json.dumps, inputs)) + "\n").stdout
+        asked = lambda *arguments: run(TRIAGECTL, *arguments, "--input", "-", text=replay)
+        result = asked("cases")
+        rows = [line.split() for line in result.stdout.splitlines()]
+        check("cases: the open ones, what is due first before the others", result.returncode == 0
+              and [row[:4] for row in rows[1:]] == [["0-2", "critical", "open", "L1"], ["0-1", "low", "open", "L1"]], result)
+        check("cases: no alert forges a line or colours it", "\x1b" not in result.stdout and len(rows) == 3, result)
+        result = asked("cases", "--all", "--output", "ndjson")
+        documents = [line for line in replay.splitlines() if json.loads(line)["type"] == "io.triaged.case.document.v1"]
+        check("cases --output ndjson: the documents as they are", sorted(result.stdout.splitlines()) == sorted(documents), result)
+        for option, value, wanted in (("--status", "closed", ["0-3"]), ("--severity", "low", ["0-1"]), ("--team", "l1", ["0-2", "0-1"]),
+                                      ("--level", "L2", []), ("--policy", "soc-tiered", ["0-2", "0-1"]), ("--assignee", "ada", [])):
+            result = asked("cases", option, value, "--output", "json")
+            check(f"cases {option} {value}", [one["subject"] for one in json.loads(result.stdout)] == wanted, result)
+        result = asked("case", "0-3")
+        check("case: standing, verdict and timeline", result.returncode == 0 and result.stdout.startswith("0-3  critical  closed at L1\n")
+              and "closed by ada: known" in result.stdout, result)
+        result = asked("case", "0-2")
+        check("case: running clocks with their due times", "  acknowledge: running, due 2026-03-02T08:05:00.000Z\n" in result.stdout
+              and "\x1b" not in result.stdout, result)
+        check("case: an unknown one", asked("case", "0-9").returncode == 1)
+        check("case: no case id is usage", asked("case", "nine").returncode == 2)
+
+
 def shifts():
     result = ctl("oncall", "--at", "2026-03-02T08:00:00Z", "--team", "l2")
     check("oncall names who is on shift", result.returncode == 0 and "@example.org" in result.stdout, result)
@@ -236,6 +276,7 @@ normalize()
 replay()
 timelines()
 policies()
+cases()
 shifts()
 readme_commands()
 print(f"{count - len(failures)} passed, {len(failures)} failed")

@@ -4,6 +4,7 @@
   broker.py start DIR [--brokers N] [--set key=value]... [--secure PEM]
                                                            starts, waits until ready, prints "bootstrap ADDRESS"
   broker.py stop DIR [--id N] [--kill]                     stops what `start DIR` started (or one broker of it)
+  broker.py freeze|thaw DIR --id N                         one broker hangs: it answers nothing and closes nothing
   broker.py run [--brokers N] [--set …] -- COMMAND…        runs COMMAND with TRIAGED_TEST_BOOTSTRAP set, then stops
 
 The jars come once through Maven (pom.xml) and stay in .build/kafka. `start` on a folder that was stopped starts the
@@ -212,6 +213,11 @@ class Cluster:
                 sys.exit(f"FAILED: the broker did not become ready; its log:\n{logs}")
             time.sleep(0.2)
 
+    def signal(self, node, what):
+        pid = self.saved["pids"].get(str(node), -1)
+        if ours(pid, self.folder):
+            os.kill(pid, what)
+
     def stop(self, node=None, kill=False):
         nodes = [str(node)] if node else list(self.saved["pids"] if self.saved else {})
         waiting = {}
@@ -273,7 +279,14 @@ def main():
     action.add_argument("folder")
     action.add_argument("--id", type=int)
     action.add_argument("--kill", action="store_true", help="SIGKILL: the broker crashes")
+    for name in ("freeze", "thaw"):
+        action = actions.add_parser(name)
+        action.add_argument("folder")
+        action.add_argument("--id", type=int, required=True)
     options = parser.parse_args()
+    if options.action in ("freeze", "thaw"):
+        Cluster(options.folder).signal(options.id, signal.SIGSTOP if options.action == "freeze" else signal.SIGCONT)
+        return 0
     if options.action == "stop":
         Cluster(options.folder).stop(options.id, options.kill)
         return 0

@@ -10,7 +10,7 @@ byte.
   rebalance   a second process joins, the first is killed, the second takes over, the first comes back; twice
   storm       a second process joins and leaves again and again
   zombie      the owner is stopped past its session time-out, its partitions are taken over, it wakes
-  broker      the broker is stopped, and then killed, under load, and comes back; of several brokers, one at a time
+  broker      the broker is stopped, killed, and frozen, under load, and comes back; of several brokers, one at a time
   reload      reloads under load, one in ten of them wrong
   damage      stores with a flipped byte, a missing file, an unreadable MANIFEST: set aside, reported, restored
   empty-disk  restore on an empty disk
@@ -162,23 +162,33 @@ def zombie(trial):
 
 
 def broker_phase(trial):
-    """With several brokers the others go on; with one there is none for some seconds."""
+    """With several brokers the others go on; with one there is none for some seconds. A broker that is frozen keeps its
+    connections and answers nothing."""
     load = trial.load(rate=300)
-    script = [sys.executable, HERE / "broker.py"]
     folder = trial.folder / "broker"
-    outages = []
+
+    def broker(*arguments):
+        subprocess.run([sys.executable, HERE / "broker.py", arguments[0], folder, *arguments[1:]], check=True, timeout=200,
+                       stdout=subprocess.DEVNULL)
+
+    told, recovery = [], []
+    faults_of_one = [(["stop"], "start"), (["stop", "--kill"], "start"), (["freeze"], "thaw")]
     for node in range(1, trial.options.brokers + 1):
-        for how in ([], ["--kill"]):
+        for fault, cure in faults_of_one:
             begin = time.monotonic()
-            subprocess.run([*script, "stop", folder, "--id", str(node), *how], check=True, timeout=60)
+            broker(*fault, "--id", str(node))
             if trial.options.brokers == 1:
                 wait_for(lambda: not trial.first.ready(), 60, "the daemon to say that it is not ready without a broker")
+                told.append(time.monotonic() - begin)
             time.sleep(trial.rng.uniform(1, 3))
-            subprocess.run([*script, "start", folder], check=True, timeout=200, stdout=subprocess.DEVNULL)
+            broker(cure, *(["--id", str(node)] if cure == "thaw" else []))
+            begin = time.monotonic()
             trial.first.wait_ready(90)
-            outages.append(time.monotonic() - begin)
+            recovery.append(time.monotonic() - begin)
     load.stop()
-    trial.report(f"{len(outages)} stops of a broker out of {trial.options.brokers}", cycles=len(outages), recovery=outages)
+    words = f"; not ready after {max(told):.1f} s at most" if told else ""
+    trial.report(f"{len(recovery)} outages of a broker out of {trial.options.brokers}", words, cycles=len(recovery),
+                 recovery=recovery)
 
 
 def reload_phase(trial):

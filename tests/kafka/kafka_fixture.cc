@@ -208,11 +208,11 @@ Other::Other(const std::string& application) {
   REQUIRE(producer.ok());
   producer_ = std::move(*producer);
   REQUIRE(producer_->Start(kPatience).ok());
-  group_.reset(rd_kafka_consumer_group_metadata_new(application.c_str()));
+  group_ = OwnGroupMetadata(rd_kafka_consumer_group_metadata_new(application.c_str()));
 }
 
 Status Other::SendOffsets(const std::vector<PartitionOffset>& offsets) {
-  return producer_->SendOffsets(offsets, group_.get(), seconds(10));
+  return producer_->SendOffsets(offsets, group_, seconds(10));
 }
 
 void Other::Flush() { REQUIRE(rd_kafka_flush(producer_->handle(), 20'000) == RD_KAFKA_RESP_ERR_NO_ERROR); }

@@ -160,7 +160,7 @@ class Source:
         # One producer per burst: kcat keeps the last lines of an open pipe in its own buffer.
         subprocess.run(["kcat", "-P", "-E", "-q", "-b", self.bootstrap, "-t", "alerts", "-X", "acks=all", "-X",
                         "enable.idempotence=true", "-X", "linger.ms=1"], input=records,
-                       check=True, timeout=60)
+                       check=True, timeout=240)  # it waits for a broker that is away
 
 
 class Load(threading.Thread):

@@ -182,7 +182,7 @@ TEST_CASE("codec: format version 2 is what it was") {
   std::string all;
   for (int i = 0; i < 50; ++i) {
     Case c = testing::RandomCase(r, {1, static_cast<uint64_t>(i)});
-    c.observed = {{field::kHostName, "db7", "a1", "host.name", 3}};  // field numbers may shift, names do not
+    c.observed = {{field::kHostName, 3, "db7", "a1", "host.name"}};  // field numbers may shift, names do not
     all += EncodeCase(c);
     all += EncodeProgress({testing::RandomProgress(r), r.Time(), r.Number()});
     all += EncodeSeenBlock(r.List(5, [&] { return testing::RandomSeen(r); }));

@@ -1,12 +1,15 @@
 // The state machine under random alerts, commands and clocks, through the real pipeline in virtual time; each failure
-// shrinks to a short list of steps (rapidcheck; RC_PARAMS="seed=…" repeats a run).
+// shrinks to a short list of steps (rapidcheck; RC_PARAMS="seed=…" repeats a run). At the end mistakes are planted in what
+// the store keeps, as an engine with that mistake would have left it: the properties must notice each.
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "daemon/config.h"
@@ -27,6 +30,7 @@ using Json = nlohmann::json;
 using Step = std::tuple<int, int, int, int>;
 
 constexpr int kHosts = 3;
+constexpr int kRearrange = 3;  // a step of that kind: a merge, a split, an undo …
 const char* const kRules[] = {"x", "x", "spread", "breach", "real", "outage"};
 const char* const kActions[] = {"ack",     "assign",    "verdict",        "set-severity", "escalate", "de-escalate",
                                 "note",    "classify",  "wait",           "hold",         "resume",   "resolve",
@@ -86,10 +90,34 @@ bool MayBecome(CaseStatus from, CaseStatus to, bool command) {
   return false;
 }
 
+// A mistake of the engine, made by the harness between two steps: what it should have kept of the case is not there.
+enum class Planted {
+  kNone,
+  kBreachForgotten,        // a breached clock does not know it: it breaches again
+  kWarningForgotten,       // the same of the warning before it
+  kAckEndsNoClock,         // acknowledging does not end the acknowledge clock
+  kAckEndsNoRepeat,        // nor re-notification
+  kContainedEndsNoClock,   // nor does `contain` end its clock
+  kOrderLostAtRestart,     // what a restored case has seen stands in another order
+  kFiredLostAtRestart,     // a restored case does not know which criteria fired
+};
+
+constexpr const char* kFiredTwice = "a deadline fired twice";
+constexpr const char* kFiredCancelled = "a deadline fired after its cancellation";
+constexpr const char* kNotQuiet = "an acknowledged case was sent again before its time-out";
+constexpr const char* kOtherBytes = "the same steps gave other bytes";
+
+constexpr const char* kCountedOtherwise = "an alert stands in no case, or in two";
+
+void Promise(bool kept, const char* broken) {
+  if (!kept) RC_FAIL(std::string(broken));
+}
+
 class World {
  public:
   // `restarts`: the store is restored from what it wrote after every step.
-  explicit World(bool restarts = false) : replay_(TestEngine(), "property", 1), restarts_(restarts) {
+  explicit World(bool restarts = false, Planted planted = Planted::kNone)
+      : replay_(TestEngine(), "property", 1), restarts_(restarts), planted_(planted) {
     RC_ASSERT(replay_.Open().ok());
   }
 
@@ -112,14 +140,72 @@ class World {
       now_ = next;
       RC_ASSERT(replay_.AdvanceTo(now_).ok());
       Check("");
+      Plant();
     }
     Remember();
     if (kind == 0) {
       TakeAlert(a, b);
     } else if (kind == 1) {
       TakeCommand(a, b);
+    } else if (kind == kRearrange) {
+      Rearrange(a, b);
     }
     if (restarts_) RC_ASSERT(dynamic_cast<PartitionStore&>(replay_.store(0)).FinishRestore().ok());
+    Plant();
+  }
+
+  void Plant() {
+    if (planted_ == Planted::kNone) return;
+    for (uint64_t sequence = 1; sequence < replay_.store(0).progress().next_case; ++sequence) {
+      const auto found = replay_.store(0).Find({0, sequence});
+      RC_ASSERT(found.ok());
+      if (!*found || !PlantIn(**found)) continue;
+      UpdateNextDue(*TestEngine()->policies.front(), *found);
+      replay_.store(0).MarkChanged(*found);
+    }
+  }
+
+  // True when it changed the case.
+  bool PlantIn(Case& c) const {
+    switch (planted_) {
+      case Planted::kNone: return false;
+      case Planted::kBreachForgotten:
+        for (Clock& clock : c.clocks) {
+          if (clock.state == ClockState::kRunning && std::exchange(clock.breached, false)) return true;
+        }
+        return false;
+      case Planted::kWarningForgotten:
+        for (Clock& clock : c.clocks) {
+          const bool warned = clock.state == ClockState::kRunning && !clock.breached;
+          if (warned && std::exchange(clock.at_risk_fired, false)) return true;
+        }
+        return false;
+      case Planted::kAckEndsNoClock: return RunOn(c, ClockKind::kAcknowledge);
+      case Planted::kContainedEndsNoClock: return RunOn(c, ClockKind::kContain);
+      case Planted::kAckEndsNoRepeat:
+        if (!c.acknowledged || c.acknowledged_at != now_ || !IsActive(c) || c.next_repeat != Timestamp{}) return false;
+        c.next_repeat = now_ + std::chrono::minutes(1);
+        return true;
+      case Planted::kOrderLostAtRestart:
+        for (size_t i = 1; i < c.observed.size(); ++i) {
+          if (c.observed[i - 1].field != c.observed[i].field) continue;
+          std::swap(c.observed[i - 1], c.observed[i]);
+          return true;
+        }
+        return false;
+      case Planted::kFiredLostAtRestart:
+        return !std::exchange(c.criteria_fired, {}).empty();
+    }
+    return false;
+  }
+
+  // A clock that a command of this instant ended runs on.
+  bool RunOn(Case& c, ClockKind kind) const {
+    Clock& clock = ClockOf(c, kind);
+    if (!IsActive(c) || clock.state != ClockState::kEnded || clock.ended != now_ || clock.breached) return false;
+    clock.state = ClockState::kRunning;
+    clock.ended = Timestamp{};
+    return true;
   }
 
   void TakeAlert(int a, int b) {
@@ -139,15 +225,27 @@ class World {
   void TakeCommand(int a, int b) {
     const std::string action = kActions[a % std::size(kActions)];
     const std::string until = FormatTimestamp(now_ + std::chrono::minutes(20 + b * 10));
-    const Json command = {{"id", "c" + std::to_string(++commands_)},
-                          {"case_id", "0-" + std::to_string(1 + b % 4)},
-                          {"actor", "ada"},
-                          {"role", "l1"},
-                          {"action", action},
-                          {"arguments", Arguments(action, b, until)}};
-    Json cleaned = command;
-    if (cleaned["arguments"].empty()) cleaned.erase("arguments");
-    RC_ASSERT(replay_.TakeCommand(cleaned.dump(), now_).ok());
+    Give(action, 1 + b % 4, Arguments(action, b, until));
+  }
+
+  // What moves alerts between cases, mostly of those that are there.
+  void Rearrange(int a, int b) {
+    const char* const actions[] = {"merge", "merge", "split", "split", "undo", "undo", "close", "reopen"};
+    const std::string action = actions[a % std::size(actions)];
+    Json arguments = {{"reason", "x"}};
+    if (action == "merge") arguments["into"] = "0-" + std::to_string(1 + b / 8 % 6);
+    if (action == "split") arguments["alerts"] = {"a" + std::to_string(1 + b / 3 % 12), "a" + std::to_string(1 + b % 12)};
+    Give(action, 1 + a / 8 % 6, arguments);
+  }
+
+  void Give(const std::string& action, int number, const Json& arguments) {
+    Json command = {{"id", "c" + std::to_string(++commands_)},
+                    {"case_id", "0-" + std::to_string(number)},
+                    {"actor", "ada"},
+                    {"role", "l1"},
+                    {"action", action}};
+    if (!arguments.empty()) command["arguments"] = arguments;
+    RC_ASSERT(replay_.TakeCommand(command.dump(), now_).ok());
     by_command_ = true;
     Check("");
     by_command_ = false;
@@ -175,7 +273,12 @@ class World {
 
   void Check(const std::string& rule) {
     CheckEvents();
-    ForEach([&](const Case& c) { CheckCase(c); });
+    uint64_t counted = 0;
+    ForEach([&](const Case& c) {
+      CheckCase(c);
+      if (c.merged_into.empty()) counted += c.alert_count;
+    });
+    Promise(counted == static_cast<uint64_t>(alerts_), kCountedOtherwise);
     RC_ASSERT(replay_.balance().Adds());
     if (rule != "breach") return;
     // A bypass is never held back: whichever case took the alert stands at L3 or above, unless it had fired before.
@@ -197,12 +300,12 @@ class World {
       const Json event = Json::parse(*record.value);
       const std::string type = event["data"]["event"];
       const auto was = before_.find(event["subject"].get<std::string>());
-      RC_ASSERT(event["time"].get<std::string>() == FormatTimestamp(now_));  // never early, never late
       CheckSla(event, type);
+      RC_ASSERT(event["time"].get<std::string>() == FormatTimestamp(now_));  // never early, never late
       if (was == before_.end()) continue;
       CheckNotCancelled(event, type, was->second);
       if (type == "renotified" && was->second.acknowledged) {
-        RC_ASSERT(event["data"]["reason"] == "ack_timeout");  // quiet between acknowledging and its time-out
+        Promise(event["data"]["reason"] == "ack_timeout", kNotQuiet);
       }
       if (type == "renotified" && event["data"]["reason"] == "not_acknowledged") {
         RC_ASSERT(was->second.silenced_until <= now_);
@@ -210,14 +313,21 @@ class World {
     }
   }
 
-  // Each warning and each breach at most once for each start of a clock; what starts one is an event, too.
+  // Each warning and each breach at most once for each start of a clock, and none after what ends it. Read from the
+  // events alone: what starts or ends a clock is one, too.
   void CheckSla(const Json& event, const std::string& type) {
     const std::string subject = event["subject"];
     if (type == "sla.at_risk" || type == "sla.breached") {
       const std::string clock = event["data"]["clock"];
-      RC_ASSERT(fired_[type + " " + subject + " " + clock + " " + std::to_string(starts_[subject])]++ == 0);
+      Promise(!ended_[subject].contains(clock), kFiredCancelled);
+      Promise(fired_[type + " " + subject + " " + clock + " " + std::to_string(starts_[subject])]++ == 0, kFiredTwice);
     } else if (type == "opened" || type == "escalated" || type == "reopened" || type == "status_updated") {
       ++starts_[subject];
+    }
+    if (type == "acknowledged") ended_[subject].insert("acknowledge");
+    if (type == "contained") ended_[subject].insert("contain");
+    if (type == "opened" || type == "escalated" || type == "deescalated" || type == "reopened" || type == "undone") {
+      ended_[subject].clear();
     }
   }
 
@@ -275,10 +385,12 @@ class World {
   int alerts_ = 0;
   int commands_ = 0;
   const bool restarts_;
+  const Planted planted_;
   bool by_command_ = false;
   std::map<std::string, Case> before_;
   std::map<std::string, int> fired_;
   std::map<std::string, int> starts_;
+  std::map<std::string, std::set<std::string>> ended_;  // clocks, by case
   std::string bytes_;
 };
 
@@ -289,21 +401,71 @@ rc::Gen<std::vector<Step>> Steps() {
           {{5, rc::gen::inRange(0, 12)}, {3, rc::gen::inRange(0, 90)}, {1, rc::gen::inRange(0, 1500)}})));
 }
 
+void StateMachine(Planted planted) { World(/*restarts=*/false, planted).Run(*Steps()); }
+
+void SameBytes(Planted planted) {
+  auto steps = *Steps();
+  if (steps.size() > 30) steps.resize(30);
+  World first, second(/*restarts=*/true, planted);
+  first.Run(steps);
+  second.Run(steps);
+  Promise(first.bytes() == second.bytes(), kOtherBytes);
+}
+
+// What `property` says of the mistake; "" when it holds. The seeds are fixed, so that whether a mistake is seen is no
+// matter of luck; the first was the quickest of a few, the others serve when the engine has changed.
+std::string Noticed(void (*property)(Planted), Planted planted) {
+  for (uint64_t seed = 4; seed < 8; ++seed) {
+    rc::detail::TestParams params;
+    params.seed = seed;
+    params.disableShrinking = true;
+    const auto result = rc::detail::checkTestable([&] { property(planted); }, rc::detail::TestMetadata(), params);
+    if (result.is<rc::detail::FailureResult>()) return result.get<rc::detail::FailureResult>().description;
+  }
+  return {};
+}
+
 TEST_CASE("properties: the state machine keeps its promises over random steps") {
   REQUIRE(TestEngine() != nullptr);
-  CHECK(rc::check("deadlines, holds, transitions, balance", [] { World().Run(*Steps()); }));
+  CHECK(rc::check("deadlines, holds, transitions, balance", [] { StateMachine(Planted::kNone); }));
+}
+
+TEST_CASE("properties: however cases are rearranged, each alert counts once") {
+  REQUIRE(TestEngine() != nullptr);
+  CHECK(rc::check("merges, splits, undo", [] {
+    const auto steps = *rc::gen::container<std::vector<Step>>(
+        rc::gen::tuple(rc::gen::element(0, kRearrange, kRearrange), rc::gen::inRange(0, 1000), rc::gen::inRange(0, 1000),
+                       rc::gen::inRange(0, 3)));
+    World().Run(steps);
+  }));
 }
 
 TEST_CASE("properties: the same steps give the same bytes, also with a restart after every step") {
   REQUIRE(TestEngine() != nullptr);
-  CHECK(rc::check("determinism", [] {
-    auto steps = *Steps();
-    if (steps.size() > 30) steps.resize(30);
-    World first, second(/*restarts=*/true);
-    first.Run(steps);
-    second.Run(steps);
-    RC_ASSERT(first.bytes() == second.bytes());
-  }));
+  CHECK(rc::check("determinism", [] { SameBytes(Planted::kNone); }));
+}
+
+TEST_CASE("properties: a deadline that fires twice, or after its cancellation, is noticed") {
+  REQUIRE(TestEngine() != nullptr);
+  const std::pair<Planted, const char*> mistakes[] = {
+      {Planted::kBreachForgotten, kFiredTwice},        {Planted::kWarningForgotten, kFiredTwice},
+      {Planted::kAckEndsNoClock, kFiredCancelled},     {Planted::kContainedEndsNoClock, kFiredCancelled},
+      {Planted::kAckEndsNoRepeat, kNotQuiet},
+  };
+  for (const auto& [planted, broken] : mistakes) {
+    CAPTURE(static_cast<int>(planted));
+    const std::string said = Noticed(StateMachine, planted);
+    CHECK_MESSAGE(said.find(broken) != std::string::npos, "said: " << said);
+  }
+}
+
+TEST_CASE("properties: a replay that gives other bytes is noticed") {
+  REQUIRE(TestEngine() != nullptr);
+  for (const Planted planted : {Planted::kOrderLostAtRestart, Planted::kFiredLostAtRestart}) {
+    CAPTURE(static_cast<int>(planted));
+    const std::string said = Noticed(SameBytes, planted);
+    CHECK_MESSAGE(said.find(kOtherBytes) != std::string::npos, "said: " << said);
+  }
 }
 
 }  // namespace

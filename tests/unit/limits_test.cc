@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "daemon/config.h"
@@ -210,6 +211,69 @@ TEST_CASE("limits: a case keeps its size, however many alerts it takes") {
   CHECK(rules == kMaxObservedPerField);
   CHECK(c.timeline.size() <= kMaxTimeline);
   CHECK(EncodeCase(c).size() < after_some + after_some / 20);
+}
+
+// Every piece of kept bytes belongs to one piece of evidence, and is what that alert said.
+void CheckKeptBytes(CaseStore& store, const Case& c) {
+  std::set<uint8_t> slots;
+  for (const Evidence& evidence : c.evidence) {
+    if (!evidence.raw_slot) continue;
+    CAPTURE(evidence.alert_id);
+    CHECK(*evidence.raw_slot < kMaxEvidence);
+    CHECK(slots.insert(*evidence.raw_slot).second);
+    const auto raw = store.GetEvidenceRaw(c.id, *evidence.raw_slot);
+    REQUIRE(raw.ok());
+    REQUIRE(raw->has_value());
+    CHECK(Json::parse(**raw)["event.id"] == evidence.alert_id);
+  }
+}
+
+TEST_CASE("limits: evidence keeps its own bytes through splits, undo, merges and stronger alerts") {
+  World world(FullPack());
+  for (size_t i = 0; i < kMaxEvidence + 4; ++i) world.Alert("a", "x", 40, Duration(static_cast<int64_t>(i)));  // a1 … a20
+  world.Alert("b", "x", 40, Duration(50));                                                                     // a21
+  // Some with bytes, and the latest, which are references alone; each can be split off once, and counts once.
+  world.Command("split", "0-1", {{"alerts", {"a1", "a2", "a2", "a6", "a7", "a17", "a18", "a19"}}, {"reason", "x"}}, Duration(60));
+  CHECK(world.Refused().empty());
+  CHECK(world.Find(3).alert_count == 7);
+  CHECK(world.Find(3).evidence.size() == 7);
+  CHECK(world.Find(1).alert_count == kMaxEvidence + 4 - 7);
+  CHECK(world.Find(1).evidence.size() == kMaxEvidence - 7);
+  world.Command("split", "0-1", {{"alerts", {"a2"}}, {"reason", "x"}}, Duration(61));
+  CHECK(world.Refused() == "unknown_alert\n");
+  for (uint64_t id : {1, 3}) CheckKeptBytes(world.store(), world.Find(id));
+  // What is merged into the split-off case brings its key along: stronger alerts take the places of weaker ones.
+  world.Command("merge", "0-2", {{"into", "0-3"}, {"reason", "x"}}, Duration(62));
+  for (int i = 0; i < 40; ++i) world.Alert("b", "x", 41 + i % 50, Duration(100 + i));
+  for (int i = 0; i < 40; ++i) world.Alert("a", "x", 41 + i % 50, Duration(200 + i));
+  for (uint64_t id : {1, 3}) {
+    CHECK(world.Find(id).evidence.size() >= kMaxEvidence - 4);
+    CheckKeptBytes(world.store(), world.Find(id));
+  }
+  world.Command("undo", "0-1", {{"reason", "x"}}, Duration(300));
+  CHECK(world.Refused().empty());
+  CHECK(world.Find(1).alert_count == kMaxEvidence + 4 + 1 + 80);
+  CheckKeptBytes(world.store(), world.Find(1));
+  for (int i = 0; i < 40; ++i) world.Alert("b", "x", 60 + i % 40, Duration(400 + i));
+  CheckKeptBytes(world.store(), world.Find(1));
+}
+
+TEST_CASE("limits: a case at the top that nobody answers costs an event a day, however long") {
+  World world(FullPack());
+  world.Alert("a", "x", 95, Duration{0});
+  const auto events_until = [&](Duration at) {
+    world.Alert("b", "x", 10, at);
+    return world.Find(1).next_event;
+  };
+  events_until(std::chrono::hours(24 * 30));
+  const uint64_t month = world.Find(1).next_event;
+  CHECK(world.Find(1).level == 3);
+  for (int year = 1; year <= 3; ++year) {
+    CHECK(events_until(std::chrono::hours(24 * (30 + 365 * year))) == month + 365u * static_cast<uint64_t>(year));
+  }
+  CHECK(world.Find(1).timeline_dropped == 0);
+  world.Command("ack", "0-1", Json::object(), std::chrono::hours(24 * 2000));
+  CHECK(world.Find(1).next_repeat == Timestamp{});
 }
 
 TEST_CASE("limits: notes and the timeline keep the newest, and count what went") {

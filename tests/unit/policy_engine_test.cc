@@ -3,8 +3,10 @@
 
 #include <string>
 
+#include "daemon/config.h"
 #include "pipeline/decide/explain.h"
 #include "pipeline/model/watch.h"
+#include "pipeline/policy/engine.h"
 #include "pipeline/policy/policy.h"
 #include "tests/unit/policy_pack.h"
 
@@ -117,6 +119,75 @@ TEST_CASE("policy: what the whole pack shows is refused with its reason") {
   const Compiled compiled(text);
   CHECK_FALSE(compiled.policy);
   CHECK(compiled.diagnostics.Render().find("nothing leads to level 'L4'") != std::string::npos);
+}
+
+TEST_CASE("policy: numbers that leave nothing are refused with their reason") {
+  const std::string uncertain = "when: {case.verdict: needs_review}";
+  CheckRefused(uncertain, "when: {case.alert_count|gte: 10, case.alert_count|lt: 5}",
+               "this can never hold: 'case.alert_count|gte: 10' and 'case.alert_count|lt: 5' leave no number");
+  // Beside a field where anything may stand, and in one selection of several.
+  CheckRefused(uncertain, "when: {case.tags: x, case.risk|gt: 7, case.risk|lte: 7}", "leave no number");
+  CheckRefused(uncertain, "when: {a: {case.risk: 3, case.risk|gt: 3}, b: {case.tags: x}, condition: a or b}",
+               "'case.risk|gt: 3' and 'case.risk: 3' leave no number");
+  // Across selections; a number that cannot be so large.
+  CheckRefused(uncertain, "when: {a: {case.risk|gte: 10}, b: {case.risk|lt: 10}, condition: a and b}",
+               "criterion 'uncertain' can never hold");
+  CheckRefused(uncertain, "when: {case.verdict_confidence|gt: 100}", "criterion 'uncertain' can never hold");
+  CheckRefused(uncertain, "when: {a: {case.severity: P0}, b: {case.risk|gte: 0}, condition: a and not b}",
+               "criterion 'uncertain' can never hold");
+  CheckRefused("when: {case.tags: minimal}", "when: {case.alert_count|gte: 4, case.alert_count|lte: 3}", "leave no number");
+  CheckRefused("{name: host, by: [host.name]", "{name: host, when: {event.severity|gt: 80, event.severity|lt: 20}, by: [host.name]",
+               "leave no number");
+  for (const char* fine : {"when: {case.alert_count|gte: 5, case.alert_count|lt: 6}", "when: {case.verdict_confidence|gte: 100}",
+                           "when: [{case.risk|gte: 10}, {case.risk|lt: 5}]", "when: {case.risk|gt: 1, case.alert_count|lt: 1}",
+                           "when: {a: {case.risk|gte: 10}, b: {case.risk|lt: 11}, condition: a and b}"}) {
+    const Compiled compiled(Replaced(FullPack(), uncertain, fine));
+    CHECK_MESSAGE(compiled.policy, compiled.diagnostics.Render());
+  }
+}
+
+TEST_CASE("policy: what an earlier entry always takes is refused with its reason") {
+  const std::string last = "  - {name: uncertain, at: [L1], when: {case.verdict: needs_review}, request: Decide.}\n";
+  const auto refused = [&](const std::string& entry, const std::string& by) {
+    CheckRefused(last, last + entry, "'" + by + "' in line", entry.c_str());
+  };
+  refused("  - {name: late, at: [L1], when: {case.verdict: needs_review, case.tags: x}}\n", "uncertain");
+  refused("  - {name: late, at: [L1], when: {case.tags: multiple_services}}\n", "multiple_services");
+  refused("  - {name: late, at: [L2], when: {case.resolution_failures|gte: 2}}\n", "resolution_failed");
+  refused("  - {name: late, at: [L1], when: {a: {case.recurrence: 7}, b: {case.severity: P0}, condition: a and not b}}\n",
+          "recurrence");
+  refused("  - {name: late, at: [L1, L2], when: {case.tags: breach}, to: L3, bypass: true}\n", "security_breach");
+  // At a level more, with a wider condition, behind one that moves nothing, or as a bypass it has its turn.
+  for (const char* fine : {"  - {name: late, at: [L1, L2], when: {case.verdict: needs_review}}\n",
+                           "  - {name: late, at: [L1], when: {case.verdict: [needs_review, true_positive]}}\n",
+                           "  - {name: late, at: [L1], when: {case.resolution_failures|gte: 0}}\n",
+                           "  - {name: late, at: [L1], when: {case.tags: lateral}}\n",
+                           "  - {name: late, at: [L1], when: {case.tags|contains|all: [multiple, services]}}\n",
+                           "  - {name: late, at: [L1], when: {case.verdict: needs_review}, to: L3, bypass: true}\n"}) {
+    const Compiled compiled(Replaced(FullPack(), last, last + fine));
+    CHECK_MESSAGE(compiled.policy, compiled.diagnostics.Render());
+  }
+  const std::string host = "  - {name: host, by: [host.name], idle: 4h, max: 24h, reopen: 1h}\n";
+  CheckRefused(host, host + "  - {name: pair, by: [user.name, host.name]}\n", "'host' in line", "  - {name: pair");
+  CheckRefused(host, host + "  - {name: loud, when: {event.severity|gte: 80}, by: [host.name]}\n", "'host' in line",
+               "  - {name: loud");
+  const std::string loud = "  - {name: loud, when: {event.severity|gte: 80}, by: [host.name]}\n";
+  const Compiled compiled(Replaced(FullPack(), host, loud + host + "  - {name: user, by: [user.name]}\n"));
+  CHECK_MESSAGE(compiled.policy, compiled.diagnostics.Render());
+}
+
+TEST_CASE("policy: one behind a policy that takes every alert is warned of") {
+  const auto said = [](const std::string& first) {
+    Diagnostics diagnostics;
+    EngineSources sources;
+    sources.formats = ReadSources({TRIAGED_SOURCE_DIR "/configs/formats"}, &diagnostics);
+    sources.policies = {{"first.yaml", first}, {"second.yaml", Replaced(FullPack(), "policy: engine", "policy: second")}};
+    CHECK(CompileEngine(sources, {}, &diagnostics) != nullptr);
+    return diagnostics.Render();
+  };
+  const std::string warning = "second.yaml:1:1: warning: policy 'second' never gets an alert";
+  CHECK(said(FullPack()).find(warning) != std::string::npos);
+  CHECK(said(Replaced(FullPack(), "policy: engine\n", "policy: engine\nwhen: {host.name: a}\n")).empty());
 }
 
 TEST_CASE("policy: storms and feeds are refused with their reason") {

@@ -45,7 +45,7 @@ inline Timestamp At(int64_t seconds) { return FromUnixMillis((1'795'234'080 + se
 
 inline Observed Seen(FieldId field, std::string value, std::string path, uint64_t count = 1,
                      std::string alert = "a-1") {
-  return {field, std::move(value), std::move(alert), std::move(path), count};
+  return {field, count, std::move(value), std::move(alert), std::move(path)};
 }
 
 inline Evidence EvidenceOf(std::string alert_id, int64_t offset, Timestamp at) {

@@ -139,8 +139,10 @@ inline Case RandomCase(Random& r, CaseId id) {
   c.sources = r.Texts(3), c.techniques = r.Texts(3), c.tactics = r.Texts(3);
   c.observed = r.List(8, [&] {
     const auto id_or_none = static_cast<FieldId>(r.Below(field::kAlertFieldCount + 1));
-    return Observed{id_or_none == field::kAlertFieldCount ? kNoField : id_or_none, r.Text(), r.Text(), r.Text(),
-                    r.Number()};
+    Observed seen;
+    seen.field = id_or_none == field::kAlertFieldCount ? kNoField : id_or_none;
+    seen.value = r.Text(), seen.alert_id = r.Text(), seen.path = r.Text(), seen.count = r.Number();
+    return seen;
   });
   c.observed_dropped = r.Number();
   c.evidence = r.List(4, [&] { return RandomEvidence(r); });
