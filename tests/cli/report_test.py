@@ -246,6 +246,8 @@ def drills(folder):
         config = configure(folder, pack)
         result = run("--config.file", config, "drill", *files)
         check(f"drills of {pack}", result.returncode == 0, result.stdout + result.stderr)
+        live = run("--config.file", config, "drill", "--live", files[0])
+        check(f"{pack} live without a broker", live.returncode == 1 and "embedded broker" in live.stderr, live.stderr)
         changed = pathlib.Path(folder) / "changed.timeline"
         changed.write_text(pathlib.Path(files[0]).read_text().replace("opens 0-1", "opens 0-7", 1).replace(
             "auto_closed", "open", 1))
