@@ -99,6 +99,10 @@ struct Metrics::Series {
         baseline_evicted(BuildGauge().Name("triaged_baseline_evicted_entries").Help("Baseline entries dropped for want of room since the stores were opened.").Register(r)),
         baseline_bytes(BuildGauge().Name("triaged_baseline_resident_bytes").Help("Memory of the baselines.").Register(r)),
         store_errors(BuildGauge().Name("triaged_store_background_errors").Help("Background errors of the stores since start.").Register(r)),
+        compactions(BuildGauge().Name("triaged_store_running_compactions").Help("Compactions of the stores that run now.").Register(r)),
+        compaction_bytes(BuildGauge().Name("triaged_store_compaction_pending_bytes").Help("Estimate of what compactions have yet to rewrite.").Register(r)),
+        stalled(BuildGauge().Name("triaged_store_stalled").Help("Stores that RocksDB writes to slower now, or not at all, because compactions do not keep up.").Register(r)),
+        stalls(BuildGauge().Name("triaged_store_write_stalls").Help("How often it came to that since the stores were opened.").Register(r)),
         windows(BuildGauge().Name("triaged_correlation_windows").Help("Windows that correlations count in.").Register(r)),
         window_bytes(BuildGauge().Name("triaged_correlation_window_bytes").Help("Memory of these windows, about.").Register(r)),
         windows_dropped(BuildGauge().Name("triaged_correlation_dropped_windows").Help("Windows forgotten before their time, because memory was full.").Register(r)),
@@ -115,7 +119,7 @@ struct Metrics::Series {
   prometheus::Family<prometheus::Histogram>&step, &commit, &overdue, &to_escalate, &to_acknowledge, &to_resolve;
   prometheus::Family<prometheus::Gauge>&partitions, &restore, &clock_lag, &skew, &store_bytes, &store_resident,
       &store_cases, &cases, &consumer_lag, &dedup_entries, &dedup_shrunk, &baseline_entries, &baseline_evicted,
-      &baseline_bytes, &store_errors, &windows, &window_bytes, &windows_dropped, &feed_heard, &feed_silent, &policy_info,
+      &baseline_bytes, &store_errors, &compactions, &compaction_bytes, &stalled, &stalls, &windows, &window_bytes, &windows_dropped, &feed_heard, &feed_silent, &policy_info,
       &reload_ok, &reload_time, &build_info;
   const Buckets targets;
 };
@@ -149,6 +153,7 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
   for (int i = 0; i < partitions; ++i) s.restore.Add({{"partition", std::to_string(i)}});
   for (auto* family : {&s.clock_lag, &s.skew, &s.store_bytes, &s.store_resident, &s.store_cases, &s.dedup_entries,
                        &s.dedup_shrunk, &s.baseline_entries, &s.baseline_evicted, &s.baseline_bytes, &s.store_errors,
+                       &s.compactions, &s.compaction_bytes, &s.stalled, &s.stalls,
                        &s.windows, &s.window_bytes, &s.windows_dropped, &s.reload_ok, &s.reload_time}) {
     family->Add({});
   }
@@ -420,6 +425,7 @@ void Metrics::OnStoreStats(int32_t partition, const StoreStats& stats) {
 
 void Metrics::ShowStores() {
   StoreStats sum;
+  int stalled = 0;
   for (const auto& [_, one] : stores_) {
     sum.cases += one.cases;
     sum.dedup_entries += one.dedup_entries;
@@ -430,6 +436,10 @@ void Metrics::ShowStores() {
     sum.disk_bytes += one.disk_bytes;
     sum.resident_bytes += one.resident_bytes;
     sum.background_errors += one.background_errors;
+    sum.compactions += one.compactions;
+    sum.compaction_pending_bytes += one.compaction_pending_bytes;
+    sum.stalls += one.stalls;
+    stalled += one.stalled ? 1 : 0;
     sum.correlation_windows += one.correlation_windows;
     sum.correlation_bytes += one.correlation_bytes;
     sum.correlation_dropped += one.correlation_dropped;
@@ -444,6 +454,10 @@ void Metrics::ShowStores() {
   s.store_bytes.Add({}).Set(static_cast<double>(sum.disk_bytes));
   s.store_resident.Add({}).Set(static_cast<double>(sum.resident_bytes));
   s.store_errors.Add({}).Set(static_cast<double>(sum.background_errors));
+  s.compactions.Add({}).Set(static_cast<double>(sum.compactions));
+  s.compaction_bytes.Add({}).Set(static_cast<double>(sum.compaction_pending_bytes));
+  s.stalled.Add({}).Set(stalled);
+  s.stalls.Add({}).Set(static_cast<double>(sum.stalls));
   s.windows.Add({}).Set(static_cast<double>(sum.correlation_windows));
   s.window_bytes.Add({}).Set(static_cast<double>(sum.correlation_bytes));
   s.windows_dropped.Add({}).Set(static_cast<double>(sum.correlation_dropped));

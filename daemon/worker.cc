@@ -270,7 +270,13 @@ void Worker::Housekeeping() {
     if (broker_time) {
       parts_.observer->OnClock(number, partition->clock(), *broker_time, CaughtUp(*partition));
     }
-    if (stats) parts_.observer->OnStoreStats(number, partition->store()->Stats());
+    if (stats) {
+      parts_.observer->OnStoreStats(number, partition->store()->Stats());
+      if (Status room = partition->store()->CheckRoom(); !room) {
+        RetryLater(*partition, room.error());
+        continue;
+      }
+    }
     if (!flush) continue;
     if (Status flushed = partition->Flush(); !flushed) RetryLater(*partition, flushed.error());
   }

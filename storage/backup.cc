@@ -177,7 +177,7 @@ Result<BackupFigures> BackUpStore(const std::shared_ptr<SharedStoreResources>& r
                                   const std::string& file) {
   auto rocks = std::dynamic_pointer_cast<RocksResources>(resources);
   TRIAGED_CHECK(rocks != nullptr);
-  rocksdb::Options options = rocks->DbOptions(std::make_shared<std::atomic<uint64_t>>(0));
+  rocksdb::Options options = rocks->DbOptions();
   options.create_if_missing = false;
   options.max_open_files = -1;  // all are opened at once: what the daemon deletes meanwhile stays readable
   const std::string partial = file + ".partial";

@@ -12,7 +12,10 @@ namespace triaged {
 namespace {
 
 constexpr int64_t kStoreFormat = 1;
-constexpr uint64_t kFlushesOfRoom = 2;
+// A store on a full disk works until its next flush, which fails. It waits until there is more room than it needs to go
+// on, so that it does not come and go.
+constexpr uint64_t kFlushesOfRoom = 1;
+constexpr uint64_t kFlushesOfRoomToOpen = 2;
 
 std::shared_ptr<RocksResources> Cast(const std::shared_ptr<SharedStoreResources>& resources) {
   auto rocks = std::dynamic_pointer_cast<RocksResources>(resources);
@@ -45,7 +48,7 @@ Result<std::unique_ptr<PartitionStore>> PartitionStore::Open(std::shared_ptr<Sha
 
 Status PartitionStore::Destroy(std::shared_ptr<SharedStoreResources> resources, const std::string& directory) {
   const auto rocks = Cast(resources);
-  const auto options = rocks->DbOptions(std::make_shared<std::atomic<uint64_t>>(0));
+  const auto options = rocks->DbOptions();
   const rocksdb::Status status = rocksdb::DestroyDB(directory, options);
   if (!status.ok()) return RocksError("delete store " + directory, status);
   return {};
@@ -56,7 +59,6 @@ RocksPartitionStore::RocksPartitionStore(std::shared_ptr<RocksResources> resourc
     : resources_(std::move(resources)),
       partition_(partition),
       directory_(std::move(directory)),
-      background_errors_(std::make_shared<std::atomic<uint64_t>>(0)),
       cache_(resources_->options().case_cache_entries),
       seen_(resources_->options().dedup_max_entries) {}
 
@@ -66,7 +68,7 @@ RocksPartitionStore::~RocksPartitionStore() = default;
 Status RocksPartitionStore::OpenDatabase() {
   if (Status status = CheckDirectory(); !status) return status;
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(resources_->DbOptions(background_errors_), directory_, &db);
+  const rocksdb::Status status = rocksdb::DB::Open(resources_->DbOptions(events_), directory_, &db);
   if (!status.ok()) return RocksError("open store " + directory_, status);
   db_.reset(db);
   if (Status identity = CheckIdentity(); !identity) return identity;
@@ -76,14 +78,17 @@ Status RocksPartitionStore::OpenDatabase() {
   return {};
 }
 
-// A store that is opened on a full disk works until its next flush, which fails; it would come and go. So it waits.
-Status RocksPartitionStore::CheckRoom() const {
-  const uint64_t wanted = kFlushesOfRoom * resources_->DbOptions(background_errors_).write_buffer_size;
+Status RocksPartitionStore::CheckRoom() const { return WantRoom(kFlushesOfRoom); }
+
+Status RocksPartitionStore::WantRoom(uint64_t flushes) const {
+  if (resources_->options().in_memory) return {};
+  const uint64_t wanted = flushes * resources_->DbOptions().write_buffer_size;
   std::error_code error;
   const auto space = std::filesystem::space(directory_, error);
   if (error || space.available >= wanted) return {};
-  return EnvironmentError("open store " + directory_ + ": the disk is full: " + std::to_string(space.available >> 10) +
-                          " KiB are free, " + std::to_string(wanted >> 10) + " KiB are wanted; make room");
+  return EnvironmentError("store " + directory_ + ": the disk is full (No space left on device): " +
+                          std::to_string(space.available >> 10) + " KiB are free, " + std::to_string(wanted >> 10) +
+                          " KiB are wanted; make room");
 }
 
 // RocksDB takes a directory without CURRENT for a new one, whatever else is in it; for us that is a damaged store.
@@ -93,7 +98,7 @@ Status RocksPartitionStore::CheckDirectory() const {
     std::filesystem::create_directories(directory_, error);
     if (!error) std::filesystem::permissions(directory_, std::filesystem::perms::owner_all, error);
     if (error) return EnvironmentError("create store directory " + directory_ + ": " + error.message());
-    if (Status room = CheckRoom(); !room) return room;
+    if (Status room = WantRoom(kFlushesOfRoomToOpen); !room) return room;
   }
   std::vector<std::string> names;
   const rocksdb::Status status = resources_->env()->GetChildren(directory_, &names);
@@ -349,8 +354,14 @@ StoreStats RocksPartitionStore::Stats() const {
     if (!id.starts_with(kFeedWatch) || watch.told != Timestamp{}) continue;
     stats.feeds.push_back({id.substr(kFeedWatch.size()), watch.heard, watch.due == Timestamp{}});
   }
-  stats.background_errors = background_errors_->load(std::memory_order_relaxed);
-  uint64_t memtables = 0, readers = 0;
+  stats.background_errors = events_->background_errors.load(std::memory_order_relaxed);
+  stats.stalls = events_->stalls.load(std::memory_order_relaxed);
+  uint64_t memtables = 0, readers = 0, stopped = 0, delayed = 0;
+  db_->GetIntProperty(rocksdb::DB::Properties::kIsWriteStopped, &stopped);
+  db_->GetIntProperty(rocksdb::DB::Properties::kActualDelayedWriteRate, &delayed);  // 0: not delayed
+  stats.stalled = stopped > 0 || delayed > 0;
+  db_->GetIntProperty(rocksdb::DB::Properties::kEstimatePendingCompactionBytes, &stats.compaction_pending_bytes);
+  db_->GetIntProperty(rocksdb::DB::Properties::kNumRunningCompactions, &stats.compactions);
   db_->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &stats.disk_bytes);
   db_->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &memtables);
   db_->GetIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem, &readers);

@@ -74,6 +74,10 @@ struct StoreStats {
   uint64_t disk_bytes = 0;
   uint64_t resident_bytes = 0;    // estimate: indexes, cache, memtables
   uint64_t background_errors = 0;
+  uint64_t compactions = 0;               // running now
+  uint64_t compaction_pending_bytes = 0;  // estimate of what compactions have yet to rewrite
+  bool stalled = false;                   // RocksDB delays or stops writes, because compactions do not keep up
+  uint64_t stalls = 0;                    // times that it began to, since the store was opened
   uint64_t correlation_windows = 0;
   uint64_t correlation_bytes = 0;    // of kMaxCorrelationBytes
   uint64_t correlation_dropped = 0;  // windows forgotten before their time for want of room
@@ -107,6 +111,8 @@ class PartitionStore : public CaseStore {
   virtual void Discard() = 0;
 
   virtual Status Flush() = 0;
+  // An Error when the disk has no room for another flush: the next one would fail.
+  virtual Status CheckRoom() const = 0;
   virtual StoreStats Stats() const = 0;
 
   // Every stored (key, value) in key order, for comparisons in tests (staged changes excluded).

@@ -16,15 +16,19 @@ constexpr size_t kMinWriteBuffer = 1024 * 1024;
 constexpr size_t kMaxWriteBuffer = 16 * 1024 * 1024;
 constexpr int kMaxOpenFiles = 128;  // per store: a hundred stores stay below the usual limit of a service
 
-class ErrorCounter : public rocksdb::EventListener {
+class EventCounter : public rocksdb::EventListener {
  public:
-  explicit ErrorCounter(std::shared_ptr<std::atomic<uint64_t>> count) : count_(std::move(count)) {}
+  explicit EventCounter(std::shared_ptr<StoreEvents> events) : events_(std::move(events)) {}
   void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status*) override {
-    count_->fetch_add(1, std::memory_order_relaxed);
+    events_->background_errors.fetch_add(1, std::memory_order_relaxed);
+  }
+  void OnStallConditionsChanged(const rocksdb::WriteStallInfo& info) override {
+    if (info.condition.prev != rocksdb::WriteStallCondition::kNormal) return;
+    events_->stalls.fetch_add(1, std::memory_order_relaxed);
   }
 
  private:
-  std::shared_ptr<std::atomic<uint64_t>> count_;
+  std::shared_ptr<StoreEvents> events_;
 };
 
 rocksdb::CompressionType Compression() {
@@ -44,12 +48,12 @@ RocksResources::RocksResources(const StoreOptions& options, rocksdb::Env* env)
   env_ = memory_env_.get();
 }
 
-rocksdb::Options RocksResources::DbOptions(std::shared_ptr<std::atomic<uint64_t>> background_errors) const {
+rocksdb::Options RocksResources::DbOptions(std::shared_ptr<StoreEvents> events) const {
   rocksdb::Options options;
   options.env = env_;
   options.create_if_missing = true;
   options.paranoid_checks = true;
-  options.listeners.push_back(std::make_shared<ErrorCounter>(std::move(background_errors)));
+  if (events) options.listeners.push_back(std::make_shared<EventCounter>(std::move(events)));
   options.max_open_files = kMaxOpenFiles;
   options.max_background_jobs = 2;
   // Half of the budget is the block cache's; a quarter is the active write buffers', and as much may wait for a flush.

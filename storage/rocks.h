@@ -20,6 +20,12 @@
 
 namespace triaged {
 
+// What RocksDB tells about one store, on threads of its own.
+struct StoreEvents {
+  std::atomic<uint64_t> background_errors{0};
+  std::atomic<uint64_t> stalls{0};  // times that writes began to be delayed or stopped
+};
+
 // Immutable after construction, so threads may share it.
 class RocksResources : public SharedStoreResources {
  public:
@@ -28,8 +34,8 @@ class RocksResources : public SharedStoreResources {
 
   const StoreOptions& options() const override { return options_; }
   rocksdb::Env* env() const { return env_; }
-  // Options of one store; `background_errors` is counted up by RocksDB's threads.
-  rocksdb::Options DbOptions(std::shared_ptr<std::atomic<uint64_t>> background_errors) const;
+  // Options of one store; `events`, when given, is counted up.
+  rocksdb::Options DbOptions(std::shared_ptr<StoreEvents> events = nullptr) const;
 
  private:
   StoreOptions options_;

@@ -69,13 +69,14 @@ class RocksPartitionStore : public PartitionStore {
   void Discard() override;
   Status Flush() override;
   StoreStats Stats() const override;
+  Status CheckRoom() const override;
   Result<std::vector<StateRecord>> Dump() override;
 
  private:
   std::string Doing(std::string_view what) const;  // "read case 3-17 in state/3"
   Error Damage(std::string_view doing, const Error& error) const;
   Status CheckDirectory() const;
-  Status CheckRoom() const;
+  Status WantRoom(uint64_t flushes) const;
   Status CheckIdentity();
   // nullopt: no such key.
   Result<std::optional<rocksdb::PinnableSlice>> Get(std::string_view key);
@@ -107,7 +108,7 @@ class RocksPartitionStore : public PartitionStore {
   const std::shared_ptr<RocksResources> resources_;
   const int32_t partition_;
   const std::string directory_;
-  const std::shared_ptr<std::atomic<uint64_t>> background_errors_;
+  const std::shared_ptr<StoreEvents> events_ = std::make_shared<StoreEvents>();
   std::unique_ptr<rocksdb::DB> db_;
 
   CaseCache cache_;

@@ -70,9 +70,34 @@ class Reader {
       list.push_back({{"at", ShownOr(entry, "at", "unknown")},
                       {"by", Text(entry, "by")},
                       {"what", Say(Text(entry, "what"))},
-                      {"text", Text(entry, "text")}});
+                      {"text", SayText(entry)}});
     }
     return list;
+  }
+
+  // What the engine itself wrote into the timeline, with times as people read them; in Japanese in its word order. What
+  // people wrote stays as it is.
+  std::string SayText(const Json& entry) const {
+    const std::string what = Text(entry, "what");
+    std::string text = Text(entry, "text");
+    if (what == "note" || what == "status_updated") return text;
+    std::string due;
+    if (const size_t at = text.rfind(" due "); at != std::string::npos) {
+      if (const auto time = ParseTimestamp(text.substr(at + 5))) {
+        due = ja() ? "（期限：" + Shown(*time) + "）" : " due " + Shown(*time);
+        text.resize(at);
+      }
+    }
+    if (!ja()) return text + due;
+    const bool moves = what == "escalated" || what == "deescalated";
+    const size_t colon = text.find(": ");
+    if (moves && text.starts_with("to ") && colon != std::string::npos) {
+      return text.substr(3, colon - 3) + " へ：" + Say(text.substr(colon + 2));
+    }
+    const size_t by = text.rfind(" by rule ");
+    if (by != std::string::npos) return Say(text.substr(0, by)) + "（ルール：" + text.substr(by + 9) + "）";
+    if (what == "opened" && text.starts_with("by ")) return text.substr(3);
+    return Say(text) + due;
   }
 
   Json Escalations() const {
@@ -81,7 +106,7 @@ class Reader {
       list.push_back({{"at", ShownOr(record, "at", "unknown")},
                       {"from", Text(At(record, "from"), "name")},
                       {"to", Text(At(record, "to"), "name")},
-                      {"reason", Text(record, "reason")},
+                      {"reason", Say(Text(record, "reason"))},
                       {"requested", Or(Text(record, "requested"), "none")}});
     }
     return list;
@@ -243,7 +268,7 @@ Json ShiftView(const std::vector<Json>& documents, Timestamp from, Timestamp to,
                                  {"case_id", id},
                                  {"what", reader.Say(Text(entry, "what"))},
                                  {"by", Text(entry, "by")},
-                                 {"text", Text(entry, "text")}});
+                                 {"text", reader.SayText(entry)}});
     }
   }
   Json view;

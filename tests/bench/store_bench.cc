@@ -103,7 +103,7 @@ void PutsNextToRaw(benchmark::State& state) {
   const RocksResources raw_resources{StoreOptions{}};
   rocksdb::DB* opened = nullptr;
   TRIAGED_CHECK(
-      rocksdb::DB::Open(raw_resources.DbOptions(std::make_shared<std::atomic<uint64_t>>(0)), theirs.path(), &opened)
+      rocksdb::DB::Open(raw_resources.DbOptions(), theirs.path(), &opened)
           .ok());
   std::unique_ptr<rocksdb::DB> raw(opened);
   rocksdb::WriteOptions no_log;

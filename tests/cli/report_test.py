@@ -210,6 +210,9 @@ def handoffs(config, text, cases):
                 check(f"punctuation of {name}", not re.search(r"[ぁ-んァ-ヶ一-龠][,.:;]", shown), shown)
     japanese = handoff(escalated["case_id"], "--lang", "ja", "--zone", "Asia/Tokyo", "--format", "text")
     check("Japanese time", re.search(r"2026年[34]月\d+日\([日月火水木金土]\) \d\d:\d\d", japanese), japanese)
+    for lang, told in (("en", handoff(escalated["case_id"], "--zone", "Asia/Tokyo", "--format", "text")), ("ja", japanese)):
+        check(f"{lang}: times as people read them", not re.search(r"\d{4}-\d\d-\d\dT\d", told), told)
+    check("Japanese word order", not re.search(r" to (L\d|IR)\b| due | by rule ", japanese) and " へ：" in japanese, japanese)
     lines = japanese.splitlines()
     width = sum(2 if re.match(r"[\u3000-\u9fff\uff00-\uff60]", ch) else 1 for ch in lines[0])
     check("underlined as wide as shown", lines[1] == "=" * width, lines[:2])
@@ -243,6 +246,8 @@ def drills(folder):
         config = configure(folder, pack)
         result = run("--config.file", config, "drill", *files)
         check(f"drills of {pack}", result.returncode == 0, result.stdout + result.stderr)
+        live = run("--config.file", config, "drill", "--live", files[0])
+        check(f"{pack} live without a broker", live.returncode == 1 and "embedded broker" in live.stderr, live.stderr)
         changed = pathlib.Path(folder) / "changed.timeline"
         changed.write_text(pathlib.Path(files[0]).read_text().replace("opens 0-1", "opens 0-7", 1).replace(
             "auto_closed", "open", 1))

@@ -8,6 +8,7 @@
 #include "pipeline/base/utf8.h"
 #include "pipeline/report/handoff_view.h"
 #include "pipeline/report/report.h"
+#include "pipeline/report/words.h"
 #include "tests/unit/report_cases.h"
 
 namespace triaged {
@@ -49,6 +50,14 @@ TEST_CASE("handoff: the shipped template says what the next one needs") {
   CHECK(Contains(japanese, "3-17"));
   CHECK(Contains(japanese, "svc_backup"));
   CHECK(Contains(japanese, "年"));
+}
+
+TEST_CASE("handoff: every event of a case has a Japanese word") {
+  for (size_t i = 0; i < kCaseEventTypeCount; ++i) {
+    const std::string name(Name(static_cast<CaseEventType>(i)));
+    CHECK_MESSAGE(Worded(name, Language::kJapanese) != name, name);
+    CHECK(Worded(name, Language::kEnglish) == name);
+  }
 }
 
 TEST_CASE("handoff: an alert cannot forge a heading, a link, markup or the direction of text") {

@@ -4,8 +4,10 @@
 #include <rocksdb/file_system.h>
 
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "storage/rocks.h"
 #include "tests/unit/storage_random.h"
@@ -48,6 +50,26 @@ class FullDisk : public rocksdb::FileSystemWrapper {
    private:
     FullDisk* disk_;
   };
+};
+
+// Tables are written only once the writer of steps stands still: a disk that is too slow for it.
+class SlowDisk : public rocksdb::FileSystemWrapper {
+ public:
+  SlowDisk() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  const char* Name() const override { return "SlowDisk"; }
+  std::atomic<uint64_t> steps{0};
+  std::atomic<bool> slow{false};
+
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* debug) override {
+    constexpr std::chrono::milliseconds kStill(100);
+    for (uint64_t before = ~uint64_t{0}; slow && name.ends_with(".sst") && before != steps;) {
+      before = steps;
+      std::this_thread::sleep_for(kStill);
+    }
+    return FileSystemWrapper::NewWritableFile(name, options, file, debug);
+  }
 };
 
 Case LargeCase(uint64_t sequence) {
@@ -117,6 +139,28 @@ TEST_CASE("store: a full disk stops commits with a passing error; the changelog'
   REQUIRE(dump.ok());
   REQUIRE(dump->size() == expected.size());
   for (const auto& record : *dump) REQUIRE(expected[record.key] == record.value);
+}
+
+TEST_CASE("store: a disk that is too slow is told as stalls, and ends as none") {
+  TempDirectory temp;
+  auto disk = std::make_shared<SlowDisk>();
+  std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(disk);
+  StoreOptions options;
+  options.memory_budget_bytes = 1024 * 1024;
+  auto store = PartitionStore::Open(std::make_shared<RocksResources>(options, env.get()), 0, temp / "0");
+  REQUIRE(store.ok());
+  REQUIRE((*store)->FinishRestore().ok());
+  std::vector<StateRecord> log;
+  CHECK((*store)->Stats().stalls == 0);
+  disk->slow = true;
+  for (; disk->steps < 2000 && (*store)->Stats().stalls == 0; ++disk->steps) {
+    REQUIRE(TakeStep(**store, disk->steps, &log).ok());
+  }
+  CHECK((*store)->Stats().stalls > 0);
+  disk->slow = false;
+  REQUIRE((*store)->Flush().ok());
+  CHECK_FALSE((*store)->Stats().stalled);
+  CHECK((*store)->CheckRoom().ok());
 }
 
 }  // namespace
