@@ -146,6 +146,11 @@ void KafkaProducer::TakeDelivery(const rd_kafka_message_t& message) {
   base_monotonic_ = MonotonicTime();
 }
 
+void KafkaProducer::KnowStateEnd(int32_t partition, int64_t end) {
+  int64_t& ever = ever_reached_.try_emplace(partition, -1).first->second;
+  ever = std::max(ever, end - 1);
+}
+
 std::optional<Timestamp> KafkaProducer::BrokerTime() const {
   if (!base_time_) return std::nullopt;
   return *base_time_ + (MonotonicTime() - base_monotonic_);

@@ -23,6 +23,8 @@ class KafkaProducer {
   // init_transactions (settles a predecessor's open transaction) and metadata of our own topics: a topic that is not
   // there is an error here and now.
   Status Start(Duration bound);
+  // The state partition has reached this end: whatever we write from now on stands at or behind it.
+  void KnowStateEnd(int32_t partition, int64_t end);
   Status Begin();
   Status Produce(const OutputRecord& record);
   // May take five seconds beyond `bound`. A call that is not over then leaves the producer behind: only an Abort, which
@@ -51,7 +53,7 @@ class KafkaProducer {
   const bool archive_;
   std::map<std::string, int32_t> partition_counts_;
   std::map<int32_t, int64_t> state_offsets_;
-  std::map<int32_t, int64_t> ever_reached_;  // by this producer, also in what was aborted
+  std::map<int32_t, int64_t> ever_reached_;  // by anyone, also in what was aborted
   std::optional<std::string> state_lost_;    // the state topic's offsets went back: nothing commits any more
   std::optional<Timestamp> base_time_;   // LogAppendTime of the newest delivery report …
   Duration base_monotonic_{0};           // … and when we got it

@@ -171,6 +171,7 @@ class Worker {
   Status RestoreSlice(Partition& partition, Duration bound);
   Status FinishRestore(Partition& partition);
   Status CheckExpired();
+  Status CheckRemoved(const TopicPartition& source, int64_t next, int64_t low);
   void RetryLater(Partition& partition, const Error& error);
   struct Taking;
   bool WaitForHandOver(Taking& taking, const Error& error);  // false: it is no hand-over, or it takes too long

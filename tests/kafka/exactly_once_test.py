@@ -19,7 +19,8 @@ byte.
   backup      `triagectl backup` under load, the disk lost, `triagectl restore`
   retention   cases are closed and leave, archived, while the daemon is killed; no other phase beside it
   poison      one record in a hundred cannot be read
-  topic-lost  the state topic is deleted under the daemon: a clear stop; only as the last phase
+  topic-lost  alerts are deleted before they were taken, then the state topic under the daemon: a clear stop; only as the
+              last phase
 
 TRIAGED_SEED, TRIAGED_DURATION (seconds: each phase is repeated until they have passed), TRIAGED_CYCLES and TRIAGED_REPORT (a
 file that the report is added to) stand for the arguments of the same names.

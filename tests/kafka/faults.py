@@ -216,12 +216,48 @@ def delete_topic(bootstrap, topic):
         raise SystemExit(f"FAILED: the broker did not delete {topic}: error {error}")
 
 
+def delete_records(bootstrap, topic, partitions):
+    """DeleteRecords v1, up to the high watermark of each partition."""
+    port = int(bootstrap.split(",")[0].rsplit(":", 1)[1])
+    ends = b"".join(struct.pack(">iq", partition, -1) for partition in range(partitions))
+    answer = request(port, 21, 1, struct.pack(">i", 1) + text(topic) + struct.pack(">i", partitions) + ends +
+                     struct.pack(">i", 20_000))
+    errors = [struct.unpack(">h", answer[at + 12:at + 14])[0]
+              for at in range(len(answer) - 14 * partitions, len(answer), 14)]  # partition, low watermark, error
+    if any(errors):
+        raise SystemExit(f"FAILED: the broker did not delete the records of {topic}: errors {errors}")
+
+
+def alerts_removed(trial):
+    """Alerts are deleted before they were taken: the daemon refuses to go on as if nothing had been, until it is told to."""
+    first = trial.first
+    first.stop()
+    trial.source.send(400)
+    delete_records(trial.bootstrap, "alerts", PARTITIONS)
+    before = first.log_size()
+    first.start()
+    wait_for(lambda: first.process.poll() is not None, 60, "the daemon to stop when alerts were removed before it took them")
+    trial.expect("it ended with 0", first.process.returncode != 0)
+    trial.expect(f"it does not say why it stopped:\n{first.log_since(before)[-2000:]}",
+                 "removed before they were taken" in first.log_since(before))
+    first.start("--accept-data-loss")
+    first.wait_ready(90)
+    trial.expect("it does not say what it accepted", "accepted, as configured" in first.log_since(before))
+    first.stop()
+    before = first.log_size()
+    first.start()  # once told is enough, also where no alert has come since
+    first.wait_ready(90)
+    trial.expect("what was accepted once was found again", "removed before" not in first.log_since(before))
+    trial.lines.append("400 alerts deleted before they were taken: stopped, and went on only when told to")
+
+
 def topic_lost(trial):
     """The state topic is deleted under a running daemon, and made anew, empty. That must end in a clear stop, never in a
     changelog that silently lacks its beginning. Nothing can go on from here: this phase is the last one."""
     first = trial.first
     trial.source.send(500)
     trial.report("before the state topic is deleted")
+    alerts_removed(trial)
     triagectl = [pathlib.Path(trial.options.triaged).parent / "triagectl", f"--config.file={first.folder}/triaged.yaml"]
     before = first.log_size()
     load = trial.load(rate=200)

@@ -58,9 +58,9 @@ rules: {ROOT}/configs/rules
 policies: {self.folder}/policy.yaml
 {more}""")
 
-    def start(self):
-        self.process = subprocess.Popen([self.binary, f"--config.file={self.folder}/triaged.yaml"], stdout=self.log,
-                                        stderr=self.log, env=os.environ | self.environment)
+    def start(self, *arguments):
+        self.process = subprocess.Popen([self.binary, f"--config.file={self.folder}/triaged.yaml", *arguments],
+                                        stdout=self.log, stderr=self.log, env=os.environ | self.environment)
 
     def ready(self):
         try:

@@ -56,6 +56,8 @@ TEST_CASE("hole: staged work is dropped although the abort failed") { MustBeNoti
 TEST_CASE("hole: a commit without an answer is taken for an abort") {
   MustBeNoticed({.unknown_commit_is_abort = true});
 }
+TEST_CASE("hole: the store is written before Kafka has decided") { MustBeNoticed({.store_before_kafka = true}); }
+TEST_CASE("hole: a restore stops short of the changelog's end") { MustBeNoticed({.restore_stops_short = true}); }
 TEST_CASE("hole: the store's position runs ahead of the changelog") { MustBeNoticed({.position_guessed = true}); }
 
 }  // namespace

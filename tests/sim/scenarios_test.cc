@@ -293,6 +293,9 @@ TEST_CASE("an acknowledgement behind an open transaction beats the deadline") {
 TEST_CASE("hole: the last stable offset passes for the end of a partition") {
   CHECK(BreachesWithAcknowledgementBehindAnOpenTransaction({.end_at_last_stable = true}) == 1);
 }
+TEST_CASE("hole: deadlines fire before the backlog is read") {
+  CHECK(BreachesWithAcknowledgementBehindAnOpenTransaction({.end_at_once = true}) == 1);
+}
 
 }  // namespace
 }  // namespace triaged::sim

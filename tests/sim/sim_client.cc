@@ -82,7 +82,7 @@ size_t SimClient::Fetch(InputClass input_class, size_t room, PollResult* result)
       result->records.push_back(std::move(record));
       ++taken;
     }
-    const bool end = host_->bugs().end_at_last_stable ? next >= stable : next >= log.high();
+    const bool end = host_->bugs().end_at_last_stable ? next >= stable : next >= log.high() || host_->bugs().end_at_once;
     if (end) result->reached_end.push_back(where);
   }
   return taken;
@@ -187,7 +187,8 @@ Result<ChangelogSlice> SimClient::ReadChangelog(int32_t partition, size_t max_re
   }
   host_->OnRestored(slice.records.size());
   slice.next_offset = reader.next;
-  slice.at_end = reader.next >= (host_->bugs().restore_to_last_stable ? std::min(stable, reader.end) : reader.end);
+  const bool short_of_it = host_->bugs().restore_stops_short && !slice.records.empty();
+  slice.at_end = short_of_it || reader.next >= (host_->bugs().restore_to_last_stable ? std::min(stable, reader.end) : reader.end);
   return slice;
 }
 
@@ -266,7 +267,12 @@ CommitOutcome SimClient::Commit(Duration bound) {
   TRIAGED_CHECK(began_);
   host_->Point("before_commit");
   Pass(5);
-  if (host_->Fault("commit_aborts")) return CommitOutcome::kAborted;
+  if (host_->Fault("commit_aborts")) {
+    if (!host_->bugs().store_before_kafka) return CommitOutcome::kAborted;
+    host_->broker().EndTransaction(producer_, false);
+    began_ = false;
+    return CommitOutcome::kCommitted;
+  }
   if (host_->Fault("commit_unknown")) {
     const bool reached = host_->random().Below(2) == 0;
     if (reached) host_->broker().EndTransaction(producer_, true);

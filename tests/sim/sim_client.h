@@ -24,8 +24,11 @@ struct Bugs {
   bool produce_unchecked = false;           // a record that the queue did not take is forgotten
   bool abort_unchecked = false;             // a failed abort counts as done
   bool unknown_commit_is_abort = false;     // a commit without an answer counts as aborted
+  bool store_before_kafka = false;          // the store is written before Kafka has decided
+  bool restore_stops_short = false;         // behind the first records that a restore reads
   bool position_guessed = false;            // the store's position runs ahead of the changelog
   bool end_at_last_stable = false;          // the last stable offset passes for the end of a partition
+  bool end_at_once = false;                 // a backlog passes for read before it is
 };
 
 // What a simulated process runs in.
