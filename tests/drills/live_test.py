@@ -4,7 +4,8 @@
   live_test.py TRIAGED TRIAGECTL            (TRIAGED_TEST_BOOTSTRAP names the broker)
 
 A drill of seconds goes as expected, twice, on a host that has a real case: that one stays as it is. A drill that expects
-something else fails and says what happened; raw records and foreign cases are refused.
+something else fails and says what happened; raw records and foreign cases are refused. `cases`, `case`, `handoff` and
+`report` read the case topic.
 """
 import json
 import os
@@ -97,6 +98,21 @@ def events():
             kcat("-C", "-e", "-q", "-t", f"{NAME}.escalations", "-X", "isolation.level=read_committed").splitlines()]
 
 
+def check_case_topic(folder, real):
+    """The client's reading of cases is that of the case topic."""
+    listed = ctl(folder, "cases", "--output", "ndjson")
+    assert listed.returncode == 0, listed
+    cases = {case["subject"]: case["data"] for case in map(json.loads, listed.stdout.splitlines())}
+    assert cases[real]["drill"] is False and len(cases) >= 3, listed
+    for command in (("case", real), ("handoff", real), ("handoff", "--lang", "ja", real)):
+        told = ctl(folder, *command)
+        assert told.returncode == 0 and real in told.stdout and "db7" in told.stdout, told
+    day = 86400
+    begin, end = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + away)) for away in (-day, day))
+    report = ctl(folder, "report", "--from", begin, "--to", end, "--cases", "--format", "json")
+    assert report.returncode == 0 and real in report.stdout, report
+
+
 def check_drills(folder):
     real = real_case(folder, "db7")
     drill = folder / "quick.timeline"
@@ -117,6 +133,7 @@ def check_drills(folder):
     assert values["baseline.rule.count_1h"] == values["baseline.host.count_1h"] == "1", values
     assert values["baseline.rule.seen_on_hosts"] == "1" and int(values["baseline.rule.age"]) < 60, values
 
+    check_case_topic(folder, real)
     mine = [e for e in events() if e["subject"] == real]
     assert mine and all(e["data"]["drill"] is False and e["data"]["counts"]["alerts"] == 1 for e in mine), mine
 
