@@ -31,8 +31,8 @@ struct Network {
   AddressNumber Last() const;
 };
 
-// "10.0.0.0/8", "2001:db8::/32"; an address alone is the network of that one address. nullopt: something else.
-// `host_bits` says that the text names an address inside the network instead of the network ("10.1.0.0/8").
+// "172.16.0.0/12", "2001:db8::/32"; an address alone is the network of that one address. nullopt: something else.
+// `host_bits` says that the text names an address inside the network instead of the network ("172.17.0.0/12").
 std::optional<Network> ParseNetwork(std::string_view text, bool* host_bits);
 
 // Networks, each with a number of the caller's, which may overlap: they nest. Immutable after Finish.

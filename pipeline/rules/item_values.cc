@@ -225,7 +225,7 @@ bool AddNetwork(const ItemValue& value, Predicate* predicate, SourceNotes* notes
   const std::optional<Network> network = ParseNetwork(value.text);
   if (!network) {
     notes->Error(value.place, "'" + value.text + "' is no network",
-                 "write an address and a prefix length: '10.0.0.0/8', 'fd00::/8'");
+                 "write an address and a prefix length: '192.168.0.0/16', 'fd00::/8'");
     return false;
   }
   predicate->networks.push_back(*network);

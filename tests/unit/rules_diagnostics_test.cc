@@ -102,7 +102,7 @@ TEST_CASE("rules: values that their modifiers do not take") {
         "r.yaml:6:13: error: '10.0.0.0/33' is no network\n"
         "      b|cidr: 10.0.0.0/33\n"
         "              ^\n"
-        "  hint: write an address and a prefix length: '10.0.0.0/8', 'fd00::/8'\n"
+        "  hint: write an address and a prefix length: '192.168.0.0/16', 'fd00::/8'\n"
         "r.yaml:7:11: error: a number is expected, not 'many'\n"
         "      c|gt: many\n"
         "            ^\n"
