@@ -46,7 +46,7 @@ std::string_view Name(CaseStatus status);
 std::optional<CaseStatus> ParseCaseStatus(std::string_view text);
 
 // One value seen in the alerts of a case, with where it came from: the raw material of the Five Ws.
-// What each alert of the case compares and counts comes first, so that it is one cache line.
+// What each alert of the case compares and counts stands together at the front.
 struct Observed {
   FieldId field = kNoField;   // a normalised alert field (raw paths are never observed)
   uint64_t count = 0;
