@@ -51,6 +51,7 @@ int Quality(const std::string& config_path, const QualityCommand& command) {
     std::fprintf(stderr, "triagectl: %s\n", report.error().message.c_str());
     return kExitFailed;
   }
+  for (const std::string& note : report->notes) std::fprintf(stderr, "triagectl: note: %s\n", note.c_str());
   std::fprintf(stderr, "triaged %llu alerts in %.2f s of processor time\n", static_cast<unsigned long long>(report->alerts),
                report->seconds);
   std::fputs((command.json ? QualityJson(*report, within) : QualityText(*report, within)).c_str(), stdout);

@@ -19,6 +19,20 @@ constexpr std::string_view kOpened = "\"type\":\"io.triaged.case.opened.v1\"";
 constexpr size_t kEnvelopeBytes = 512;  // the type stands within them
 constexpr size_t kMaxStep = 1000;       // alerts
 
+// How many rows lack something, and the first of them.
+struct Lacking {
+  uint64_t count = 0;
+  uint32_t line = 0;
+  std::string message;
+
+  void Add(uint32_t at_line, const std::string& why) {
+    if (count++ > 0) return;
+    line = at_line;
+    message = why;
+  }
+  std::string What() const { return "the first is line " + std::to_string(line) + (message.empty() ? "" : ": " + message); }
+};
+
 class Measuring {
  public:
   Measuring(std::shared_ptr<const Engine> engine, const QualityOptions& options, LabelledSet* set)
@@ -29,7 +43,7 @@ class Measuring {
   Result<QualityReport> Run();
 
  private:
-  void SortByTime();
+  Status SortByTime();
   void CutToTime();
   void CountLabels();
   void FindClosable();
@@ -61,21 +75,37 @@ class Measuring {
   uint64_t commands_ = 0;
 };
 
-void Measuring::SortByTime() {
+Status Measuring::SortByTime() {
   Normaliser normaliser(engine_->formats, engine_->limits);
   std::set<std::string, std::less<>> hosts;
   Timestamp now{};
+  Lacking unread, timeless;
   for (LabelledRow& row : set_.rows) {
-    const auto failure = normaliser.Normalise(row.alert, {}, now);
-    if (!failure) {
+    if (const auto failure = normaliser.Normalise(row.alert, {}, now)) {
+      unread.Add(row.line, failure->message);
+    } else {
+      if (normaliser.alert().event_time_is_record_time) timeless.Add(row.line, {});
       now = normaliser.alert().event_time;
       const std::string_view host = normaliser.alert().fields.First(field::kHostName);
       if (!host.empty() && !hosts.contains(host)) hosts.emplace(host);
     }
     row.at = now;
   }
+  const uint64_t readable = set_.rows.size() - unread.count;
+  if (readable == 0) return BadInput(set_.path + ": no line can be read as an alert; " + unread.What());
+  if (timeless.count == readable) {
+    return BadInput(set_.path + ": no alert has a time that can be read; name its column or key `time`, or write a format "
+                                "table that finds it (configs/README.md)");
+  }
+  if (unread.count > 0) report_.notes.push_back(std::to_string(unread.count) + " lines are no alerts: " + unread.What());
+  if (timeless.count > 0) {
+    report_.notes.push_back(std::to_string(timeless.count) + " alerts have no time that can be read, and count at that of the "
+                            "alert before them; " + timeless.What());
+  }
+  if (hosts.empty()) report_.notes.push_back("no alert names a host (host.name), by which cases are usually grouped");
   std::stable_sort(set_.rows.begin(), set_.rows.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
   report_.hosts = hosts.size();
+  return {};
 }
 
 void Measuring::CutToTime() {
@@ -114,6 +144,10 @@ void Measuring::CountLabels() {
       }
       step.last = row.at;
     }
+  }
+  for (size_t column = 0; column < set_.columns.size(); ++column) {
+    if (std::any_of(steps_.begin(), steps_.end(), [&](const auto& step) { return step.first.first == column; })) continue;
+    report_.notes.push_back("no alert has a label under '" + set_.columns[column] + "'");
   }
 }
 
@@ -305,7 +339,7 @@ void Measuring::Finish() {
 }
 
 Result<QualityReport> Measuring::Run() {
-  SortByTime();
+  if (Status sorted = SortByTime(); !sorted) return sorted.error();
   CutToTime();
   if (set_.rows.empty()) return BadInput("no alert lies in that time");
   report_.alerts = set_.rows.size();

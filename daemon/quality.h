@@ -52,6 +52,7 @@ struct QualityReport {
   double seconds = 0;                                   // processor time of the triage alone; in no report, which are repeatable
   Duration longest_window{0};
   std::string longest_case;
+  std::vector<std::string> notes;                       // what the data lacks, in sentences
   std::vector<QualityStep> steps;                       // by column, then by first row
 
   double Days() const { return std::max(1.0, std::chrono::duration<double, std::ratio<86400>>(end - begin).count()); }

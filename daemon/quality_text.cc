@@ -102,6 +102,7 @@ std::string QualityJson(const QualityReport& r, Duration within) {
                   {"first_level_busiest_shift", r.l1_busiest_shift},
                   {"next_level_cases_per_shift", PerShift(r.l2_cases, r)},
                   {"next_level_busiest_shift", r.l2_busiest_shift}};
+  json["notes"] = r.notes;
   json["steps"] = Json::array();
   for (const QualityStep& step : r.steps) json["steps"].push_back(StepJson(step, within));
   return json.dump(2) + "\n";
