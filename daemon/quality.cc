@@ -79,12 +79,15 @@ Status Measuring::SortByTime() {
   Normaliser normaliser(engine_->formats, engine_->limits);
   std::set<std::string, std::less<>> hosts;
   Timestamp now{};
+  Timestamp earliest{};  // the first that is known; what comes before it has no other
   Lacking unread, timeless;
   for (LabelledRow& row : set_.rows) {
     if (const auto failure = normaliser.Normalise(row.alert, {}, now)) {
       unread.Add(row.line, failure->message);
     } else {
-      if (normaliser.alert().event_time_is_record_time) timeless.Add(row.line, {});
+      const bool has_time = !normaliser.alert().event_time_is_record_time;
+      if (!has_time) timeless.Add(row.line, {});
+      if (has_time && now == Timestamp{}) earliest = normaliser.alert().event_time;
       now = normaliser.alert().event_time;
       const std::string_view host = normaliser.alert().fields.First(field::kHostName);
       if (!host.empty() && !hosts.contains(host)) hosts.emplace(host);
@@ -103,6 +106,10 @@ Status Measuring::SortByTime() {
                             "alert before them; " + timeless.What());
   }
   if (hosts.empty()) report_.notes.push_back("no alert names a host (host.name), by which cases are usually grouped");
+  for (LabelledRow& row : set_.rows) {
+    if (row.at != Timestamp{}) break;
+    row.at = earliest;
+  }
   std::stable_sort(set_.rows.begin(), set_.rows.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
   report_.hosts = hosts.size();
   return {};

@@ -159,9 +159,10 @@ def check_notes(config, folder):
                        ("hosts", "no alert names a host"), ("labels", "no alert has a label under 'event'")):
         check(f"missing {what} are named", done.returncode == 0 and text in done.stderr, done.stderr)
     lines = folder / "lacking.ndjson"
-    lines.write_text('{"id": "a", "time": "2026-03-02T08:00:00Z", "title": "t", "host": "h", "event": "x", "window": "-"}\nno json\n')
-    done = quality(config, lines, *LABELS)
-    check("lines that are no alerts are named", done.returncode == 0 and "1 lines are no alerts: the first is line 2" in done.stderr, done.stderr)
+    lines.write_text('no json\n{"id": "a", "time": "2026-03-02T08:00:00Z", "title": "t", "host": "h", "event": "x", "window": "-"}\nno json\n')
+    done = quality(config, lines, *LABELS, "--json")
+    check("lines that are no alerts are named", done.returncode == 0 and "2 lines are no alerts: the first is line 1" in done.stderr, done.stderr)
+    check("their time is that of a neighbour", json.loads(done.stdout)["begin"] == "2026-03-02T08:00:00.000Z", done.stdout)
 
 
 def check_refusals(config, folder, path):
