@@ -140,14 +140,18 @@ def mark(pair):
     return pair[1] if pair[0] else f"**{pair[1]}**"
 
 
-def scenario_table(reports):
+def scenario_table(reports, blind):
+    """`blind`: without what was written after the judged scenarios had been seen."""
     names = list(goals(next(iter(reports.values()))))
     lines = ["| scenario | rules were | alerts | " + " | ".join(names)
              + " | benign a day | escalations by rules | L1 cases a shift | L2 cases a shift |",
              "|---|---|---|" + "---|" * (len(names) + 4)]
     for scenario, report in reports.items():
         seen, work = goals(report), report["work"]
-        lines.append(f"| {scenario} | {SCENARIOS[scenario]} on it | {report['alerts']} | " + " | ".join(mark(seen[n]) for n in names)
+        rules = f"{SCENARIOS[scenario]} on it"
+        if SCENARIOS[scenario] == "judged":
+            rules += f"; {goals(blind[scenario])['steps at L2 within 30 min'][1]} without the two late ones"
+        lines.append(f"| {scenario} | {rules} | {report['alerts']} | " + " | ".join(mark(seen[n]) for n in names)
                      + f" | {report['benign_escalations']['per_day']:.1f} | {report['escalations']['by_rules']} | "
                      f"{work['first_level_cases_per_shift']:.1f} (busiest {work['first_level_busiest_shift']}) | "
                      f"{work['next_level_cases_per_shift']:.1f} (busiest {work['next_level_busiest_shift']}) |")
@@ -263,7 +267,7 @@ def write(triagectl):
         others = other_table(triagectl, pathlib.Path(name))
     reports = {variant: {s: results[variant, s] for s in SCENARIOS} for variant in VARIANTS}
     whole = reports["the whole pack"]
-    put("scenarios", scenario_table(whole))
+    put("scenarios", scenario_table(whole, reports["without the two late rules"]))
     put("steps", steps_table(whole, "event_label"))
     put("windows", steps_table(whole, "time_label"))
     put("benign", benign_table(whole))
