@@ -298,7 +298,7 @@ Status KafkaClient::OpenChangelog(int32_t partition, int64_t from, int64_t end) 
     if (!reader) return reader.error();
     changelog_ = std::move(*reader);
   }
-  producer_->KnowStateEnd(partition, end);
+  if (end != kFollow) producer_->KnowStateEnd(partition, end);
   return changelog_->Open(partition, from, end);
 }
 

@@ -1,5 +1,5 @@
 // The worker's client, its group events, and the turn. Taking partitions over is in worker_assignment.cc, steps and
-// transactions are in worker_step.cc.
+// transactions are in worker_step.cc, partitions of others in worker_standby.cc.
 #include "daemon/worker.h"
 
 #include <algorithm>
@@ -30,10 +30,11 @@ Worker::Worker(WorkerOptions options, WorkerParts parts)
               engine_),
       client_backoff_(options_.retry_min) {
   TRIAGED_CHECK(parts_.make_client && parts_.stores && parts_.new_lineage && parts_.pause && parts_.observer);
+  TRIAGED_CHECK(parts_.claims != nullptr);
   TRIAGED_CHECK(engine_ != nullptr && options_.partitions > 0);
 }
 
-Worker::~Worker() = default;
+Worker::~Worker() { parts_.claims->Set(this, {}); }
 
 void Worker::Report(Trouble kind, int32_t partition, const std::string& message) const {
   parts_.observer->OnTrouble(options_.number, partition, kind, message);
@@ -49,7 +50,10 @@ Status Worker::Stop(int32_t partition, const Error& error) {
 Status Worker::StartClient() {
   const auto wait = [&] {
     // Others of this process may take over what we cannot hold: an open store is a held lock.
-    if (++failed_starts_ >= kStartsBeforeRelease) partitions_.clear();
+    if (++failed_starts_ >= kStartsBeforeRelease) {
+      partitions_.clear();
+      parts_.claims->Set(this, {});
+    }
     parts_.pause(client_backoff_);
     client_backoff_ = std::min(client_backoff_ * 2, options_.retry_max);
   };
@@ -79,6 +83,7 @@ Status Worker::LoseClient(const std::string& why, bool fenced) {
   const Duration now = Now();
   Report(Trouble::kLostClient, -1, why);
   if (fenced) fenced_at_.push_back(now);
+  DropStandbys();
   while (!fenced_at_.empty() && now - fenced_at_.front() > kFencedWindow) fenced_at_.pop_front();
   client_.reset();
   parts_.observer->OnConnected(options_.number, false);
@@ -126,6 +131,21 @@ Status Worker::GiveUpPartitions(PartitionState state) {
   return {};
 }
 
+std::unique_ptr<Partition> Worker::MakePartition(int32_t number) const {
+  PartitionOptions options;
+  options.number = number;
+  options.directory = options_.store_directory + "/" + std::to_string(number);
+  for (const std::string& topic : options_.direct_topics) options.sources.push_back({topic, number});
+  if (!direct()) options.sources.push_back({topics_.intake, number});
+  options.sources.push_back({topics_.commands, number});
+  options.sources.push_back({topics_.signals, number});
+  options.processor = {options_.application_id, options_.partitions, options_.max_timers, options_.record_steps,
+                       options_.heartbeat_interval, options_.ocsf, options_.keep_closed, options_.archive};
+  options.accept_data_loss = options_.accept_data_loss;
+  options.tombstone_retention = options_.tombstone_retention;
+  return std::make_unique<Partition>(std::move(options), parts_.stores);
+}
+
 Status Worker::OnAssigned(const GroupEvent& event) {
   if (Status given = GiveUpPartitions(PartitionState::kClosed); !given) return given;
   const std::string& driver = direct() ? options_.direct_topics.front() : topics_.intake;
@@ -143,24 +163,20 @@ Status Worker::OnAssigned(const GroupEvent& event) {
                 {ErrorClass::kInvariant, "topic " + driver + " has more than " + std::to_string(options_.partitions) +
                                              " partitions; it must have exactly as many as the state topic"});
   }
-  std::erase_if(partitions_, [&](const auto& kept) { return !owned.contains(kept.first); });
+  parts_.claims->Set(this, owned);
+  for (auto& [number, kept] : partitions_) {
+    if (owned.contains(number)) continue;
+    if (kept->state() == PartitionState::kLost) SetState(*kept, PartitionState::kClosed);
+    KeepAsStandby(std::move(kept));
+  }
+  std::erase_if(partitions_, [&](const auto& kept) { return !kept.second; });
   alerts_.Reset(alerts);
   group_has_offsets_ = progress_without_offsets_ = false;
   for (int32_t number : owned) {
     auto& partition = partitions_[number];
     if (!partition) {
-      PartitionOptions options;
-      options.number = number;
-      options.directory = options_.store_directory + "/" + std::to_string(number);
-      for (const std::string& topic : options_.direct_topics) options.sources.push_back({topic, number});
-      if (!direct()) options.sources.push_back({topics_.intake, number});
-      options.sources.push_back({topics_.commands, number});
-      options.sources.push_back({topics_.signals, number});
-      options.processor = {options_.application_id, options_.partitions, options_.max_timers, options_.record_steps,
-                           options_.heartbeat_interval, options_.ocsf, options_.keep_closed, options_.archive};
-      options.accept_data_loss = options_.accept_data_loss;
-      options.tombstone_retention = options_.tombstone_retention;
-      partition = std::make_unique<Partition>(std::move(options), parts_.stores);
+      partition = TakeStandby(number);
+      if (!partition) partition = MakePartition(number);
       parts_.observer->OnPartitionState(options_.number, number, PartitionState::kAssigned);
     } else {
       SetState(*partition, PartitionState::kAssigned);
@@ -254,6 +270,7 @@ Status Worker::RunOnce() {
   if (!client_->BrokerTime() || Now() - last_commit_ >= options_.tick_interval) {
     if (Status ticked = Tick(); !ticked || !client_) return ticked;
   }
+  AdvanceStandbys();
   Housekeeping();
   return {};
 }
@@ -280,6 +297,7 @@ void Worker::Housekeeping() {
     if (!flush) continue;
     if (Status flushed = partition->Flush(); !flushed) RetryLater(*partition, flushed.error());
   }
+  if (flush) FlushStandbys();
   if (stats) parts_.observer->OnLags(options_.number, client_->Lags());
 }
 
@@ -301,6 +319,8 @@ Status Worker::Finish() {
     if (partition->state() != PartitionState::kClosed) SetState(*partition, PartitionState::kClosed);
   }
   partitions_.clear();
+  DropStandbys();
+  parts_.claims->Set(this, {});
   if (client_) client_->Close(options_.leave_group, options_.close_timeout);
   client_.reset();
   parts_.observer->OnConnected(options_.number, false);

@@ -175,6 +175,7 @@ Status Worker::BeginRestore(Partition& partition) {
     return {};
   }
   taking.range = *range;
+  taking.records = 0;
   SetState(partition, PartitionState::kRestoring);
   return {};
 }
@@ -204,6 +205,7 @@ Status Worker::RestoreSlice(Partition& partition, Duration bound) {
   }
   const bool at_end = slice->at_end;
   const int64_t next = slice->next_offset;
+  taking_.at(partition.number()).records += slice->records.size();
   auto foreign = partition.Restore(std::move(*slice));
   if (!foreign) {
     RetryLater(partition, foreign.error());
@@ -235,6 +237,7 @@ Status Worker::FinishRestore(Partition& partition) {
                                  [](const auto& committed) { return committed.second.offset.has_value(); });
   if (none && partition.store()->progress().steps > 0) progress_without_offsets_ = true;
   taking.backoff = options_.retry_min;
+  parts_.observer->OnRestored(partition.number(), taking.records, taking.range.from, taking.range.end);
   SetState(partition, PartitionState::kRunning);
   parts_.observer->OnBalance(partition.number(), partition.store()->progress().balance);
   consume_changed_ = true;
