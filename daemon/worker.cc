@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "pipeline/base/check.h"
+#include "storage/codec.h"
 
 namespace triaged {
 namespace {
@@ -304,6 +305,7 @@ void Worker::Housekeeping() {
 Status Worker::Run(const std::atomic<bool>* stop) {
   while (!stop->load(std::memory_order_relaxed)) {
     if (Status turn = RunOnce(); !turn) {
+      leave_for_good_ = IsNewerFormat(turn.error());
       Finish().IgnoreError();  // the first error is the one to tell
       return turn;
     }
@@ -321,7 +323,7 @@ Status Worker::Finish() {
   partitions_.clear();
   DropStandbys();
   parts_.claims->Set(this, {});
-  if (client_) client_->Close(options_.leave_group, options_.close_timeout);
+  if (client_) client_->Close(options_.leave_group || leave_for_good_, options_.close_timeout);
   client_.reset();
   parts_.observer->OnConnected(options_.number, false);
   return first;

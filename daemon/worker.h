@@ -178,6 +178,7 @@ class Worker {
   Status CheckExpired();
   Status CheckRemoved(const TopicPartition& source, int64_t next, int64_t low);
   void RetryLater(Partition& partition, const Error& error);
+  Status RetryOrStop(Partition& partition, const Error& error);
   struct Taking;
   bool WaitForHandOver(Taking& taking, const Error& error);  // false: it is no hand-over, or it takes too long
 
@@ -260,6 +261,7 @@ class Worker {
   Duration client_backoff_{0};
   int failed_starts_ = 0;
   bool finished_ = false;
+  bool leave_for_good_ = false;  // others can run what we cannot
 };
 
 }  // namespace triaged

@@ -9,6 +9,8 @@ byte.
   kill        kill -9 at random points under load, --cycles times
   rebalance   a second process joins, the first is killed, the second takes over, the first comes back; twice
   standby     each process follows the other's partitions: a takeover replays only their tail; no other phase beside it
+  upgrade     two releases in one group (--next): the newer one opens what the older one wrote, the older one stops
+              before it writes where the newer one wrote; no phase after it
   storm       a second process joins and leaves again and again
   zombie      the owner is stopped past its session time-out, its partitions are taken over, it wakes
   broker      the broker is stopped, killed, and frozen, under load, and comes back; of several brokers, one at a time
@@ -43,6 +45,7 @@ import urllib.request
 
 import faults
 from oracle import PARTITIONS, Daemon, Load, Source, intake_problems, replay_problems, report, settle, wait_for
+from upgrade import upgrade
 
 HERE = pathlib.Path(__file__).resolve().parent
 SESSION_SECONDS = 6  # the daemons' session time-out
@@ -303,7 +306,7 @@ def empty_disk(trial):
     trial.report("restore on an empty disk", recovery=[seconds])
 
 
-PHASES = {"kill": kill, "rebalance": rebalance, "standby": standby, "storm": storm, "zombie": zombie, "broker": broker_phase,
+PHASES = {"kill": kill, "rebalance": rebalance, "standby": standby, "upgrade": upgrade, "storm": storm, "zombie": zombie, "broker": broker_phase,
           "reload": reload_phase, "damage": damage, "empty-disk": empty_disk, "disk-full": faults.disk_full,
           "clock": faults.clock, "backup": faults.backup, "poison": faults.poison, "retention": faults.retention, "topic-lost": faults.topic_lost}
 
@@ -359,6 +362,7 @@ def main():
     parser.add_argument("--cycles", type=int, default=int(given("TRIAGED_CYCLES") or 20), help="of kill")
     parser.add_argument("--rounds", type=int, default=4, help="of storm")
     parser.add_argument("--reloads", type=int, default=60)
+    parser.add_argument("--next", metavar="PROGRAM", help="triaged of the next format, for the phase upgrade")
     parser.add_argument("--wall-clock", metavar="LIBRARY", help="libwall_clock.so, for the phase clock")
     parser.add_argument("--brokers", type=int, default=1)
     parser.add_argument("--kafka", metavar="VERSION", help="a release of Kafka (TRIAGED_KAFKA_VERSION)")
