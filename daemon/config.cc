@@ -244,6 +244,7 @@ std::optional<Config> ParseConfig(const SourceFile& file, Diagnostics* diagnosti
   config.application_id = top.String("application_id", config.application_id);
   config.instance = top.String("instance", HostName());
   config.workers = static_cast<int>(top.Int("workers", 1, 1, 64));
+  config.standby = top.Bool("standby", false);
   ReadKafka(top, base, config.application_id, &config.kafka);
   ReadStorage(top, base, &config.storage);
   ReadLimits(top, &config);

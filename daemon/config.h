@@ -57,6 +57,7 @@ struct Config {
   std::string instance;                       // names this process in the group; the host name by default
   KafkaConfig kafka;
   int workers = 1;
+  bool standby = false;                       // follow the changelog of partitions that other processes own
   StorageConfig storage;
   StepLimits step;
   NormaliseLimits alert_limits;

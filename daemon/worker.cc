@@ -1,10 +1,11 @@
 // The worker's client, its group events, and the turn. Taking partitions over is in worker_assignment.cc, steps and
-// transactions are in worker_step.cc.
+// transactions are in worker_step.cc, partitions of others in worker_standby.cc.
 #include "daemon/worker.h"
 
 #include <algorithm>
 
 #include "pipeline/base/check.h"
+#include "storage/codec.h"
 
 namespace triaged {
 namespace {
@@ -30,10 +31,11 @@ Worker::Worker(WorkerOptions options, WorkerParts parts)
               engine_),
       client_backoff_(options_.retry_min) {
   TRIAGED_CHECK(parts_.make_client && parts_.stores && parts_.new_lineage && parts_.pause && parts_.observer);
+  TRIAGED_CHECK(parts_.claims != nullptr);
   TRIAGED_CHECK(engine_ != nullptr && options_.partitions > 0);
 }
 
-Worker::~Worker() = default;
+Worker::~Worker() { parts_.claims->Set(this, {}); }
 
 void Worker::Enter(WorkerPhase phase) const { parts_.observer->OnPhase(options_.number, phase); }
 
@@ -51,7 +53,10 @@ Status Worker::Stop(int32_t partition, const Error& error) {
 Status Worker::StartClient() {
   const auto wait = [&] {
     // Others of this process may take over what we cannot hold: an open store is a held lock.
-    if (++failed_starts_ >= kStartsBeforeRelease) partitions_.clear();
+    if (++failed_starts_ >= kStartsBeforeRelease) {
+      partitions_.clear();
+      parts_.claims->Set(this, {});
+    }
     parts_.pause(client_backoff_);
     client_backoff_ = std::min(client_backoff_ * 2, options_.retry_max);
   };
@@ -82,6 +87,7 @@ Status Worker::LoseClient(const std::string& why, bool fenced) {
   const Duration now = Now();
   Report(Trouble::kLostClient, -1, why);
   if (fenced) fenced_at_.push_back(now);
+  DropStandbys();
   while (!fenced_at_.empty() && now - fenced_at_.front() > kFencedWindow) fenced_at_.pop_front();
   client_.reset();
   parts_.observer->OnConnected(options_.number, false);
@@ -129,6 +135,21 @@ Status Worker::GiveUpPartitions(PartitionState state) {
   return {};
 }
 
+std::unique_ptr<Partition> Worker::MakePartition(int32_t number) const {
+  PartitionOptions options;
+  options.number = number;
+  options.directory = options_.store_directory + "/" + std::to_string(number);
+  for (const std::string& topic : options_.direct_topics) options.sources.push_back({topic, number});
+  if (!direct()) options.sources.push_back({topics_.intake, number});
+  options.sources.push_back({topics_.commands, number});
+  options.sources.push_back({topics_.signals, number});
+  options.processor = {options_.application_id, options_.partitions, options_.max_timers, options_.record_steps,
+                       options_.heartbeat_interval, options_.ocsf, options_.keep_closed, options_.archive};
+  options.accept_data_loss = options_.accept_data_loss;
+  options.tombstone_retention = options_.tombstone_retention;
+  return std::make_unique<Partition>(std::move(options), parts_.stores);
+}
+
 Status Worker::OnAssigned(const GroupEvent& event) {
   if (Status given = GiveUpPartitions(PartitionState::kClosed); !given) return given;
   const std::string& driver = direct() ? options_.direct_topics.front() : topics_.intake;
@@ -146,24 +167,20 @@ Status Worker::OnAssigned(const GroupEvent& event) {
                 {ErrorClass::kInvariant, "topic " + driver + " has more than " + std::to_string(options_.partitions) +
                                              " partitions; it must have exactly as many as the state topic"});
   }
-  std::erase_if(partitions_, [&](const auto& kept) { return !owned.contains(kept.first); });
+  parts_.claims->Set(this, owned);
+  for (auto& [number, kept] : partitions_) {
+    if (owned.contains(number)) continue;
+    if (kept->state() == PartitionState::kLost) SetState(*kept, PartitionState::kClosed);
+    KeepAsStandby(std::move(kept));
+  }
+  std::erase_if(partitions_, [&](const auto& kept) { return !kept.second; });
   alerts_.Reset(alerts);
   group_has_offsets_ = progress_without_offsets_ = false;
   for (int32_t number : owned) {
     auto& partition = partitions_[number];
     if (!partition) {
-      PartitionOptions options;
-      options.number = number;
-      options.directory = options_.store_directory + "/" + std::to_string(number);
-      for (const std::string& topic : options_.direct_topics) options.sources.push_back({topic, number});
-      if (!direct()) options.sources.push_back({topics_.intake, number});
-      options.sources.push_back({topics_.commands, number});
-      options.sources.push_back({topics_.signals, number});
-      options.processor = {options_.application_id, options_.partitions, options_.max_timers, options_.record_steps,
-                           options_.heartbeat_interval, options_.ocsf, options_.keep_closed, options_.archive};
-      options.accept_data_loss = options_.accept_data_loss;
-      options.tombstone_retention = options_.tombstone_retention;
-      partition = std::make_unique<Partition>(std::move(options), parts_.stores);
+      partition = TakeStandby(number);
+      if (!partition) partition = MakePartition(number);
       parts_.observer->OnPartitionState(options_.number, number, PartitionState::kAssigned);
     } else {
       SetState(*partition, PartitionState::kAssigned);
@@ -257,6 +274,7 @@ Status Worker::RunOnce() {
   if (!client_->BrokerTime() || Now() - last_commit_ >= options_.tick_interval) {
     if (Status ticked = Tick(); !ticked || !client_) return ticked;
   }
+  AdvanceStandbys();
   Housekeeping();
   return {};
 }
@@ -283,12 +301,14 @@ void Worker::Housekeeping() {
     if (!flush) continue;
     if (Status flushed = partition->Flush(); !flushed) RetryLater(*partition, flushed.error());
   }
+  if (flush) FlushStandbys();
   if (stats) parts_.observer->OnLags(options_.number, client_->Lags());
 }
 
 Status Worker::Run(const std::atomic<bool>* stop) {
   while (!stop->load(std::memory_order_relaxed)) {
     if (Status turn = RunOnce(); !turn) {
+      leave_for_good_ = IsNewerFormat(turn.error());
       Finish().IgnoreError();  // the first error is the one to tell
       return turn;
     }
@@ -305,7 +325,10 @@ Status Worker::Finish() {
     if (partition->state() != PartitionState::kClosed) SetState(*partition, PartitionState::kClosed);
   }
   partitions_.clear();
+  DropStandbys();
+  parts_.claims->Set(this, {});
   Enter(WorkerPhase::kClosingClient);
+  if (client_ && leave_for_good_) client_->Leave(options_.leave_timeout);
   client_.reset();
   parts_.observer->OnConnected(options_.number, false);
   Enter(WorkerPhase::kStopped);

@@ -79,6 +79,9 @@ policies: {self.folder}/policy.yaml
 
     def running(self):
         """How many partitions it runs, by its log since it last started."""
+        return len(self.partitions_running())
+
+    def partitions_running(self):
         states = {}
         for line in open(self.folder / "log", errors="replace"):
             if "msg=listening" in line:
@@ -86,7 +89,7 @@ policies: {self.folder}/policy.yaml
             found = re.search(r"msg=partition worker=\d+ partition=(\d+) state=(\w+)", line)
             if found:
                 states[found[1]] = found[2]
-        return sum(1 for state in states.values() if state == "running")
+        return {partition for partition, state in states.items() if state == "running"}
 
     def tail(self):
         self.log.flush()

@@ -69,6 +69,57 @@ TEST_CASE("a partition that comes back restores only its tail") {
   CheckEnd(world);
 }
 
+TEST_CASE("a standby takes a dead owner's partitions over with their tail only, and follows the others") {
+  for (const bool standby : {true, false}) {
+    WorldOptions options = Calm(4, 2);
+    options.standby = standby;
+    World world(options);
+    Alerts(world, 100);
+    Settle(world);
+    Process* owner = world.processes()[0].get();
+    Process* other = world.processes()[1].get();
+    uint64_t taken = 0;  // records of the changelogs that are taken over
+    for (const auto& [number, partition] : owner->worker->partitions()) {
+      taken += static_cast<uint64_t>(world.broker.LogOf({world.names.state, number}).high());
+    }
+    REQUIRE(owner->worker->partitions().size() == 2);
+    REQUIRE(taken > 60);
+    const uint64_t before = world.result.restored_records;
+    owner->Die();
+    owner->not_before = world.broker.now() + Duration(1'000'000);
+    for (int i = 0; i < 2000 && other->worker->partitions().size() < 4; ++i) {
+      world.Turn();
+      world.broker.Advance(Duration(100));
+    }
+    for (int i = 0; i < 2000 && !other->worker->Ready(); ++i) world.Turn();
+    REQUIRE(other->worker->partitions().size() == 4);
+    // The owner's two: a progress record each, and what came last. Its own two stay open: their last record once more.
+    const uint64_t replayed = world.result.restored_records - before;
+    CHECK((replayed < 20) == standby);
+    CHECK((world.result.takeovers_warm >= 2) == standby);
+    owner->not_before = world.broker.now();
+    Alerts(world, 20);
+    Settle(world);
+    CheckEnd(world);
+  }
+}
+
+TEST_CASE("a standby whose state topic was made anew sets its store aside, and the owner's stays the truth") {
+  WorldOptions options = Calm(2, 2);
+  options.standby = true;
+  World world(options);
+  Alerts(world, 20);
+  Settle(world);
+  Process* follower = world.processes()[1].get();
+  follower->StopCleanly();
+  Alerts(world, 20);
+  world.broker.Advance(Duration(25 * 60 * 60'000));  // its store misses tombstones that are no longer there
+  follower->Start();
+  Settle(world);
+  CHECK(world.result.stores_moved >= 1);
+  CheckEnd(world);
+}
+
 TEST_CASE("an empty disk is restored from the changelog") {
   World world(Calm());
   Alerts(world, 30);
