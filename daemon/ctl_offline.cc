@@ -107,8 +107,10 @@ std::string XmlEscaped(std::string_view text) {
 }
 
 // ", 12 rules, 1 correlation" when they load.
-std::string CheckRules(const std::vector<SourceFile>& files, const std::string& mapping, Diagnostics* diagnostics) {
+std::string CheckRules(const std::string& config_path, const std::vector<SourceFile>& files, const std::string& mapping,
+                       Diagnostics* diagnostics) {
   RuleOptions options;
+  options.budget = BudgetOf(config_path);
   if (!mapping.empty()) {
     const std::vector<SourceFile> tables = ReadSources({mapping}, diagnostics);
     if (!tables.empty()) options.mapping = RuleMapping::Read(tables.front(), diagnostics);
@@ -135,7 +137,8 @@ struct TestReport {
 
 }  // namespace
 
-int CheckFiles(const std::string& what, const std::vector<std::string>& paths, const std::string& mapping) {
+int CheckFiles(const std::string& config_path, const std::string& what, const std::vector<std::string>& paths,
+               const std::string& mapping) {
   Diagnostics diagnostics;
   std::string summary;
   if (what == "config") {
@@ -146,7 +149,7 @@ int CheckFiles(const std::string& what, const std::vector<std::string>& paths, c
     const std::vector<SourceFile> files = ReadSources(paths, &diagnostics);
     FieldCatalog alerts(FieldCatalog::Taxonomy::kAlert);
     FieldCatalog cases(FieldCatalog::Taxonomy::kCase);
-    if (what == "rules") summary = CheckRules(files, mapping, &diagnostics);
+    if (what == "rules") summary = CheckRules(config_path, files, mapping, &diagnostics);
     if (what == "formats") FormatTables::Compile(files, alerts, &diagnostics);
     if (what == "policy") {
       for (const SourceFile& file : files) CompilePolicy(file, &alerts, &cases, &diagnostics);

@@ -106,9 +106,11 @@ Status Worker::LoseClient(const std::string& why, bool fenced) {
 void Worker::AdoptEngine() {
   auto engine = parts_.engine();
   if (engine == engine_ || !engine) return;
+  parts_.observer->OnEngineTaken(options_.number, false);
   engine_ = std::move(engine);
   alerts_.SetEngine(engine_);
   for (const auto& [number, partition] : partitions_) partition->SetEngine(engine_);
+  parts_.observer->OnEngineTaken(options_.number, true);
 }
 
 // ---- group ----------------------------------------------------------------------------------------------------
