@@ -35,6 +35,8 @@ Worker::Worker(WorkerOptions options, WorkerParts parts)
 
 Worker::~Worker() = default;
 
+void Worker::Enter(WorkerPhase phase) const { parts_.observer->OnPhase(options_.number, phase); }
+
 void Worker::Report(Trouble kind, int32_t partition, const std::string& message) const {
   parts_.observer->OnTrouble(options_.number, partition, kind, message);
 }
@@ -53,6 +55,7 @@ Status Worker::StartClient() {
     parts_.pause(client_backoff_);
     client_backoff_ = std::min(client_backoff_ * 2, options_.retry_max);
   };
+  Enter(WorkerPhase::kConnecting);
   auto made = parts_.make_client();
   Status started = made ? (*made)->Start(options_.start_timeout) : Status(made.error());
   if (!started) {
@@ -230,7 +233,7 @@ PollLimits Worker::Limits() const {
 }
 
 Status Worker::RunOnce() {
-  parts_.observer->OnTurn(options_.number);
+  Enter(WorkerPhase::kTurn);
   AdoptEngine();
   if (!client_) return StartClient();
   const PollLimits limits = Limits();
@@ -296,14 +299,16 @@ Status Worker::Run(const std::atomic<bool>* stop) {
 Status Worker::Finish() {
   if (std::exchange(finished_, true)) return {};
   Status first;
+  Enter(WorkerPhase::kClosingStores);
   for (const auto& [number, partition] : partitions_) {
     if (Status flushed = partition->Flush(); !flushed && first) first = flushed;
     if (partition->state() != PartitionState::kClosed) SetState(*partition, PartitionState::kClosed);
   }
   partitions_.clear();
-  if (client_) client_->Close(options_.leave_group, options_.close_timeout);
+  Enter(WorkerPhase::kClosingClient);
   client_.reset();
   parts_.observer->OnConnected(options_.number, false);
+  Enter(WorkerPhase::kStopped);
   return first;
 }
 

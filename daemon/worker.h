@@ -52,7 +52,6 @@ struct WorkerOptions {
   bool archive = false;                 // and are written to the archive topic
   bool record_steps = true;
   bool accept_data_loss = false;
-  bool leave_group = false;  // at the end: give the partitions away at once (else: static member)
   Duration start_timeout{20'000};  // shorter than the time to stop
   Duration commit_timeout{30'000};
   Duration abort_timeout{10'000};
@@ -61,7 +60,6 @@ struct WorkerOptions {
   Duration tick_interval{10'000};  // longest time without a delivery report, so that broker time stays known
   Duration flush_interval{60'000};
   Duration stats_interval{10'000};
-  Duration close_timeout{10'000};
   Duration retry_min{100};  // backoff of a partition or client that could not be had
   Duration retry_max{10'000};
   Duration stall_timeout{60'000};  // transactions fail this long without one success: rebuild the client
@@ -90,7 +88,7 @@ class Worker {
   Status RunOnce();
   // Turns until `stop`, then Finish().
   Status Run(const std::atomic<bool>* stop);
-  // Flushes and closes the stores, then the client, within close_timeout.
+  // Flushes and closes the stores, then ends the client: a static member, which keeps its place in the group.
   Status Finish();
 
   // For health, admin pages and tests; on the worker's thread.
@@ -156,6 +154,7 @@ class Worker {
   Status Reassign();
   void SetState(Partition& partition, PartitionState state);
   void Housekeeping();
+  void Enter(WorkerPhase phase) const;
   void Report(Trouble kind, int32_t partition, const std::string& message) const;
   bool direct() const { return !options_.direct_topics.empty(); }
   Duration Now() const { return client_->Monotonic(); }

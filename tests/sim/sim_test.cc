@@ -74,7 +74,7 @@ TEST_CASE("death at each named point") {
   const uint64_t seeds = std::max<uint64_t>(Seeds() / 20, 3);
   for (const char* point : {"start", "poll", "assign", "mid_revoke", "committed", "watermarks", "mid_restore",
                             "before_begin", "before_produce", "after_produce", "before_send_offsets",
-                            "after_send_offsets", "before_commit", "after_commit", "before_abort", "close"}) {
+                            "after_send_offsets", "before_commit", "after_commit", "before_abort"}) {
     uint64_t crashes = 0;
     for (uint64_t seed = 1; seed <= seeds; ++seed) {
       WorldOptions options;
