@@ -110,6 +110,10 @@ TopicSettings ReadTopic(MapReader& top, const std::string& name, const YamlNode&
     reader.ErrorHere("'" + zone + "' is no IANA time zone", near.empty() ? "" : "did you mean '" + std::string(near) + "'?");
   }
   for (const std::string& entry : reader.Strings("split")) AddSplit(entry, &topic.split);
+  topic.split.envelope = reader.Strings("envelope");
+  if (!topic.split.envelope.empty() && topic.split.under.empty()) {
+    reader.ErrorHere("`envelope` names what stands around the alerts of a path in `split`, and there is none");
+  }
   reader.Finish();
   return topic;
 }

@@ -302,7 +302,7 @@ CLI::App* AddNormalize(CLI::App* app, NormalizeOptions* options, std::string* ou
 CLI::App* AddReplay(CLI::App* app, ReplayOptions* options) {
   CLI::App* replay = app->add_subcommand("replay", "run the real pipeline in virtual time: NDJSON in, events out");
   replay->add_option("--until", options->until, "let deadlines fire up to this RFC 3339 time");
-  replay->add_option("--topic", options->topic, "alert topic whose settings hold (format, zone, split)");
+  replay->add_option("--topic", options->topic, "alert topic whose settings hold, where a line {at, topic, alert} names none");
   replay->add_flag("--cases", options->cases, "print the final case documents, too");
   replay->add_option("files", options->inputs, "NDJSON files (default: standard input)");
   return replay;

@@ -170,6 +170,11 @@ topics: {{both: {{split: [array], zone: Asia/Tokyo}}}}
         document = json.loads(split.stdout.splitlines()[-1])
         check("replay --topic: split and zone hold", split.returncode == 0 and document["data"]["counts"]["alerts"] == 2
               and "2026-03-02T08:00:00.000Z" in json.dumps(document), split)
+        own = "".join(json.dumps({"at": "2026-03-02T09:00:00Z", "topic": topic, "alert": alert}) + "\n" for topic, alert in
+                      (("both", [local]), ("alerts", [local])))
+        lines = run(TRIAGECTL, "--config.file", str(path), "replay", "--cases", text=own)
+        check("replay: a line names its topic", lines.stdout.count("not_an_object") == 1
+              and json.loads(lines.stdout.splitlines()[-1])["data"]["counts"]["alerts"] == 1, lines)
         whole = run(TRIAGECTL, "--config.file", str(path), "replay", "--cases", text=pair)
         check("replay without it: one record that is no alert", "not_an_object" in whole.stdout, whole)
     result = ctl("replay", "--until", "tomorrow", text="")
