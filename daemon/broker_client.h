@@ -63,8 +63,9 @@ struct PollResult {
   std::vector<InputRecord> records;
   // At most one; when set, `records` is empty: everything polled before it was dropped unless it was stepped.
   std::optional<GroupEvent> event;
-  // Partitions that reached the end of their log (EOF at the high watermark) since they were assigned.
-  std::vector<TopicPartition> reached_end;
+  // Partitions that reached the end of their log (EOF at the high watermark) since they were assigned, and that end: it
+  // lies behind transaction markers and aborted records, too.
+  std::vector<PartitionOffset> reached_end;
   // The client is unusable (fatal consumer or producer error): rebuild it.
   std::optional<Error> fatal;
   bool fenced_instance = false;  // FENCED_INSTANCE_ID was the fatal error

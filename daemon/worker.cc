@@ -18,6 +18,8 @@ constexpr Duration kFencedWindow = std::chrono::minutes(5);
 constexpr int kStartsBeforeRelease = 3;
 // Alerts wait while intake lags, but not for ever: no more than this many polls in a row leave them untaken.
 constexpr int kMaxAlertPollsSkipped = 20;
+// Offsets that moved over transaction markers alone wait this long for a transaction to go with.
+constexpr Duration kMarkersWait{1'000};
 
 }  // namespace
 
@@ -259,7 +261,7 @@ Status Worker::RunOnce() {
   PollResult polled = client_->Poll(limits);
   if (polled.fatal) return LoseClient(polled.fatal->message, polled.fenced_instance);
   if (polled.event) return OnGroupEvent(*polled.event);
-  reached_end_.insert(polled.reached_end.begin(), polled.reached_end.end());
+  for (const PartitionOffset& end : polled.reached_end) reached_end_.insert(end.where);
 
   size_t first_hand = 0;
   size_t first_hand_bytes = 0;
@@ -272,8 +274,12 @@ Status Worker::RunOnce() {
   alert_polls_skipped_ = limits.take_alerts ? 0 : alert_polls_skipped_ + 1;
 
   if (Status stepped = StepRecords(std::move(polled.records)); !stepped || !client_) return stepped;
+  for (const PartitionOffset& end : polled.reached_end) {
+    if (reached_end_.contains(end.where)) alerts_.ReachEnd(end);  // else it was rewound
+  }
   if (Status advanced = AdvanceAssignment(); !advanced || !client_) return advanced;
-  if (!client_->BrokerTime() || Now() - last_commit_ >= options_.tick_interval) {
+  const Duration quiet = Now() - last_commit_;
+  if (!client_->BrokerTime() || quiet >= options_.tick_interval || (alerts_.past_markers() && quiet >= kMarkersWait)) {
     if (Status ticked = Tick(); !ticked || !client_) return ticked;
   }
   AdvanceStandbys();

@@ -336,7 +336,7 @@ TEST_CASE("the end of a partition is reached at the high watermark, not at the l
   const auto poll = [&] {
     const PollResult polled = member->Poll({});
     REQUIRE_FALSE(polled.fatal.has_value());
-    ended.insert(polled.reached_end.begin(), polled.reached_end.end());
+    for (const PartitionOffset& end : polled.reached_end) ended.insert(end.where);
     records += polled.records.size();
   };
   CHECK(Eventually([&] { poll(); return ended.contains(commands); }));

@@ -83,7 +83,7 @@ size_t SimClient::Fetch(InputClass input_class, size_t room, PollResult* result)
       ++taken;
     }
     const bool end = host_->bugs().end_at_last_stable ? next >= stable : next >= log.high() || host_->bugs().end_at_once;
-    if (end) result->reached_end.push_back(where);
+    if (end) result->reached_end.push_back({where, next, {}});
   }
   return taken;
 }
