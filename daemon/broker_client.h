@@ -63,8 +63,9 @@ struct PollResult {
   std::vector<InputRecord> records;
   // At most one; when set, `records` is empty: everything polled before it was dropped unless it was stepped.
   std::optional<GroupEvent> event;
-  // Partitions that reached the end of their log (EOF at the high watermark) since they were assigned.
-  std::vector<TopicPartition> reached_end;
+  // Partitions that reached the end of their log (EOF at the high watermark) since they were assigned, and that end: it
+  // lies behind transaction markers and aborted records, too.
+  std::vector<PartitionOffset> reached_end;
   // The client is unusable (fatal consumer or producer error): rebuild it.
   std::optional<Error> fatal;
   bool fenced_instance = false;  // FENCED_INSTANCE_ID was the fatal error
@@ -85,6 +86,7 @@ struct ChangelogSlice {
   };
   std::vector<Record> records;
   int64_t next_offset = 0;       // first offset not yet read (control records skipped)
+  int64_t log_end = -1;          // high watermark as the client knows it without asking; -1: not yet
   bool at_end = false;           // EOF at or beyond the end given to OpenChangelog
 };
 
@@ -119,7 +121,9 @@ class BrokerClient {
   // partitions of which it knows nothing yet are left out.
   virtual std::vector<std::pair<TopicPartition, int64_t>> Lags() const = 0;
 
-  // Changelog reading; several partitions may be open at once. `end` is a high watermark seen by QueryWatermarks.
+  // Changelog reading; several partitions may be open at once. `end` is a high watermark seen by QueryWatermarks, or
+  // kFollow: there is no end. With a bound of 0 a read gives what is at hand.
+  static constexpr int64_t kFollow = INT64_MAX;
   virtual Status OpenChangelog(int32_t partition, int64_t from, int64_t end) = 0;
   virtual Result<ChangelogSlice> ReadChangelog(int32_t partition, size_t max_records, Duration bound) = 0;
   virtual void CloseChangelog(int32_t partition) = 0;
@@ -142,6 +146,9 @@ class BrokerClient {
 
   // N: partitions of the state topic, and of any topic of ours.
   virtual int32_t StatePartitions() const = 0;
+
+  // Gives the place in the group away at once, instead of after the session time-out; nothing but destruction follows.
+  virtual void Leave(Duration bound) = 0;
 };
 
 }  // namespace triaged

@@ -57,9 +57,11 @@ struct Config {
   std::string instance;                       // names this process in the group; the host name by default
   KafkaConfig kafka;
   int workers = 1;
+  bool standby = false;                       // follow the changelog of partitions that other processes own
   StorageConfig storage;
   StepLimits step;
   NormaliseLimits alert_limits;
+  RuleBudget rule_budget;
   BaselineSettings baseline;
   std::vector<TopicSettings> topics;          // what is known about single alert topics
   std::string web_listen_address = "127.0.0.1:9464";

@@ -124,7 +124,7 @@ void KafkaClient::TakeEnd(const rd_kafka_message_t& message, PollResult* result)
   const auto code =
       rd_kafka_get_watermark_offsets(consumer_.get(), where.topic.c_str(), where.partition, &low, &high);
   if (code || high < 0 || message.offset < high) return;
-  result->reached_end.push_back(std::move(where));
+  result->reached_end.push_back({std::move(where), message.offset, {}});
 }
 
 void KafkaClient::TakeMessage(RdMessage message, PollResult* result, size_t* bytes) {

@@ -133,13 +133,18 @@ Result<ChangelogSlice> ChangelogReader::Read(int32_t partition, size_t max_recor
   ChangelogSlice slice;
   const Duration stop = MonotonicTime() + bound;
   while (source.next < source.end && slice.records.size() < max_records) {
-    const Duration left = stop - MonotonicTime();
+    const Duration left = std::max(stop - MonotonicTime(), Duration(0));
     const Duration wait = std::min(slice.records.empty() ? kWait : kWaitForMore, left);
     const RdMessage message(rd_kafka_consume_queue(source.queue.get(), Millis(wait)));
     if (message) {
       if (Status taken = Take(*message, &source, &slice); !taken) return taken.error();
     }
-    if (left <= Duration(0) || (!message && !slice.records.empty())) break;
+    if (!message && (left == Duration(0) || !slice.records.empty())) break;
+    if (left == Duration(0) && bound > Duration(0)) break;
+  }
+  int64_t low = 0;
+  if (rd_kafka_get_watermark_offsets(handle_.get(), rd_kafka_topic_name(topic_.get()), partition, &low, &slice.log_end)) {
+    slice.log_end = -1;
   }
   slice.next_offset = source.next;
   slice.at_end = source.next >= source.end;

@@ -36,7 +36,7 @@ class ChangelogReader {
   ~ChangelogReader();
 
   Status Open(int32_t partition, int64_t from, int64_t end);
-  // Precondition: open. Returns when `max_records` are read, nothing more is at hand, or after `bound`.
+  // Precondition: open. Returns when `max_records` are read, nothing more is at hand, or after `bound` (0: does not wait).
   Result<ChangelogSlice> Read(int32_t partition, size_t max_records, Duration bound);
   void Close(int32_t partition);
   bool empty() const { return open_.empty(); }

@@ -78,6 +78,7 @@ struct Metrics::Series {
         purged(BuildCounter().Name("triaged_cases_purged_total").Help("Closed cases that left after their retention.").Register(r)),
         transactions(BuildCounter().Name("triaged_transactions_total").Help("Kafka transactions by outcome.").Register(r)),
         troubles(BuildCounter().Name("triaged_troubles_total").Help("Troubles of the loop, by kind; each is a log line.").Register(r)),
+        restored(BuildCounter().Name("triaged_restored_records_total").Help("Changelog records replayed to take partitions over.").Register(r)),
         step(BuildHistogram().Name("triaged_step_duration_seconds").Help("Deciding and encoding one partition's step.").Register(r)),
         commit(BuildHistogram().Name("triaged_commit_duration_seconds").Help("One Kafka transaction, begin to commit.").Register(r)),
         overdue(BuildHistogram().Name("triaged_timer_overdue_seconds").Help("How late deadlines fired, by the logical clock: one for each event that was late.").Register(r)),
@@ -86,6 +87,8 @@ struct Metrics::Series {
         to_resolve(BuildHistogram().Name("triaged_time_to_resolve_seconds").Help("From opening to a resolution.").Register(r)),
         partitions(BuildGauge().Name("triaged_partitions").Help("State partitions of this process, by state.").Register(r)),
         restore(BuildGauge().Name("triaged_restore_remaining_records").Help("Changelog records still to be replayed.").Register(r)),
+        standbys(BuildGauge().Name("triaged_standby_partitions").Help("Partitions of other processes whose changelog is followed.").Register(r)),
+        standby_behind(BuildGauge().Name("triaged_standby_remaining_records").Help("Changelog records that the followed partitions have yet to read.").Register(r)),
         clock_lag(BuildGauge().Name("triaged_clock_lag_seconds").Help("How far the slowest partition's logical clock is behind broker time.").Register(r)),
         skew(BuildGauge().Name("triaged_wall_clock_skew_seconds").Help("Wall clock of this machine minus broker time.").Register(r)),
         store_bytes(BuildGauge().Name("triaged_store_disk_bytes").Help("Size of the partition stores on disk.").Register(r)),
@@ -115,9 +118,10 @@ struct Metrics::Series {
         targets(TargetBuckets(engine)) {}
 
   prometheus::Family<prometheus::Counter>&consumed, &alerts, &commands, &commands_consumed, &dead_letters, &events,
-      &escalations, &breaches, &renotifications, &nobody, &rule_hits, &over_budget, &timers, &purged, &transactions, &troubles;
+      &escalations, &breaches, &renotifications, &nobody, &rule_hits, &over_budget, &timers, &purged, &transactions, &troubles,
+      &restored;
   prometheus::Family<prometheus::Histogram>&step, &commit, &overdue, &to_escalate, &to_acknowledge, &to_resolve;
-  prometheus::Family<prometheus::Gauge>&partitions, &restore, &clock_lag, &skew, &store_bytes, &store_resident,
+  prometheus::Family<prometheus::Gauge>&partitions, &restore, &standbys, &standby_behind, &clock_lag, &skew, &store_bytes, &store_resident,
       &store_cases, &cases, &consumer_lag, &dedup_entries, &dedup_shrunk, &baseline_entries, &baseline_evicted,
       &baseline_bytes, &store_errors, &compactions, &compaction_bytes, &stalled, &stalls, &windows, &window_bytes, &windows_dropped, &feed_heard, &feed_silent, &policy_info,
       &reload_ok, &reload_time, &build_info;
@@ -130,7 +134,8 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
       connected_(static_cast<size_t>(workers), false),
       last_turns_(static_cast<size_t>(workers), MonotonicTime()),
       phases_(static_cast<size_t>(workers), WorkerPhase::kTurn),
-      last_commits_(last_turns_) {
+      last_commits_(last_turns_),
+      engines_begun_(last_turns_) {
   Series& s = *series_;
   for (const char* stage : {"intake", "decide"}) {
     s.consumed.Add({{"stage", stage}});
@@ -145,14 +150,14 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
     s.events.Add({{"type", std::string(Name(static_cast<CaseEventType>(i)))}});
   }
   for (size_t i = 0; i < kClockKindCount; ++i) s.breaches.Add({{"clock", std::string(Name(static_cast<ClockKind>(i)))}});
-  for (auto* family : {&s.renotifications, &s.nobody, &s.over_budget, &s.timers, &s.purged}) family->Add({});
+  for (auto* family : {&s.renotifications, &s.nobody, &s.over_budget, &s.timers, &s.purged, &s.restored}) family->Add({});
   for (const char* outcome : {"committed", "aborted", "unknown"}) s.transactions.Add({{"outcome", outcome}});
   for (size_t i = 0; i < 5; ++i) s.troubles.Add({{"kind", std::string(Name(static_cast<Trouble>(i)))}});
   for (auto* family : {&s.step, &s.commit, &s.overdue}) family->Add({}, kShort);
   for (auto* family : {&s.to_escalate, &s.to_acknowledge, &s.to_resolve}) family->Add({}, s.targets);
   for (size_t i = 0; i < 5; ++i) s.partitions.Add({{"state", std::string(Name(static_cast<PartitionState>(i)))}});
   for (int i = 0; i < partitions; ++i) s.restore.Add({{"partition", std::to_string(i)}});
-  for (auto* family : {&s.clock_lag, &s.skew, &s.store_bytes, &s.store_resident, &s.store_cases, &s.dedup_entries,
+  for (auto* family : {&s.standbys, &s.standby_behind, &s.clock_lag, &s.skew, &s.store_bytes, &s.store_resident, &s.store_cases, &s.dedup_entries,
                        &s.dedup_shrunk, &s.baseline_entries, &s.baseline_evicted, &s.baseline_bytes, &s.store_errors,
                        &s.compactions, &s.compaction_bytes, &s.stalled, &s.stalls,
                        &s.windows, &s.window_bytes, &s.windows_dropped, &s.reload_ok, &s.reload_time}) {
@@ -215,7 +220,11 @@ std::pair<bool, std::string> Metrics::Ready() const {
     if (state == PartitionState::kRunning || state == PartitionState::kClosed) continue;
     return {false, "partition " + std::to_string(key.second) + " is " + std::string(Name(state))};
   }
-  return {true, "ready"};
+  if (standbys_.empty()) return {true, "ready"};
+  int64_t behind = 0;
+  for (const auto& [_, standby] : standbys_) behind += standby.behind;
+  return {true, "ready; standby of " + std::to_string(standbys_.size()) + " partitions, " + std::to_string(behind) +
+                    " records behind"};
 }
 
 void Metrics::OnReload(const Engine* engine, Timestamp now) {
@@ -250,6 +259,19 @@ void Metrics::OnPhase(int worker, WorkerPhase phase) {
   const std::lock_guard lock(mutex_);
   phases_[static_cast<size_t>(worker)] = phase;
   if (phase == WorkerPhase::kTurn) last_turns_[static_cast<size_t>(worker)] = MonotonicTime();
+}
+
+void Metrics::OnEngineTaken(int worker, bool done) {
+  Duration begun;
+  {
+    const std::lock_guard lock(mutex_);
+    Duration& last = engines_begun_[static_cast<size_t>(worker)];
+    begun = last;
+    if (!done) last = MonotonicTime();
+  }
+  if (!done) return;
+  LogInfo("rules taken over", {{"worker", std::to_string(worker)},
+                               {"pause_ms", std::to_string((MonotonicTime() - begun).count())}});
 }
 
 void Metrics::OnConnected(int worker, bool connected) {
@@ -305,6 +327,38 @@ void Metrics::ShowClockLag() {
 void Metrics::OnRestoreProgress(int32_t partition, int64_t position, int64_t end) {
   series_->restore.Add({{"partition", std::to_string(partition)}})
       .Set(static_cast<double>(std::max<int64_t>(0, end - position)));
+}
+
+void Metrics::OnRestored(int32_t partition, uint64_t records, int64_t from, int64_t end) {
+  series_->restored.Add({}).Increment(static_cast<double>(records));
+  LogInfo("restored", {{"partition", std::to_string(partition)}, {"records", std::to_string(records)},
+                       {"from", std::to_string(from)}, {"end", std::to_string(end)}});
+}
+
+void Metrics::OnStandby(int32_t partition, std::optional<int64_t> behind) {
+  std::string_view news;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!behind) {
+      if (standbys_.erase(partition)) news = "ended";
+    } else {
+      const auto [at, fresh] = standbys_.try_emplace(partition);
+      at->second.behind = *behind;
+      if (fresh) news = "following";
+      if (*behind == 0 && !std::exchange(at->second.warm, true)) news = "warm";
+    }
+    ShowStandbys();
+  }
+  if (news.empty()) return;
+  LogInfo("standby", {{"partition", std::to_string(partition)}, {"state", news},
+                      {"behind", std::to_string(behind.value_or(0))}});
+}
+
+void Metrics::ShowStandbys() {
+  int64_t behind = 0;
+  for (const auto& [_, standby] : standbys_) behind += standby.behind;
+  series_->standbys.Add({}).Set(static_cast<double>(standbys_.size()));
+  series_->standby_behind.Add({}).Set(static_cast<double>(behind));
 }
 
 std::string Metrics::LevelName(const std::string& policy, uint8_t level) const {

@@ -40,8 +40,11 @@ class Metrics final : public WorkerObserver {
 
   void OnPhase(int worker, WorkerPhase phase) override;
   void OnConnected(int worker, bool connected) override;
+  void OnEngineTaken(int worker, bool done) override;
   void OnPartitionState(int worker, int32_t partition, PartitionState state) override;
   void OnRestoreProgress(int32_t partition, int64_t position, int64_t end) override;
+  void OnRestored(int32_t partition, uint64_t records, int64_t from, int64_t end) override;
+  void OnStandby(int32_t partition, std::optional<int64_t> behind) override;
   void OnStep(int worker, const StepReport& report) override;
   void OnClock(int32_t partition, Timestamp clock, Timestamp broker_time, bool caught_up) override;
   void OnStoreStats(int32_t partition, const StoreStats& stats) override;
@@ -59,6 +62,7 @@ class Metrics final : public WorkerObserver {
   // With mutex_ held.
   void ShowPartitions();
   void ShowClockLag();
+  void ShowStandbys();
   void ShowStores();
   void ShowStandings();
   void ShowFeeds();
@@ -76,12 +80,18 @@ class Metrics final : public WorkerObserver {
   std::vector<bool> connected_;
   // By worker and partition: while a partition moves between two workers of ours, both speak of it.
   std::map<std::pair<int, int32_t>, PartitionState> states_;
+  struct Standby {
+    int64_t behind = 0;
+    bool warm = false;                                   // has been at the end
+  };
+  std::map<int32_t, Standby> standbys_;                  // partitions of others that are followed
   std::map<int32_t, Duration> lags_;
   std::map<int32_t, StoreStats> stores_;
   std::map<int, std::map<std::string, int64_t>> topic_lags_;  // by worker and topic
   std::vector<Duration> last_turns_;
   std::vector<WorkerPhase> phases_;
   std::vector<Duration> last_commits_;                   // or of joining
+  std::vector<Duration> engines_begun_;                  // when each worker began to take a configuration over
   std::string fingerprint_;                              // of the engine in use
   Duration letters_second_{0};                           // the second that is counted …
   int letters_logged_ = 0;                               // … and the dead letters logged in it

@@ -155,8 +155,8 @@ Result<bool> Partition::Restore(ChangelogSlice slice) {
     if (record.key != kProgressKey || !record.value) continue;
     auto stored = DecodeProgress(*record.value);
     if (!stored) {
-      return EnvironmentError("changelog partition " + std::to_string(options_.number) + " offset " +
-                              std::to_string(record.offset) + ": " + stored.error().message);
+      return Error{stored.error().kind, "changelog partition " + std::to_string(options_.number) + " offset " +
+                                            std::to_string(record.offset) + ": " + stored.error().message};
     }
     if (*expected_lineage_ != stored->progress.lineage) {
       if (Status wiped = Wipe(); !wiped) return wiped.error();

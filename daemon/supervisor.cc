@@ -141,6 +141,8 @@ WorkerOptions Supervisor::OptionsFor(int worker) const {
   options.accept_data_loss = accept_data_loss_;
   options.commit_timeout = config_.kafka.commit_timeout;
   options.flush_interval = config_.storage.flush_interval;
+  options.standby = config_.standby;
+  options.workers = config_.workers;
   return options;
 }
 
@@ -166,6 +168,7 @@ WorkerParts Supervisor::PartsFor(int worker) {
     return KafkaClient::Make(std::move(kafka));
   };
   parts.stores = stores_;
+  parts.claims = claims_;
   parts.engine = [this] { return CurrentEngine(); };
   parts.new_lineage = RandomLineage;
   parts.pause = [this](Duration d) { PauseUnlessStopping(d); };

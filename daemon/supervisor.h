@@ -61,6 +61,7 @@ class Supervisor {
   Metrics metrics_;
   std::unique_ptr<EmbeddedBroker> embedded_;
   std::shared_ptr<SharedStoreResources> stores_;
+  const std::shared_ptr<StoreClaims> claims_ = std::make_shared<StoreClaims>();
   std::vector<std::thread> threads_;
   std::unique_ptr<HttpServer> http_;      // last: its hooks use what stands above
 };

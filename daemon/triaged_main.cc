@@ -11,6 +11,7 @@
 #include "daemon/ctl.h"
 #include "daemon/log.h"
 #include "daemon/supervisor.h"
+#include "storage/codec.h"
 
 namespace triaged {
 namespace {
@@ -96,7 +97,8 @@ int Main(int argc, char** argv) {
   if (status) LogInfo("stopped", {});
   FlushLog();
   // The signal thread still waits and uses the supervisor: leave without running it down underneath.
-  std::_Exit(status ? kExitOk : kExitFailed);
+  // What a newer release wrote is no matter of trying again: the supervisor should not.
+  std::_Exit(status ? kExitOk : IsNewerFormat(status.error()) ? kExitConfig : kExitFailed);
 }
 
 }  // namespace

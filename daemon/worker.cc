@@ -1,10 +1,11 @@
 // The worker's client, its group events, and the turn. Taking partitions over is in worker_assignment.cc, steps and
-// transactions are in worker_step.cc.
+// transactions are in worker_step.cc, partitions of others in worker_standby.cc.
 #include "daemon/worker.h"
 
 #include <algorithm>
 
 #include "pipeline/base/check.h"
+#include "storage/codec.h"
 
 namespace triaged {
 namespace {
@@ -17,6 +18,8 @@ constexpr Duration kFencedWindow = std::chrono::minutes(5);
 constexpr int kStartsBeforeRelease = 3;
 // Alerts wait while intake lags, but not for ever: no more than this many polls in a row leave them untaken.
 constexpr int kMaxAlertPollsSkipped = 20;
+// Offsets that moved over transaction markers alone wait this long for a transaction to go with.
+constexpr Duration kMarkersWait{1'000};
 
 }  // namespace
 
@@ -30,10 +33,11 @@ Worker::Worker(WorkerOptions options, WorkerParts parts)
               engine_),
       client_backoff_(options_.retry_min) {
   TRIAGED_CHECK(parts_.make_client && parts_.stores && parts_.new_lineage && parts_.pause && parts_.observer);
+  TRIAGED_CHECK(parts_.claims != nullptr);
   TRIAGED_CHECK(engine_ != nullptr && options_.partitions > 0);
 }
 
-Worker::~Worker() = default;
+Worker::~Worker() { parts_.claims->Set(this, {}); }
 
 void Worker::Enter(WorkerPhase phase) const { parts_.observer->OnPhase(options_.number, phase); }
 
@@ -51,7 +55,10 @@ Status Worker::Stop(int32_t partition, const Error& error) {
 Status Worker::StartClient() {
   const auto wait = [&] {
     // Others of this process may take over what we cannot hold: an open store is a held lock.
-    if (++failed_starts_ >= kStartsBeforeRelease) partitions_.clear();
+    if (++failed_starts_ >= kStartsBeforeRelease) {
+      partitions_.clear();
+      parts_.claims->Set(this, {});
+    }
     parts_.pause(client_backoff_);
     client_backoff_ = std::min(client_backoff_ * 2, options_.retry_max);
   };
@@ -82,6 +89,7 @@ Status Worker::LoseClient(const std::string& why, bool fenced) {
   const Duration now = Now();
   Report(Trouble::kLostClient, -1, why);
   if (fenced) fenced_at_.push_back(now);
+  DropStandbys();
   while (!fenced_at_.empty() && now - fenced_at_.front() > kFencedWindow) fenced_at_.pop_front();
   client_.reset();
   parts_.observer->OnConnected(options_.number, false);
@@ -100,9 +108,11 @@ Status Worker::LoseClient(const std::string& why, bool fenced) {
 void Worker::AdoptEngine() {
   auto engine = parts_.engine();
   if (engine == engine_ || !engine) return;
+  parts_.observer->OnEngineTaken(options_.number, false);
   engine_ = std::move(engine);
   alerts_.SetEngine(engine_);
   for (const auto& [number, partition] : partitions_) partition->SetEngine(engine_);
+  parts_.observer->OnEngineTaken(options_.number, true);
 }
 
 // ---- group ----------------------------------------------------------------------------------------------------
@@ -129,6 +139,21 @@ Status Worker::GiveUpPartitions(PartitionState state) {
   return {};
 }
 
+std::unique_ptr<Partition> Worker::MakePartition(int32_t number) const {
+  PartitionOptions options;
+  options.number = number;
+  options.directory = options_.store_directory + "/" + std::to_string(number);
+  for (const std::string& topic : options_.direct_topics) options.sources.push_back({topic, number});
+  if (!direct()) options.sources.push_back({topics_.intake, number});
+  options.sources.push_back({topics_.commands, number});
+  options.sources.push_back({topics_.signals, number});
+  options.processor = {options_.application_id, options_.partitions, options_.max_timers, options_.record_steps,
+                       options_.heartbeat_interval, options_.ocsf, options_.keep_closed, options_.archive};
+  options.accept_data_loss = options_.accept_data_loss;
+  options.tombstone_retention = options_.tombstone_retention;
+  return std::make_unique<Partition>(std::move(options), parts_.stores);
+}
+
 Status Worker::OnAssigned(const GroupEvent& event) {
   if (Status given = GiveUpPartitions(PartitionState::kClosed); !given) return given;
   const std::string& driver = direct() ? options_.direct_topics.front() : topics_.intake;
@@ -146,24 +171,20 @@ Status Worker::OnAssigned(const GroupEvent& event) {
                 {ErrorClass::kInvariant, "topic " + driver + " has more than " + std::to_string(options_.partitions) +
                                              " partitions; it must have exactly as many as the state topic"});
   }
-  std::erase_if(partitions_, [&](const auto& kept) { return !owned.contains(kept.first); });
+  parts_.claims->Set(this, owned);
+  for (auto& [number, kept] : partitions_) {
+    if (owned.contains(number)) continue;
+    if (kept->state() == PartitionState::kLost) SetState(*kept, PartitionState::kClosed);
+    KeepAsStandby(std::move(kept));
+  }
+  std::erase_if(partitions_, [&](const auto& kept) { return !kept.second; });
   alerts_.Reset(alerts);
   group_has_offsets_ = progress_without_offsets_ = false;
   for (int32_t number : owned) {
     auto& partition = partitions_[number];
     if (!partition) {
-      PartitionOptions options;
-      options.number = number;
-      options.directory = options_.store_directory + "/" + std::to_string(number);
-      for (const std::string& topic : options_.direct_topics) options.sources.push_back({topic, number});
-      if (!direct()) options.sources.push_back({topics_.intake, number});
-      options.sources.push_back({topics_.commands, number});
-      options.sources.push_back({topics_.signals, number});
-      options.processor = {options_.application_id, options_.partitions, options_.max_timers, options_.record_steps,
-                           options_.heartbeat_interval, options_.ocsf, options_.keep_closed, options_.archive};
-      options.accept_data_loss = options_.accept_data_loss;
-      options.tombstone_retention = options_.tombstone_retention;
-      partition = std::make_unique<Partition>(std::move(options), parts_.stores);
+      partition = TakeStandby(number);
+      if (!partition) partition = MakePartition(number);
       parts_.observer->OnPartitionState(options_.number, number, PartitionState::kAssigned);
     } else {
       SetState(*partition, PartitionState::kAssigned);
@@ -240,7 +261,7 @@ Status Worker::RunOnce() {
   PollResult polled = client_->Poll(limits);
   if (polled.fatal) return LoseClient(polled.fatal->message, polled.fenced_instance);
   if (polled.event) return OnGroupEvent(*polled.event);
-  reached_end_.insert(polled.reached_end.begin(), polled.reached_end.end());
+  for (const PartitionOffset& end : polled.reached_end) reached_end_.insert(end.where);
 
   size_t first_hand = 0;
   size_t first_hand_bytes = 0;
@@ -253,10 +274,15 @@ Status Worker::RunOnce() {
   alert_polls_skipped_ = limits.take_alerts ? 0 : alert_polls_skipped_ + 1;
 
   if (Status stepped = StepRecords(std::move(polled.records)); !stepped || !client_) return stepped;
+  for (const PartitionOffset& end : polled.reached_end) {
+    if (reached_end_.contains(end.where)) alerts_.ReachEnd(end);  // else it was rewound
+  }
   if (Status advanced = AdvanceAssignment(); !advanced || !client_) return advanced;
-  if (!client_->BrokerTime() || Now() - last_commit_ >= options_.tick_interval) {
+  const Duration quiet = Now() - last_commit_;
+  if (!client_->BrokerTime() || quiet >= options_.tick_interval || (alerts_.past_markers() && quiet >= kMarkersWait)) {
     if (Status ticked = Tick(); !ticked || !client_) return ticked;
   }
+  AdvanceStandbys();
   Housekeeping();
   return {};
 }
@@ -283,12 +309,14 @@ void Worker::Housekeeping() {
     if (!flush) continue;
     if (Status flushed = partition->Flush(); !flushed) RetryLater(*partition, flushed.error());
   }
+  if (flush) FlushStandbys();
   if (stats) parts_.observer->OnLags(options_.number, client_->Lags());
 }
 
 Status Worker::Run(const std::atomic<bool>* stop) {
   while (!stop->load(std::memory_order_relaxed)) {
     if (Status turn = RunOnce(); !turn) {
+      leave_for_good_ = IsNewerFormat(turn.error());
       Finish().IgnoreError();  // the first error is the one to tell
       return turn;
     }
@@ -305,7 +333,10 @@ Status Worker::Finish() {
     if (partition->state() != PartitionState::kClosed) SetState(*partition, PartitionState::kClosed);
   }
   partitions_.clear();
+  DropStandbys();
+  parts_.claims->Set(this, {});
   Enter(WorkerPhase::kClosingClient);
+  if (client_ && leave_for_good_) client_->Leave(options_.leave_timeout);
   client_.reset();
   parts_.observer->OnConnected(options_.number, false);
   Enter(WorkerPhase::kStopped);

@@ -28,6 +28,7 @@
 
 #include "daemon/broker_client.h"
 #include "daemon/partition.h"
+#include "daemon/store_claims.h"
 #include "daemon/worker_alerts.h"
 #include "daemon/worker_observer.h"
 #include "pipeline/processor/processor.h"
@@ -52,9 +53,12 @@ struct WorkerOptions {
   bool archive = false;                 // and are written to the archive topic
   bool record_steps = true;
   bool accept_data_loss = false;
+  bool standby = false;      // follow the partitions of others, too: those whose number % workers is `number`
+  int workers = 1;           // of this process
   Duration start_timeout{20'000};  // shorter than the time to stop
   Duration commit_timeout{30'000};
   Duration abort_timeout{10'000};
+  Duration leave_timeout{10'000};
   Duration query_slice{1'000};     // one question about offsets or watermarks
   Duration restore_slice{100};     // reading the changelog, per turn
   Duration tick_interval{10'000};  // longest time without a delivery report, so that broker time stays known
@@ -74,6 +78,7 @@ struct WorkerParts {
   std::function<std::string()> new_lineage;               // a random id, for a partition's first progress record
   std::function<void(Duration)> pause;                    // waits, or returns early when the daemon stops
   WorkerObserver* observer = nullptr;                     // outlives the worker
+  std::shared_ptr<StoreClaims> claims;                    // of the process; must be set
 };
 
 class Worker {
@@ -153,6 +158,7 @@ class Worker {
   Status GiveUpPartitions(PartitionState state);
   Status Reassign();
   void SetState(Partition& partition, PartitionState state);
+  std::unique_ptr<Partition> MakePartition(int32_t number) const;
   void Housekeeping();
   void Enter(WorkerPhase phase) const;
   void Report(Trouble kind, int32_t partition, const std::string& message) const;
@@ -172,8 +178,21 @@ class Worker {
   Status CheckExpired();
   Status CheckRemoved(const TopicPartition& source, int64_t next, int64_t low);
   void RetryLater(Partition& partition, const Error& error);
+  Status RetryOrStop(Partition& partition, const Error& error);
   struct Taking;
   bool WaitForHandOver(Taking& taking, const Error& error);  // false: it is no hand-over, or it takes too long
+
+  // ---- worker_standby.cc: partitions of others
+  struct Standby;
+  bool Follows(int32_t number) const;
+  void KeepAsStandby(std::unique_ptr<Partition> partition);
+  std::unique_ptr<Partition> TakeStandby(int32_t number);  // nullptr: it is none
+  void AdvanceStandbys();
+  void BeginFollowing(Standby& standby);
+  void FollowSlice(Standby& standby);
+  void StopFollowing(Standby& standby, const Error& error);
+  void FlushStandbys();
+  void DropStandbys();
 
   // ---- worker_step.cc: steps and transactions
   Status StepRecords(std::vector<InputRecord> records);
@@ -216,12 +235,24 @@ class Worker {
     Duration backoff{0};
     std::optional<Duration> held_since;  // its store is still open in another worker of this process
     bool offsets_known = false;
+    uint64_t records = 0;  // replayed
   };
   std::map<int32_t, Taking> taking_;
   bool joined_ = false;                    // an assignment is in hand, be it empty
   bool consume_changed_ = false;           // Assign is owed: the set of running partitions changed
   bool group_has_offsets_ = false;         // at least one, of what was asked for
   bool progress_without_offsets_ = false;  // a partition was restored that the group knows nothing of
+
+  // A partition that somebody else owns. It stays Assigned; its store follows the changelog.
+  struct Standby {
+    std::unique_ptr<Partition> partition;
+    bool following = false;  // the changelog is open
+    bool warm = false;       // it was read to the end that it had when the following began
+    int64_t end = 0;
+    Duration retry_at{0};
+    Duration backoff{0};
+  };
+  std::map<int32_t, Standby> standbys_;
 
   std::map<int32_t, Pending> pending_;  // of the turn in hand
   std::map<int32_t, Fault> faults_;
@@ -230,6 +261,7 @@ class Worker {
   Duration client_backoff_{0};
   int failed_starts_ = 0;
   bool finished_ = false;
+  bool leave_for_good_ = false;  // others can run what we cannot
 };
 
 }  // namespace triaged

@@ -113,6 +113,17 @@ bool AlertSources::Take(const InputRecord& input, std::vector<OutputRecord>* out
   return true;
 }
 
+void AlertSources::ReachEnd(const PartitionOffset& end) {
+  const auto at = sources_.find(end.where);
+  if (at == sources_.end() || !at->second.next || at->second.staged_next >= end.offset) return;
+  at->second.staged_next = end.offset;
+  at->second.past_markers = true;
+}
+
+bool AlertSources::past_markers() const {
+  return std::any_of(sources_.begin(), sources_.end(), [](const auto& source) { return source.second.past_markers; });
+}
+
 void AlertSources::Refuse(const TopicPartition& source, int64_t offset, const std::string& message) {
   refused_[{source, offset}] = message;
 }
@@ -120,7 +131,7 @@ void AlertSources::Refuse(const TopicPartition& source, int64_t offset, const st
 std::vector<PartitionOffset> AlertSources::StagedOffsets() const {
   std::vector<PartitionOffset> offsets;
   for (const auto& [where, source] : sources_) {
-    if (!source.moved) continue;
+    if (!source.moved && !source.past_markers) continue;
     Balance after = source.balance;
     after.Add(source.staged);
     offsets.push_back({where, source.staged_next, EncodeBalance(after)});
@@ -135,11 +146,11 @@ bool AlertSources::moved() const {
 std::vector<std::pair<TopicPartition, Balance>> AlertSources::Commit() {
   std::vector<std::pair<TopicPartition, Balance>> balances;
   for (auto& [where, source] : sources_) {
-    if (!source.moved) continue;
+    if (!source.moved && !source.past_markers) continue;
     source.next = source.staged_next;
     source.balance.Add(source.staged);
     source.staged = {};
-    source.moved = source.first_sight = false;
+    source.moved = source.first_sight = source.past_markers = false;
     balances.emplace_back(where, source.balance);
   }
   std::erase_if(refused_, [&](const auto& refused) {
@@ -156,6 +167,7 @@ void AlertSources::Discard() {
     if (source.next) source.staged_next = *source.next;
     source.staged = {};
     source.moved = source.first_sight;
+    source.past_markers = false;
   }
   facts_ = {};
   records_ = 0;

@@ -41,6 +41,11 @@ class AlertSources {
 
   // Takes one alert record; false when it is not ours or was taken before. Appends its outputs.
   bool Take(const InputRecord& input, std::vector<OutputRecord>* outputs);
+  // Nothing is left below the end's offset: what lies between are transaction markers and aborted records. Without this
+  // the committed offset of an idle partition would stay before them, and retention would seem to have removed alerts.
+  void ReachEnd(const PartitionOffset& end);
+  // Such an offset is to be committed with the next transaction, whatever that is for.
+  bool past_markers() const;
   // Records whose outputs Kafka refused for their size: dead-lettered, cut, when they are taken again.
   void Refuse(const TopicPartition& source, int64_t offset, const std::string& message);
 
@@ -61,6 +66,7 @@ class AlertSources {
     Balance staged;      // of the step alone
     bool moved = false;  // must be committed with the next step
     bool first_sight = false;
+    bool past_markers = false;
   };
 
   Intake intake_;

@@ -143,6 +143,13 @@ void Worker::RetryLater(Partition& partition, const Error& error) {
   taking.offsets_known = false;
 }
 
+// What no retry mends (state of a newer release) stops us before we wrote there.
+Status Worker::RetryOrStop(Partition& partition, const Error& error) {
+  if (error.kind == ErrorClass::kInvariant) return Stop(partition.number(), error);
+  RetryLater(partition, error);
+  return {};
+}
+
 // Workers of one process learn of a rebalance one after the other; whoever is first waits for the other's store.
 bool Worker::WaitForHandOver(Taking& taking, const Error& error) {
   if (!PartitionStore::IsHeld(error)) return false;
@@ -165,8 +172,7 @@ Status Worker::BeginRestore(Partition& partition) {
   }
   auto range = partition.BeginRestore(*state, client_->BrokerTime());
   if (!range) {
-    if (!WaitForHandOver(taking, range.error())) RetryLater(partition, range.error());
-    return {};
+    return WaitForHandOver(taking, range.error()) ? Status() : RetryOrStop(partition, range.error());
   }
   taking.held_since.reset();
   if (!range->note.empty()) Report(Trouble::kStoreMoved, partition.number(), range->note);
@@ -175,6 +181,7 @@ Status Worker::BeginRestore(Partition& partition) {
     return {};
   }
   taking.range = *range;
+  taking.records = 0;
   SetState(partition, PartitionState::kRestoring);
   return {};
 }
@@ -204,11 +211,9 @@ Status Worker::RestoreSlice(Partition& partition, Duration bound) {
   }
   const bool at_end = slice->at_end;
   const int64_t next = slice->next_offset;
+  taking_.at(partition.number()).records += slice->records.size();
   auto foreign = partition.Restore(std::move(*slice));
-  if (!foreign) {
-    RetryLater(partition, foreign.error());
-    return {};
-  }
+  if (!foreign) return RetryOrStop(partition, foreign.error());
   if (*foreign) {
     Report(Trouble::kStoreMoved, partition.number(),
            "the store was made from another changelog (its lineage differs): wiped, restored from the beginning");
@@ -226,15 +231,14 @@ Status Worker::FinishRestore(Partition& partition) {
   Status finished = partition.FinishRestore(taking.group, engine_, parts_.new_lineage(), &warnings);
   for (const std::string& warning : warnings) Report(Trouble::kWarning, partition.number(), warning);
   if (!finished) {
-    if (finished.error().kind == ErrorClass::kInvariant) return Stop(partition.number(), finished.error());
-    RetryLater(partition, finished.error());
-    return {};
+    return RetryOrStop(partition, finished.error());
   }
   // The offsets were read before the restore and are stable: whoever made this progress sent some, and they are gone.
   const bool none = std::none_of(taking.group.committed.begin(), taking.group.committed.end(),
                                  [](const auto& committed) { return committed.second.offset.has_value(); });
   if (none && partition.store()->progress().steps > 0) progress_without_offsets_ = true;
   taking.backoff = options_.retry_min;
+  parts_.observer->OnRestored(partition.number(), taking.records, taking.range.from, taking.range.end);
   SetState(partition, PartitionState::kRunning);
   parts_.observer->OnBalance(partition.number(), partition.store()->progress().balance);
   consume_changed_ = true;

@@ -66,8 +66,14 @@ class WorkerObserver {
   virtual void OnPhase(int /*worker*/, WorkerPhase /*phase*/) {}
   // The client joined (true) or was given up (false). Joined without partitions is healthy.
   virtual void OnConnected(int /*worker*/, bool /*connected*/) {}
+  // Before and after a worker takes a new configuration over, between two turns: all that a reload holds it up.
+  virtual void OnEngineTaken(int /*worker*/, bool /*done*/) {}
   virtual void OnPartitionState(int /*worker*/, int32_t /*partition*/, PartitionState /*state*/) {}
   virtual void OnRestoreProgress(int32_t /*partition*/, int64_t /*position*/, int64_t /*end*/) {}
+  // A partition was taken over: so many records of the changelog, from `from` up to `end`, were replayed into its store.
+  virtual void OnRestored(int32_t /*partition*/, uint64_t /*records*/, int64_t /*from*/, int64_t /*end*/) {}
+  // A partition of somebody else is followed, so many records behind its changelog's end; nullopt: no longer.
+  virtual void OnStandby(int32_t /*partition*/, std::optional<int64_t> /*behind*/) {}
 
   // After the commit, never before.
   virtual void OnStep(int /*worker*/, const StepReport& /*report*/) {}

@@ -208,6 +208,7 @@ Result<Worker::Ending> Worker::Transact(Turn& turn) {
     return Ending::kDropped;
   };
   const Duration begun = Now();
+  turn.alerts |= alerts_.past_markers();
   if (Status begin = client_->Begin(); !begin) {
     if (begin.error().kind == ErrorClass::kInvariant) return Stop(-1, begin.error()).error();
     return dropped(LoseClient(begin.error().message, false));

@@ -7,7 +7,7 @@
 namespace triaged {
 namespace {
 
-constexpr std::string_view kNewer = "record of a newer release: ";
+constexpr std::string_view kNewer = "of a newer release";  // in every such error, whatever is said around it
 
 uint32_t Checksum(RecordKind kind, std::string_view payload) {
   const uint64_t hash = StableHash64(payload, static_cast<uint64_t>(kind));
@@ -57,14 +57,17 @@ Result<RecordKind> CheckFrame(std::string_view frame) {
   // by its value; both stop the reader.
   if (checksum != Checksum(kind, frame.substr(kFrameHeaderBytes))) return DamagedRecord(kind, "wrong checksum");
   if (version > kCodecVersion) {
-    return EnvironmentError(std::string(kNewer) + "format version " + std::to_string(version) +
-                            ", this release reads up to " + std::to_string(kCodecVersion) + "; upgrade triaged");
+    return Error{ErrorClass::kInvariant, "record " + std::string(kNewer) + ": format version " +
+                                             std::to_string(version) + ", this release reads up to " + std::to_string(kCodecVersion) +
+                                             "; upgrade triaged"};
   }
   if (version == 0) return DamagedRecord(kind, "format version 0");
   return kind;
 }
 
-bool IsNewerFormat(const Error& error) { return error.message.starts_with(kNewer); }
+bool IsNewerFormat(const Error& error) {
+  return error.kind == ErrorClass::kInvariant && error.message.find(kNewer) != std::string::npos;
+}
 
 std::string EncodeKeyIndex(uint64_t sequence) {
   std::string out = BeginFrame(RecordKind::kKeyIndex, 10);

@@ -5,7 +5,8 @@
 // states, and encode(decode(x)) == x.
 //
 // Decoding accepts any bytes and never crashes, reads out of bounds or allocates more than a small multiple of the
-// input. Errors: a frame written by a newer release (see IsNewerFormat), or damage (any other); both say what was read.
+// input. Errors: a frame written by a newer release (kInvariant, see IsNewerFormat: whoever meets one must stop before it
+// writes), or damage (any other); both say what was read.
 // Pure and thread-safe.
 //
 // Changing the format: add fields at the end of a record, raise kCodecVersion, and let the reader skip them for frames
@@ -28,7 +29,11 @@
 
 namespace triaged {
 
-inline constexpr uint8_t kCodecVersion = 2;  // 2: clocks from the third on, and all of a case after its notes
+// 2: clocks from the third on, and all of a case after its notes. A test builds a daemon that is one format ahead.
+#ifndef TRIAGED_FORMATS_AHEAD
+#define TRIAGED_FORMATS_AHEAD 0
+#endif
+inline constexpr uint8_t kCodecVersion = 2 + TRIAGED_FORMATS_AHEAD;
 inline constexpr size_t kFrameHeaderBytes = 6;
 inline constexpr size_t kMaxListItems = 65'536;         // of one list in a case or progress record
 inline constexpr size_t kMaxSeenBlockEntries = 16'384;  // ≤ 35 bytes each: a block stays below 600 KiB
@@ -111,6 +116,7 @@ Result<int64_t> DecodeNumber(RecordKind kind, std::string_view frame);
 Result<RecordKind> CheckFrame(std::string_view frame);
 
 // True when `error` came from a frame of a newer release: upgrade, do not throw the data away.
+// A record or a store of a newer release: nothing but an upgrade helps.
 bool IsNewerFormat(const Error& error);
 
 }  // namespace triaged

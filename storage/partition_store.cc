@@ -131,9 +131,10 @@ Status RocksPartitionStore::CheckIdentity() {
     return {};
   }
   if (*format > kStoreFormat) {
-    return EnvironmentError("open store " + directory_ + ": format version " + std::to_string(*format) +
-                            " of a newer release, this one reads up to " + std::to_string(kStoreFormat) +
-                            "; upgrade triaged, or delete the directory to restore from the changelog");
+    return Error{ErrorClass::kInvariant,
+                 "open store " + directory_ + ": format version " + std::to_string(*format) +
+                     " of a newer release, this one reads up to " + std::to_string(kStoreFormat) +
+                     "; upgrade triaged, or delete the directory to restore from the changelog"};
   }
   auto partition = ReadNumber(RecordKind::kPartition, kPartitionKey, -1);
   if (!partition) return partition.error();
@@ -166,7 +167,7 @@ Status RocksPartitionStore::ApplyChangelog(const std::vector<StateRecord>& recor
       continue;
     }
     auto kind = CheckFrame(*record.value);
-    if (!kind) return EnvironmentError(doing + ": " + kind.error().message);
+    if (!kind) return Error{kind.error().kind, doing + ": " + kind.error().message};
     const auto expected = KindOf(record.key);
     if (expected && *expected != *kind) return EnvironmentError(doing + ": a record's kind does not match its key");
     batch.Put(record.key, *record.value);

@@ -8,7 +8,7 @@
 //
 // Concurrency: one thread owns a store; SharedStoreResources may be shared between threads.
 // Errors: Corruption is reported as `corrupt()`: move the directory aside and restore. Anything else (lock, EMFILE,
-// ENOSPC) is ErrorClass::kEnvironment: retry.
+// ENOSPC) is ErrorClass::kEnvironment: retry; but records or a store of a newer release are kInvariant: stop.
 #pragma once
 
 #include <compare>

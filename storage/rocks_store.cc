@@ -11,7 +11,7 @@ std::string RocksPartitionStore::Doing(std::string_view what) const { return std
 
 // A record that a newer release wrote is no damage: the data must be kept.
 Error RocksPartitionStore::Damage(std::string_view doing, const Error& error) const {
-  if (IsNewerFormat(error)) return EnvironmentError(std::string(doing) + ": " + error.message);
+  if (IsNewerFormat(error)) return Error{error.kind, std::string(doing) + ": " + error.message};
   return CorruptionError(doing, error.message);
 }
 

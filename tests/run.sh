@@ -11,6 +11,7 @@
 #   --duration T    repeat for this long: 90s, 10m, 2h
 #   --cycles N      of kill
 #   --seeds N       of the simulation
+#   --kafka V       on another release of Apache Kafka than 3.9, such as 4.0.1
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -23,8 +24,9 @@ while [ $# -gt 0 ]; do
     --seed) export TRIAGED_SEED=${2:?--seed takes a number} TRIAGED_SIM_SEED=${2}; shift ;;
     --seeds) export TRIAGED_SIM_SEEDS=${2:?--seeds takes a number}; shift ;;
     --cycles) export TRIAGED_CYCLES=${2:?--cycles takes a number}; shift ;;
+    --kafka) export TRIAGED_KAFKA_VERSION=${2:?--kafka takes a release of Apache Kafka}; shift ;;
     --duration) duration=${2:?--duration takes a time such as 10m}; shift ;;
-    -h|--help) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h|--help) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) echo "unknown option: $1 (see --help)" >&2; exit 2 ;;
   esac
   shift

@@ -1,11 +1,13 @@
-// The Kafka clients of e2e_bench.py: fills a topic, reads it as a bare librdkafka consumer does, and measures the time
-// from producing an alert to reading its escalation.
+// The Kafka clients of e2e_bench.py and recovery_bench.py: fills a topic, reads it as a bare librdkafka consumer does,
+// relays it with and without transactions, and measures the time from producing an alert to reading its escalation.
 //
 //   e2e_client fill BOOTSTRAP TOPIC COUNT              alerts keyed by host, about 700 bytes each, 500 hosts
 //   e2e_client consume BOOTSTRAP TOPIC COUNT           prints records a second, from the first record on
 //   e2e_client latency BOOTSTRAP TOPIC ESCALATIONS COUNT RATE
 //       COUNT alerts that escalate at once, RATE a second; prints "p50 p99 max" in milliseconds, and the same of a bare
 //       consumer that reads the alerts themselves meanwhile
+//   e2e_client relay BOOTSTRAP TOPIC TO COUNT transactions|at-least-once
+//       carries records over in batches as the daemon cuts its steps; prints records a second
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -118,6 +120,7 @@ class Reader {
     const RdMessage message(rd_kafka_consumer_poll(handle_.get(), wait_ms));
     if (message && !message->err) visit(*message);
   }
+  rd_kafka_t* handle() { return handle_.get(); }
 
  private:
   RdHandle handle_;
@@ -137,6 +140,68 @@ void Consume(const std::string& bootstrap, const std::string& topic, int count) 
     first = NowMillis();
   }
   std::printf("%.0f\n", (count - first_batch) / std::max(NowMillis() - first, 1e-3) * 1000.0);
+}
+
+void Check(rd_kafka_error_t* error, const char* doing) {
+  const RdError owner(error);
+  if (error) Fail(std::string(doing) + ": " + rd_kafka_error_string(error));
+}
+
+// The cost of exactly-once alone: the same batches, acknowledged by all replicas, with and without a transaction around
+// them and their offsets.
+void Relay(const std::string& bootstrap, const std::string& topic, const std::string& to, int count, bool transactions) {
+  constexpr int kBatch = 25'000;  // as WorkerOptions::poll
+  constexpr double kBatchMillis = 50;
+  Properties properties = {{"bootstrap.servers", bootstrap}, {"acks", "all"}, {"linger.ms", "5"},
+                           {"queue.buffering.max.messages", "500000"}};
+  if (transactions) properties["transactional.id"] = to;
+  auto conf = MakeConf({}, {}, properties);
+  if (!conf) Fail(conf.error().message);
+  // Without one every commit waits for another ten milliseconds.
+  rd_kafka_conf_set_dr_msg_cb(conf->get(), [](rd_kafka_t*, const rd_kafka_message_t* message, void*) {
+    if (message->err) Fail("delivery: " + ErrorText(message->err));
+  });
+  auto made = MakeHandle(RD_KAFKA_PRODUCER, std::move(*conf));
+  if (!made) Fail(made.error().message);
+  rd_kafka_t* producer = made->get();
+  if (transactions) Check(rd_kafka_init_transactions(producer, Millis(kPatience)), "init_transactions");
+  Reader reader(bootstrap, topic, 0);
+  std::vector<int64_t> next(static_cast<size_t>(Partitions(reader.handle(), topic)), -1);
+  Partitions(producer, to);  // made before anything is timed
+  int taken = 0;
+  double first = 0;
+  while (taken < count) {
+    bool begun = false;
+    int batch = 0;
+    const double end = NowMillis() + kBatchMillis;
+    while (batch < kBatch && NowMillis() < end) {
+      reader.Take(5, [&](const rd_kafka_message_t& message) {
+        if (first == 0) first = NowMillis();
+        if (transactions && !begun) Check(rd_kafka_begin_transaction(producer), "begin");
+        begun = true;
+        Produce(producer, to, std::string(static_cast<const char*>(message.key), message.key_len),
+                std::string(static_cast<const char*>(message.payload), message.len));
+        next[static_cast<size_t>(message.partition)] = message.offset + 1;
+        ++batch;
+      });
+    }
+    if (!begun) continue;
+    taken += batch;
+    const RdPartitionList offsets(rd_kafka_topic_partition_list_new(static_cast<int>(next.size())));
+    for (size_t i = 0; i < next.size(); ++i) {
+      if (next[i] < 0) continue;
+      rd_kafka_topic_partition_list_add(offsets.get(), topic.c_str(), static_cast<int32_t>(i))->offset = next[i];
+    }
+    if (transactions) {
+      const RdGroupMetadata group = OwnGroupMetadata(rd_kafka_consumer_group_metadata(reader.handle()));
+      Check(rd_kafka_send_offsets_to_transaction(producer, offsets.get(), group.get(), Millis(kPatience)), "offsets");
+      Check(rd_kafka_commit_transaction(producer, Millis(kPatience)), "commit");
+    } else {
+      if (rd_kafka_flush(producer, Millis(kPatience))) Fail("not everything was delivered in time");
+      if (const auto code = rd_kafka_commit(reader.handle(), offsets.get(), 0)) Fail("commit: " + ErrorText(code));
+    }
+  }
+  std::printf("%.0f\n", count / (NowMillis() - first) * 1000.0);
 }
 
 std::string_view EventType(const rd_kafka_message_t& message) {
@@ -222,11 +287,14 @@ int main(int argc, char** argv) {
     triaged::Fill(words[1], words[2], number(3));
   } else if (words.size() == 4 && words[0] == "consume") {
     triaged::Consume(words[1], words[2], number(3));
+  } else if (words.size() == 6 && words[0] == "relay") {
+    triaged::Relay(words[1], words[2], words[3], number(4), words[5] == "transactions");
   } else if (words.size() == 6 && words[0] == "latency") {
     triaged::Latency(words[1], words[2], words[3], number(4), number(5));
   } else {
     std::fprintf(stderr, "usage: e2e_client fill|consume BOOTSTRAP TOPIC COUNT\n"
-                         "       e2e_client latency BOOTSTRAP TOPIC ESCALATIONS COUNT RATE\n");
+                         "       e2e_client latency BOOTSTRAP TOPIC ESCALATIONS COUNT RATE\n"
+                         "       e2e_client relay BOOTSTRAP TOPIC TO COUNT transactions|at-least-once\n");
     return 2;
   }
   return 0;

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """A real Apache Kafka (KRaft) on free loopback ports, for tests.
 
-  broker.py start DIR [--brokers N] [--set key=value]... [--secure PEM]
+  broker.py start DIR [--brokers N] [--kafka VERSION] [--set key=value]... [--secure PEM]
                                                            starts, waits until ready, prints "bootstrap ADDRESS"
   broker.py stop DIR [--id N] [--kill]                     stops what `start DIR` started (or one broker of it)
   broker.py freeze|thaw DIR --id N                         one broker hangs: it answers nothing and closes nothing
-  broker.py run [--brokers N] [--set …] -- COMMAND…        runs COMMAND with TRIAGED_TEST_BOOTSTRAP set, then stops
+  broker.py run [--brokers N] [--kafka …] [--set …] -- COMMAND…        runs COMMAND with TRIAGED_TEST_BOOTSTRAP set, then stops
 
 The jars come once through Maven (pom.xml) and stay in .build/kafka. `start` on a folder that was stopped starts the
 same brokers again, on the same ports and data. Where Java or Maven cannot be had: says so and exits with 77, which
 ctest counts as skipped; with TRIAGED_REQUIRE_KAFKA=1 (CI) it is a failure. Only processes recorded in DIR, and whose
 command line names DIR, are ever signalled.
+
+--kafka VERSION, or TRIAGED_KAFKA_VERSION: another release than pom.xml names, such as 4.0.1; started brokers keep theirs.
 
 --secure: one broker that listens with TLS and SASL/SCRAM-SHA-512, too, and prints "secure ADDRESS". PEM holds its key
 and certificate; its only user is "triaged" with the password "triaged-secret".
@@ -21,6 +23,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -45,21 +48,25 @@ def unavailable(why):
     sys.exit(SKIPPED)
 
 
-def jars():
-    """The folder of Kafka's jars, made on first use. Renamed into place, so a broken download leaves nothing."""
+def default_version():
+    return os.environ.get("TRIAGED_KAFKA_VERSION") or re.search(r"<kafka.version>(.*)<", (HERE / "pom.xml").read_text())[1]
+
+
+def jars(version):
+    """The folder of a release's jars, made on first use. Renamed into place, so a broken download leaves nothing."""
     for program in ("java", "mvn"):
         if not shutil.which(program):
             unavailable(f"{program} is not installed (deploy/packages.sh test)")
     CACHE.mkdir(parents=True, exist_ok=True)
-    stamp = str(abs(hash_of((HERE / "pom.xml").read_bytes())))
-    target = CACHE / f"jars-{stamp}"
+    stamp = hash_of((HERE / "pom.xml").read_bytes())
+    target = CACHE / f"jars-{version}-{stamp}"
     with open(CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if target.is_dir():
             return target
         partial = CACHE / f"partial-{os.getpid()}"
         try:
-            made = subprocess.run(["mvn", "-B", "-q", "-f", HERE / "pom.xml", "dependency:copy-dependencies",
+            made = subprocess.run(["mvn", "-B", "-q", "-f", HERE / "pom.xml", f"-Dkafka.version={version}", "dependency:copy-dependencies",
                                    "-DincludeScope=runtime", f"-DoutputDirectory={partial}"],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600, check=False)
         except subprocess.TimeoutExpired:
@@ -166,10 +173,10 @@ class Cluster:
     def bootstrap(self):
         return ",".join(f"127.0.0.1:{port}" for port in self.saved["ports"])
 
-    def prepare(self, count, extra, pem):
+    def prepare(self, count, extra, pem, version):
         self.folder.mkdir(parents=True, exist_ok=True)
         *ports, secure_port = free_ports(2 * count + 1)
-        self.saved = {"ports": ports[:count], "pids": {}, "secure": secure_port if pem else None}
+        self.saved = {"ports": ports[:count], "pids": {}, "secure": secure_port if pem else None, "version": version}
         secure = (secure_port, pathlib.Path(pem).resolve()) if pem else None
         users = ["--add-scram", "SCRAM-SHA-512=[name=triaged,password=triaged-secret]"] if pem else []
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
@@ -182,12 +189,12 @@ class Cluster:
         self.save()
 
     def java(self, arguments):
-        return subprocess.run(["java", *HEAP, "-cp", f"{jars()}/*", *arguments], stdout=subprocess.PIPE,
+        return subprocess.run(["java", *HEAP, "-cp", f"{jars(self.saved['version'])}/*", *arguments], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
 
-    def start(self, count=1, extra=None, pem=None):
+    def start(self, count=1, extra=None, pem=None, version=None):
         if not self.saved:
-            self.prepare(count, extra or {}, pem)
+            self.prepare(count, extra or {}, pem, version or default_version())
         pids = self.saved["pids"]
         for node in range(1, len(self.saved["ports"]) + 1):
             if ours(pids.get(str(node), -1), self.folder):
@@ -195,7 +202,7 @@ class Cluster:
             with open(self.folder / f"broker-{node}.log", "ab") as log:
                 process = subprocess.Popen(
                     ["java", *HEAP, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-                     "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", f"{jars()}/*", "kafka.Kafka",
+                     "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", f"{jars(self.saved['version'])}/*", "kafka.Kafka",
                      self.folder / f"server-{node}.properties"],
                     stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
             pids[str(node)] = process.pid
@@ -254,7 +261,7 @@ def run(options, extra):
     cluster = Cluster(folder)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        cluster.start(options.brokers, extra)
+        cluster.start(options.brokers, extra, version=options.kafka)
         command = [part for part in options.command if part != "--"]
         return subprocess.run(command, env=os.environ | {"TRIAGED_TEST_BOOTSTRAP": cluster.bootstrap},
                               check=False).returncode
@@ -272,6 +279,7 @@ def main():
             action.add_argument("folder")
             action.add_argument("--secure", metavar="PEM", help="a listener with TLS and SASL, too")
         action.add_argument("--brokers", type=int, default=1)
+        action.add_argument("--kafka", metavar="VERSION", help="a release of Kafka, such as 4.0.1")
         action.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a broker setting")
         if name == "run":
             action.add_argument("command", nargs=argparse.REMAINDER)
@@ -294,7 +302,7 @@ def main():
     if options.action == "run":
         return run(options, extra)
     cluster = Cluster(options.folder)
-    cluster.start(options.brokers, extra, options.secure)
+    cluster.start(options.brokers, extra, options.secure, options.kafka)
     if options.secure:
         print(f"secure 127.0.0.1:{cluster.saved['secure']}")
     print("bootstrap", cluster.bootstrap)

@@ -4,10 +4,13 @@ alone; after each one the oracle (oracle.py) compares what it sent with what the
 kafka_replay_check repeats every recorded step with a processor that never crashed: state, events and documents byte for
 byte.
 
-  exactly_once_test.py TRIAGED --replay-check PROGRAM [--phases kill,rebalance,…] [--cycles 20] [--seed N] [--brokers N]
+  exactly_once_test.py TRIAGED --replay-check PROGRAM [--phases kill,rebalance,…] [--cycles 20] [--seed N] [--brokers N] [--kafka 4.0.1]
 
   kill        kill -9 at random points under load, --cycles times
   rebalance   a second process joins, the first is killed, the second takes over, the first comes back; twice
+  standby     each process follows the other's partitions: a takeover replays only their tail; no other phase beside it
+  upgrade     two releases in one group (--next): the newer one opens what the older one wrote, the older one stops
+              before it writes where the newer one wrote; no phase after it
   storm       a second process joins and leaves again and again
   zombie      the owner is stopped past its session time-out, its partitions are taken over, it wakes
   broker      the broker is stopped, killed, and frozen, under load, and comes back; of several brokers, one at a time
@@ -30,6 +33,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -41,6 +45,7 @@ import urllib.request
 
 import faults
 from oracle import PARTITIONS, Daemon, Load, Source, intake_problems, replay_problems, report, settle, wait_for
+from upgrade import upgrade
 
 HERE = pathlib.Path(__file__).resolve().parent
 SESSION_SECONDS = 6  # the daemons' session time-out
@@ -54,8 +59,9 @@ class Trial:
         self.rng = random.Random(options.seed)
         self.source = Source(bootstrap, self.rng, options.hosts)
         more = faults.RETENTION if "retention" in options.phases else ""
+        more += "standby: true\n" if "standby" in options.phases else ""
         self.first = Daemon(options.triaged, bootstrap, folder, "first", more)
-        self.second = Daemon(options.triaged, bootstrap, folder, "second")
+        self.second = Daemon(options.triaged, bootstrap, folder, "second", more)
         self.problems = []
         self.lines = []     # of the report in plain words
         self.final = False  # a phase after which nothing goes on
@@ -130,6 +136,38 @@ def rebalance(trial):
         wait_for(lambda: 0 < second.running() < PARTITIONS, 60, "the first process to get its share again")
     load.stop()
     trial.report("rebalance between two processes", cycles=2, recovery=takeovers)
+
+
+def standby(trial):
+    """Both processes follow the partitions that the other one owns. The owner of some is killed under load: the other one
+    replays only what came last, far less than is in their changelogs."""
+    first, second = trial.first, trial.second
+    second.start()
+    second.wait_ready()
+    wait_for(lambda: 0 < second.running() < PARTITIONS, 60, "the partitions to be shared")
+    load = trial.load(rate=500)
+    time.sleep(3)  # what a changelog is made of: steps, not alerts
+    load.stop()
+    own = second.partitions_running()
+    wait_for(lambda: second.died() or (faults.metric(second, "triaged_standby_partitions") == PARTITIONS - len(own)
+                                       and faults.metric(second, "triaged_standby_remaining_records") == 0), 60,
+             "the second process to follow the partitions that it does not own")
+    with urllib.request.urlopen(f"http://127.0.0.1:{second.port}/-/ready", timeout=5) as answer:
+        said = answer.read().decode()
+    trial.expect(f"/-/ready says {said!r}", f"standby of {PARTITIONS - len(own)} partitions" in said)
+    before = second.log_size()
+    load = trial.load(rate=200)
+    time.sleep(trial.rng.uniform(0.2, 1.0))
+    first.kill()
+    begin = time.monotonic()
+    wait_for(lambda: second.died() or second.running() == PARTITIONS, 60, "the second process to take over")
+    seconds = time.monotonic() - begin
+    load.stop()
+    taken = [(int(records), int(end)) for partition, records, end in re.findall(
+        r"msg=restored partition=(\d+) records=(\d+) from=\d+ end=(\d+)", second.log_since(before)) if partition not in own]
+    replayed, total = sum(records for records, _ in taken), sum(end for _, end in taken)
+    trial.expect(f"a standby replayed {replayed} of {total} records: that is no tail", 0 < replayed * 4 < total)
+    trial.report("takeover by a standby", f"; replayed {replayed} of {total} records", recovery=[seconds])
 
 
 def storm(trial):
@@ -268,7 +306,7 @@ def empty_disk(trial):
     trial.report("restore on an empty disk", recovery=[seconds])
 
 
-PHASES = {"kill": kill, "rebalance": rebalance, "storm": storm, "zombie": zombie, "broker": broker_phase,
+PHASES = {"kill": kill, "rebalance": rebalance, "standby": standby, "upgrade": upgrade, "storm": storm, "zombie": zombie, "broker": broker_phase,
           "reload": reload_phase, "damage": damage, "empty-disk": empty_disk, "disk-full": faults.disk_full,
           "clock": faults.clock, "backup": faults.backup, "poison": faults.poison, "retention": faults.retention, "topic-lost": faults.topic_lost}
 
@@ -324,8 +362,10 @@ def main():
     parser.add_argument("--cycles", type=int, default=int(given("TRIAGED_CYCLES") or 20), help="of kill")
     parser.add_argument("--rounds", type=int, default=4, help="of storm")
     parser.add_argument("--reloads", type=int, default=60)
+    parser.add_argument("--next", metavar="PROGRAM", help="triaged of the next format, for the phase upgrade")
     parser.add_argument("--wall-clock", metavar="LIBRARY", help="libwall_clock.so, for the phase clock")
     parser.add_argument("--brokers", type=int, default=1)
+    parser.add_argument("--kafka", metavar="VERSION", help="a release of Kafka (TRIAGED_KAFKA_VERSION)")
     parser.add_argument("--seed", type=int, default=int(given("TRIAGED_SEED") or time.time()))
     parser.add_argument("--duration", type=int, default=int(given("TRIAGED_DURATION") or 0), help="seconds a phase is repeated")
     parser.add_argument("--report", default=given("TRIAGED_REPORT"), help="a file that the report is added to")
@@ -338,8 +378,9 @@ def main():
     # Stopped from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("FAILED: stopped from outside"))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="triaged-exactly-once-"))
+    release = ["--kafka", options.kafka] if options.kafka else []
     broker = subprocess.run([sys.executable, HERE / "broker.py", "start", folder / "broker", "--brokers",
-                             str(options.brokers)], stdout=subprocess.PIPE, text=True, timeout=900, check=False)
+                             str(options.brokers), *release], stdout=subprocess.PIPE, text=True, timeout=900, check=False)
     if broker.returncode != 0:
         raise SystemExit(broker.returncode)  # 77: skipped, and it has said why
     trial = Trial(options, folder, broker.stdout.split()[-1])

@@ -19,6 +19,7 @@ WorldOptions Zombies(std::string pause_point) {
   options.least_processes = options.most_processes = 2;
   options.partitions = 2;
   options.network_faults = options.crashes = false;
+  options.standby = false;
   return options;
 }
 
@@ -58,6 +59,12 @@ TEST_CASE("hole: a commit without an answer is taken for an abort") {
 }
 TEST_CASE("hole: the store is written before Kafka has decided") { MustBeNoticed({.store_before_kafka = true}); }
 TEST_CASE("hole: a restore stops short of the changelog's end") { MustBeNoticed({.restore_stops_short = true}); }
+TEST_CASE("hole: a standby misses a record of the changelog") {
+  WorldOptions options;
+  options.standby = true;
+  options.least_processes = 2;
+  MustBeNoticed({.follower_skips = true}, options);
+}
 TEST_CASE("hole: the store's position runs ahead of the changelog") { MustBeNoticed({.position_guessed = true}); }
 
 }  // namespace

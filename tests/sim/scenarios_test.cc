@@ -1,6 +1,8 @@
 // Written lives: what the seeds do not reach, or what deserves a name.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+#include <ctime>
 #include <string>
 
 #include "tests/sim/sim_world.h"
@@ -69,6 +71,57 @@ TEST_CASE("a partition that comes back restores only its tail") {
   CheckEnd(world);
 }
 
+TEST_CASE("a standby takes a dead owner's partitions over with their tail only, and follows the others") {
+  for (const bool standby : {true, false}) {
+    WorldOptions options = Calm(4, 2);
+    options.standby = standby;
+    World world(options);
+    Alerts(world, 100);
+    Settle(world);
+    Process* owner = world.processes()[0].get();
+    Process* other = world.processes()[1].get();
+    uint64_t taken = 0;  // records of the changelogs that are taken over
+    for (const auto& [number, partition] : owner->worker->partitions()) {
+      taken += static_cast<uint64_t>(world.broker.LogOf({world.names.state, number}).high());
+    }
+    REQUIRE(owner->worker->partitions().size() == 2);
+    REQUIRE(taken > 60);
+    const uint64_t before = world.result.restored_records;
+    owner->Die();
+    owner->not_before = world.broker.now() + Duration(1'000'000);
+    for (int i = 0; i < 2000 && other->worker->partitions().size() < 4; ++i) {
+      world.Turn();
+      world.broker.Advance(Duration(100));
+    }
+    for (int i = 0; i < 2000 && !other->worker->Ready(); ++i) world.Turn();
+    REQUIRE(other->worker->partitions().size() == 4);
+    // The owner's two: a progress record each, and what came last. Its own two stay open: their last record once more.
+    const uint64_t replayed = world.result.restored_records - before;
+    CHECK((replayed < 20) == standby);
+    CHECK((world.result.takeovers_warm >= 2) == standby);
+    owner->not_before = world.broker.now();
+    Alerts(world, 20);
+    Settle(world);
+    CheckEnd(world);
+  }
+}
+
+TEST_CASE("a standby whose store missed tombstones for too long follows from the beginning") {
+  WorldOptions options = Calm(2, 2);
+  options.standby = true;
+  World world(options);
+  Alerts(world, 20);
+  Settle(world);
+  Process* follower = world.processes()[1].get();
+  follower->StopCleanly();
+  Alerts(world, 20);
+  world.broker.Advance(Duration(25 * 60 * 60'000));  // its store misses tombstones that are no longer there
+  follower->Start();
+  Settle(world);
+  CHECK(world.result.stores_moved >= 1);
+  CheckEnd(world);
+}
+
 TEST_CASE("an empty disk is restored from the changelog") {
   World world(Calm());
   Alerts(world, 30);
@@ -92,6 +145,76 @@ TEST_CASE("after an outage of a day: an old store is wiped, and every deadline f
   CHECK(world.result.stores_moved == 1);
   CHECK(world.result.timers > timers);
   CHECK(world.Published("sla.breached") > 0);
+  CheckEnd(world);
+}
+
+// TRIAGED_SIM_DEADLINES=100000 is the long form.
+TEST_CASE("an outage of a day with thousands of deadlines due: each fires once, none before") {
+  const char* wanted = std::getenv("TRIAGED_SIM_DEADLINES");
+  const uint64_t cases = wanted && *wanted ? std::strtoull(wanted, nullptr, 10) : 1500;
+  World world(Calm(4));
+  for (uint64_t i = 0; i < cases; ++i) world.ProduceAlert("d" + std::to_string(i), "Port scan", 99, "one case each");
+  const Timestamp begin = world.broker.now();
+  Settle(world);
+  const uint64_t opened = world.Published("opened");
+  CHECK(opened >= cases * 8 / 10);  // some alerts come twice
+  if (world.broker.now() - begin < std::chrono::minutes(5)) CHECK(world.Published("sla.breached") == 0);
+  world.processes()[0]->StopCleanly();
+  world.broker.Advance(std::chrono::hours(24));
+  Settle(world);
+  CHECK(world.Published("sla.breached") >= opened);
+  CheckEnd(world);
+}
+
+// The night in which clocks in Berlin go from three back to two: a deadline knows nothing of it, nor does the daemon.
+TEST_CASE("a deadline across the end of daylight saving time fires on time") {
+  const char* zone = std::getenv("TZ");
+  const std::optional<std::string> before = zone ? std::optional<std::string>(zone) : std::nullopt;
+  setenv("TZ", "Europe/Berlin", 1);
+  tzset();
+  World world(Calm(1));
+  world.broker.Advance(*ParseTimestamp("2026-10-25T00:57:00Z") - world.broker.now());
+  world.ProduceAlert("db7", "Port scan", 99, "critical: acknowledge within 5 minutes");
+  Settle(world);
+  world.broker.Advance(*ParseTimestamp("2026-10-25T01:01:40Z") - world.broker.now());
+  Settle(world);
+  CHECK(world.Published("sla.breached") == 0);
+  world.broker.Advance(std::chrono::minutes(1));
+  Settle(world);
+  CHECK(world.Published("sla.breached") == 1);
+  CheckEnd(world);
+  before ? setenv("TZ", before->c_str(), 1) : unsetenv("TZ");
+  tzset();
+}
+
+TEST_CASE("transaction markers that retention removed are no lost alerts") {
+  World world(Calm(1));
+  const TopicPartition source{world.alert_topics.front(), 0};
+  Alerts(world, 10);
+  Settle(world);
+  // Another application's transactions: one alert and its marker, then one that is aborted.
+  for (const bool commit : {true, false}) {
+    const ProducerHandle other = world.broker.InitProducer("other");
+    Entry entry;
+    entry.key = "db7";
+    entry.value = R"({"ecs":{"version":"8.11"},"event":{"kind":"alert","id":"own","severity":21},"host":{"name":"db7"}})";
+    REQUIRE(world.broker.Produce(other, source, entry).ok());
+    REQUIRE(world.broker.EndTransaction(other, commit));
+    while (world.broker.WriteMarker(0)) continue;
+  }
+  ++world.result.alerts;
+  Settle(world);
+  const int64_t end = world.broker.LogOf(source).high();
+  for (int i = 0; i < 1000; ++i) {
+    const auto committed = world.broker.Committed({source});
+    if (committed && committed->at(source).offset == end) break;
+    world.Turn();
+    world.broker.Advance(Duration(20));
+  }
+  world.processes()[0]->StopCleanly();
+  world.broker.LogOf(source).low = end;
+  Alerts(world, 5);
+  Settle(world);
   CheckEnd(world);
 }
 

@@ -83,7 +83,7 @@ size_t SimClient::Fetch(InputClass input_class, size_t room, PollResult* result)
       ++taken;
     }
     const bool end = host_->bugs().end_at_last_stable ? next >= stable : next >= log.high() || host_->bugs().end_at_once;
-    if (end) result->reached_end.push_back(where);
+    if (end) result->reached_end.push_back({where, next, {}});
   }
   return taken;
 }
@@ -185,8 +185,12 @@ Result<ChangelogSlice> SimClient::ReadChangelog(int32_t partition, size_t max_re
     if (entry.control || (entry.fate != Fate::kCommitted && !uncommitted)) continue;
     slice.records.push_back({*entry.key, entry.value, reader.next});
   }
-  host_->OnRestored(slice.records.size());
+  if (reader.end != kFollow) host_->OnRestored(slice.records.size());
+  if (reader.end == kFollow && host_->bugs().follower_skips && slice.records.size() > 1) {
+    slice.records.erase(slice.records.end() - 2);
+  }
   slice.next_offset = reader.next;
+  slice.log_end = log.high();
   const bool short_of_it = host_->bugs().restore_stops_short && !slice.records.empty();
   slice.at_end = short_of_it || reader.next >= (host_->bugs().restore_to_last_stable ? std::min(stable, reader.end) : reader.end);
   return slice;
@@ -314,5 +318,7 @@ std::optional<Timestamp> SimClient::BrokerTime() const {
 Duration SimClient::Monotonic() const { return host_->broker().now().time_since_epoch(); }
 
 int32_t SimClient::StatePartitions() const { return host_->broker().Partitions(names_.state); }
+
+void SimClient::Leave(Duration) { host_->broker().Leave(member_); }
 
 }  // namespace triaged::sim

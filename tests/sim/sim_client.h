@@ -28,6 +28,7 @@ struct Bugs {
   bool restore_stops_short = false;         // behind the first records that a restore reads
   bool position_guessed = false;            // the store's position runs ahead of the changelog
   bool end_at_last_stable = false;          // the last stable offset passes for the end of a partition
+  bool follower_skips = false;              // a standby misses records of the changelog
   bool end_at_once = false;                 // a backlog passes for read before it is
 };
 
@@ -78,6 +79,7 @@ class SimClient : public BrokerClient {
   std::optional<Timestamp> BrokerTime() const override;
   Duration Monotonic() const override;
   int32_t StatePartitions() const override;
+  void Leave(Duration bound) override;
 
   const std::string& member() const { return member_; }
 

@@ -37,8 +37,10 @@ Process::Process(World* the_world, std::string name, const Process* sibling)
     : world(the_world), instance(std::move(name)) {
   if (sibling) {
     disk = sibling->disk;
+    claims = sibling->claims;
     return;
   }
+  claims = std::make_shared<StoreClaims>();
   StoreOptions options;
   options.in_memory = true;
   options.memory_budget_bytes = 16 * 1024 * 1024;
@@ -98,6 +100,19 @@ void Process::OnTransaction(int, CommitOutcome outcome, Duration) {
   ++(outcome == CommitOutcome::kCommitted ? world->result.commits : world->result.aborts);
 }
 
+void Process::OnStandby(int32_t partition, std::optional<int64_t> behind) {
+  if (behind) {
+    handed_over_.erase(partition);
+    if (*behind == 0) warm_.insert(partition);
+  } else if (warm_.erase(partition)) {
+    handed_over_.insert(partition);
+  }
+}
+
+void Process::OnPartitionState(int, int32_t partition, PartitionState state) {
+  if (state == PartitionState::kAssigned && handed_over_.erase(partition)) ++world->result.takeovers_warm;
+}
+
 void Process::Start() {
   WorkerOptions options;
   options.application_id = world->application;
@@ -112,6 +127,7 @@ void Process::Start() {
   options.keep_closed = kKeepClosed;
   options.archive = kArchive;
   options.flush_interval = Duration{20'000};
+  options.standby = world->standby;
   WorkerParts parts;
   parts.make_client = [this]() -> Result<std::unique_ptr<BrokerClient>> {
     SimClient::Options client_options;
@@ -128,6 +144,7 @@ void Process::Start() {
   parts.new_lineage = [this] { return "lineage-" + std::to_string(world->lineages++); };
   parts.pause = [this](Duration wait) { not_before = world->broker.now() + wait; };
   parts.observer = this;
+  parts.claims = claims;
   worker = std::make_unique<Worker>(std::move(options), std::move(parts));
 }
 

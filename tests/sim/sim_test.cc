@@ -41,18 +41,20 @@ TEST_CASE("every seed keeps the invariants") {
     sum.commits += result.commits;
     sum.stores_moved += result.stores_moved;
     sum.purged += result.purged;
+    sum.takeovers_warm += result.takeovers_warm;
   }
   MESSAGE((last - first + 1), " seeds: ", sum.alerts, " alerts, ", sum.commands, " commands, ", sum.escalation_events,
           " events, ", sum.timers, " deadlines, ", sum.commits, " commits, ", sum.aborts, " aborts, ", sum.crashes,
           " crashes, ", sum.pauses, " pauses, ", sum.rebuilds, " rebuilds, ", sum.rebalances, " rebalances, ",
           sum.stores_moved, " stores set aside, ",
-          sum.purged, " cases left");
+          sum.purged, " cases left, ", sum.takeovers_warm, " standbys taken over");
   if (only) return;
   // A simulation in which nothing happens proves nothing.
   CHECK(sum.escalation_events > sum.alerts / 4);
   CHECK(sum.crashes > 0);
   CHECK(sum.timers > 0);
   if (last >= 50) CHECK(sum.purged > 0);
+  if (last >= 50) CHECK(sum.takeovers_warm > 0);
   if (last >= 50) CHECK(sum.stores_moved > 0);
 }
 

@@ -80,6 +80,7 @@ World::World(const WorldOptions& the_options) : options(the_options), random(the
   direct = random.Below(4) == 0;
   partitions = options.partitions.value_or(partitions);
   direct = options.direct.value_or(direct);
+  standby = options.standby.value_or(options.seed % 3 == 0);
   const auto topics = static_cast<int>(random.Between(1, 2));
   for (int i = 0; i < topics; ++i) {
     alert_topics.push_back("alerts-" + std::to_string(i));

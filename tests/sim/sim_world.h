@@ -53,6 +53,7 @@ struct WorldOptions {
   // Chosen by the seed when not given.
   std::optional<int32_t> partitions;
   std::optional<bool> direct;
+  std::optional<bool> standby;  // the processes follow partitions that they do not own
   bool accept_data_loss = false;
 };
 
@@ -60,7 +61,8 @@ struct WorldResult {
   std::optional<std::string> violation;
   uint64_t digest = 0;
   uint64_t crashes = 0, pauses = 0, rebuilds = 0, aborts = 0, rebalances = 0, stores_moved = 0;
-  uint64_t restored_records = 0;
+  uint64_t restored_records = 0;  // to take partitions over
+  uint64_t takeovers_warm = 0;    // of partitions that had been followed to the end
   uint64_t alerts = 0, commands = 0, escalation_events = 0, timers = 0, commits = 0, purged = 0;
 };
 
@@ -91,6 +93,8 @@ class Process : public SimHost, public WorkerObserver {
   void OnStep(int worker, const StepReport& report) override;
   void OnTrouble(int worker, int32_t partition, Trouble kind, const std::string& message) override;
   void OnTransaction(int worker, CommitOutcome outcome, Duration took) override;
+  void OnStandby(int32_t partition, std::optional<int64_t> behind) override;
+  void OnPartitionState(int worker, int32_t partition, PartitionState state) override;
   bool TooLarge(const OutputRecord& record) override;
   void OnRestored(size_t records) override;
 
@@ -104,6 +108,7 @@ class Process : public SimHost, public WorkerObserver {
   World* const world;
   const std::string instance;
   std::shared_ptr<SharedStoreResources> disk;
+  std::shared_ptr<StoreClaims> claims;
   std::unique_ptr<Worker> worker;
   SimClient* client = nullptr;  // of the worker; may dangle between clients: see Heartbeat
   bool paused = false;
@@ -118,6 +123,8 @@ class Process : public SimHost, public WorkerObserver {
   void Rewrite(const Files& files);
   std::vector<std::string> Directories() const;
   std::vector<Process*> Siblings() const;  // itself among them
+  std::set<int32_t> warm_;                 // followed, and at the end
+  std::set<int32_t> handed_over_;          // warm when they were last given up
 };
 
 class World {
@@ -135,6 +142,7 @@ class World {
   int32_t partitions = 1;
   std::vector<std::string> alert_topics;
   bool direct = false;
+  bool standby = false;
   bool faults_on = true;
   bool nested = false;  // inside somebody's pause
   std::shared_ptr<const Engine> engine;

@@ -100,7 +100,8 @@ TEST_CASE("embedded broker: join, transact, consume, read the changelog back") {
       CHECK(record.offset == 1 + static_cast<int64_t>(keys.size()));
       keys.emplace_back(record.key.value_or(""));
     }
-    ended = std::count(polled.reached_end.begin(), polled.reached_end.end(), intake) > 0;
+    ended = std::any_of(polled.reached_end.begin(), polled.reached_end.end(),
+                        [&](const PartitionOffset& reached) { return reached.where == intake; });
   }
   CHECK(ended);
   CHECK(keys == std::vector<std::string>{"b", "c"});

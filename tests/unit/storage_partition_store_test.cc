@@ -559,6 +559,7 @@ TEST_CASE("store: changelog records that are damaged, newer or strange are refus
     Status status = store->ApplyChangelog({record}, 1);
     REQUIRE_FALSE(status.ok());
     CHECK_FALSE(PartitionStore::IsCorruption(status.error()));  // the store is sound
+    CHECK(IsNewerFormat(status.error()) == (record.value == newer));  // which stops the daemon; the others are tried again
     return status.error().message;
   };
   CHECK(refuse({"k/x", damaged}).find("checksum") != std::string::npos);
