@@ -28,6 +28,8 @@ bool HasVectors() {
 void FewTexts::Build(std::vector<Source> sources, size_t width) {
   TRIAGED_CHECK(sources.size() <= kMostFewTexts && width >= 2 && width <= kMostWidth);
   width_ = width;
+  shortest_ = SIZE_MAX;
+  for (const Source& source : sources) shortest_ = std::min(shortest_, source.literal.size());
   // Like fingerprints share a bucket: it then has fewer bytes at each place.
   const auto fingerprint = [width](const Source& s) { return s.literal.substr(s.fingerprint, width); };
   std::sort(sources.begin(), sources.end(), [&](const Source& a, const Source& b) {

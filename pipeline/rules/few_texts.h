@@ -32,6 +32,7 @@ class FewTexts {
   // `width` (2 to kMostWidth) is not more than the shortest literal. Letters stand for both cases.
   void Build(std::vector<Source> sources, size_t width);
 
+  size_t shortest() const { return shortest_; }  // literal; no shorter value holds one
   size_t width() const { return width_; }
 
   struct Text {
@@ -69,6 +70,7 @@ class FewTexts {
   size_t FindVector(const char* value, size_t begin, size_t end, Candidate* found) const;
 
   size_t width_ = kMostWidth;
+  size_t shortest_ = kMostWidth;
   std::vector<Text> texts_;  // by bucket
   std::array<uint32_t, kBuckets + 1> begin_{};
   std::array<std::array<uint8_t, 256>, kMostWidth> exact_{};

@@ -61,6 +61,7 @@ void FieldMatcher::BuildInside(const std::vector<uint32_t>& entries, Inside* ins
     shortest = std::min(shortest, literal.size());
     for (size_t at = 0; at + width <= literal.size(); ++at) ++shared[LoadGram(literal.data() + at, width)];
   }
+  inside->shortest = shortest;
   inside->step = std::min(shortest - (width - 1), width == 4 ? kMaxStep : 1);
 
   std::vector<uint32_t> hashes;

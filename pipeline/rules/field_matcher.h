@@ -54,10 +54,10 @@ class FieldMatcher {
     if ((has_ & kEnds) && value.size() >= 2) ScanEnds(value, sink);
     if (has_ & kAnywhere) {
       for (const FewTexts& few : few_) {
-        if (value.size() >= few.width()) ScanFew(few, value, sink);
+        if (value.size() >= few.shortest()) ScanFew(few, value, sink);
       }
       for (const Inside& inside : inside_) {
-        if (value.size() >= inside.width) ScanInside(inside, value, sink);
+        if (value.size() >= inside.shortest) ScanInside(inside, value, sink);
       }
     }
     if (has_ & kRest) {
@@ -234,6 +234,7 @@ class FieldMatcher {
 
     size_t width = 4;  // bytes of a gram: 4, or 2 for patterns too short for that
     size_t step = 1;
+    size_t shortest = 4;  // literal
     std::vector<uint8_t> small;  // one of the two is empty
     std::vector<uint64_t> large;
     GramIndex index;

@@ -8,6 +8,17 @@ namespace {
 
 bool IsContinuation(unsigned char c) { return (c & 0xC0) == 0x80; }
 
+// FoldByte of eight bytes at once. Where a byte is A … Z, the sums below differ in its highest bit.
+uint64_t FoldEight(uint64_t bytes) {
+  constexpr uint64_t kOnes = 0x0101010101010101u;
+  constexpr uint64_t kHigh = 0x80 * kOnes;
+  const uint64_t low = bytes & ~kHigh;
+  const uint64_t from_a = low + (0x80 - 'A') * kOnes;
+  const uint64_t beyond_z = low + (0x80 - 'Z' - 1) * kOnes;
+  const uint64_t upper = (from_a ^ beyond_z) & ~bytes & kHigh;
+  return bytes | (upper >> 2);
+}
+
 bool ContainsLiteral(std::string_view value, std::string_view literal, bool cased) {
   if (literal.size() > value.size()) return false;
   if (cased) return value.find(literal) != std::string_view::npos;
@@ -140,7 +151,15 @@ std::string Fold(std::string_view text) {
 
 bool EqualBytes(std::string_view value, std::string_view literal, bool cased) {
   if (cased) return std::memcmp(value.data(), literal.data(), literal.size()) == 0;
-  for (size_t i = 0; i < literal.size(); ++i) {
+  size_t i = 0;
+  for (; i + sizeof(uint64_t) <= literal.size(); i += sizeof(uint64_t)) {
+    uint64_t bytes;
+    uint64_t wanted;
+    std::memcpy(&bytes, value.data() + i, sizeof(bytes));
+    std::memcpy(&wanted, literal.data() + i, sizeof(wanted));
+    if (FoldEight(bytes) != wanted) return false;
+  }
+  for (; i < literal.size(); ++i) {
     if (FoldByte(static_cast<unsigned char>(value[i])) != static_cast<unsigned char>(literal[i])) return false;
   }
   return true;
