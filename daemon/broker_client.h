@@ -146,9 +146,6 @@ class BrokerClient {
 
   // N: partitions of the state topic, and of any topic of ours.
   virtual int32_t StatePartitions() const = 0;
-
-  // Leaves the group for good (unsubscribe, serve the revoke, close) or just closes (static member keeps its place).
-  virtual void Close(bool leave_group, Duration bound) = 0;
 };
 
 }  // namespace triaged

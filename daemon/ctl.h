@@ -57,6 +57,7 @@ struct QualityCommand {
   std::string from, to;             // RFC 3339, or empty
   std::string within = "30m";       // how soon a step is to reach the next level
   std::string shift = "8h";
+  std::string first_level_closes;   // how long after its opening the first level closes what it still has; empty: never
   bool json = false;
 };
 // What the configured pack and rules make of labelled alerts.

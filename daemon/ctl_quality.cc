@@ -34,6 +34,11 @@ int Quality(const std::string& config_path, const QualityCommand& command) {
       !ReadInterval("--within", command.within, &within) || !ReadInterval("--shift", command.shift, &options.shift)) {
     return kExitUsage;
   }
+  if (!command.first_level_closes.empty()) {
+    Duration closes{};
+    if (!ReadInterval("--first-level-closes", command.first_level_closes, &closes)) return kExitUsage;
+    options.first_level_closes = closes;
+  }
   const auto loaded = LoadConfigured(config_path);
   if (!loaded) return kExitFailed;
   auto set = ReadLabelled({command.input, command.labels, command.columns, command.benign});
@@ -46,6 +51,9 @@ int Quality(const std::string& config_path, const QualityCommand& command) {
     std::fprintf(stderr, "triagectl: %s\n", report.error().message.c_str());
     return kExitFailed;
   }
+  for (const std::string& note : report->notes) std::fprintf(stderr, "triagectl: note: %s\n", note.c_str());
+  std::fprintf(stderr, "triaged %llu alerts in %.2f s of processor time\n", static_cast<unsigned long long>(report->alerts),
+               report->seconds);
   std::fputs((command.json ? QualityJson(*report, within) : QualityText(*report, within)).c_str(), stdout);
   return kExitOk;
 }

@@ -178,7 +178,6 @@ void KafkaClient::TakeRebalance(rd_kafka_resp_err_t code, const rd_kafka_topic_p
   group_metadata_.reset();
   if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
     event.kind = GroupEventKind::kAssigned;
-    holds_assignment_ = true;
     // The generation of this assignment: what fences us once we no longer own it. One of -1 (the group has thrown us
     // out meanwhile) would be taken by the broker unfenced: such an assignment is over before it began.
     RdGroupMetadata metadata = OwnGroupMetadata(rd_kafka_consumer_group_metadata(consumer_.get()));
@@ -189,7 +188,6 @@ void KafkaClient::TakeRebalance(rd_kafka_resp_err_t code, const rd_kafka_topic_p
     }
   } else {
     event.kind = rd_kafka_assignment_lost(consumer_.get()) ? GroupEventKind::kLost : GroupEventKind::kRevoked;
-    holds_assignment_ = false;
     revoke_owed_ = true;
   }
   for (int i = 0; i < list->cnt; ++i) event.partitions.push_back({list->elems[i].topic, list->elems[i].partition});
@@ -320,28 +318,5 @@ Status KafkaClient::SendOffsets(const std::vector<PartitionOffset>& offsets) {
 }
 
 Duration KafkaClient::Monotonic() const { return MonotonicTime(); }
-
-void KafkaClient::Close(bool leave_group, Duration bound) {
-  DropPolled();
-  changelog_.reset();
-  const Duration end = MonotonicTime() + bound;
-  Assign({}).IgnoreError();
-  if (leave_group) {
-    // close() alone sends no LeaveGroup for a static member.
-    rd_kafka_unsubscribe(consumer_.get());
-    while (holds_assignment_ && MonotonicTime() < end) {
-      const RdMessage ignored(rd_kafka_consumer_poll(consumer_.get(), 50));
-    }
-    rd_kafka_assign(consumer_.get(), nullptr);
-  }
-  RdQueue queue(rd_kafka_queue_new(consumer_.get()));
-  if (const RdError error{rd_kafka_consumer_close_queue(consumer_.get(), queue.get())}) return;
-  while (!rd_kafka_consumer_closed(consumer_.get()) && MonotonicTime() < end) {
-    rd_kafka_event_t* event = rd_kafka_queue_poll(queue.get(), 50);
-    if (!event) continue;
-    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE) rd_kafka_assign(consumer_.get(), nullptr);
-    rd_kafka_event_destroy(event);
-  }
-}
 
 }  // namespace triaged

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -38,6 +39,7 @@ struct KafkaOptions {
   bool archive = false;  // the archive topic is written to, so it must be there
   int64_t prefetch_bytes = 64 * 1024 * 1024;
   size_t max_record_bytes = 67'200'000;   // a larger record is refused when it is produced
+  std::function<bool()> stopping = [] { return false; };  // asked while Start waits, which it then gives up
   bool embedded = false;                  // the mock stamps no LogAppendTime: the wall clock serves as broker time
 };
 
@@ -66,7 +68,6 @@ class KafkaClient final : public BrokerClient {
   std::optional<Timestamp> BrokerTime() const override { return producer_->BrokerTime(); }
   Duration Monotonic() const override;
   int32_t StatePartitions() const override { return producer_->StatePartitions(); }
-  void Close(bool leave_group, Duration bound) override;
 
  private:
   static constexpr size_t kClasses = 4;  // of InputClass
@@ -136,7 +137,6 @@ class KafkaClient final : public BrokerClient {
   bool fenced_instance_ = false;
   Duration assigned_at_{};                // monotonic; of the last Assign
   bool revoke_owed_ = false;              // the last event took partitions away: Assign({}) answers it
-  bool holds_assignment_ = false;         // the group thinks that we have partitions
 };
 
 }  // namespace triaged

@@ -38,8 +38,9 @@ inline RdGroupMetadata OwnGroupMetadata(rd_kafka_consumer_group_metadata_t* meta
   return {metadata, RdDeleter<rd_kafka_consumer_group_metadata_destroy>()};
 }
 
-// Destroys a client without closing its consumer (that is KafkaClient::Close's business). librdkafka can block in
-// there (#4724): after 5 s the client is left to its thread, with a warning.
+// Destroys a client without closing its consumer: closing tells a static member's group nothing, and answering the
+// revocation that it brings can block for ever (librdkafka drops what is asked while it ends). Destroying can block,
+// too (#4724): after 5 s the client is left to its thread, with a warning.
 void DestroyBounded(rd_kafka_t* handle);
 using RdHandle = std::unique_ptr<rd_kafka_t, RdDeleter<DestroyBounded>>;
 using RdSharedHandle = std::shared_ptr<rd_kafka_t>;  // of an RdHandle

@@ -18,7 +18,6 @@ namespace {
 constexpr Duration kSlice{1000};            // of one blocking call
 constexpr Duration kQueueFullBound{10'000};
 constexpr Duration kMetadataBound{5'000};
-constexpr Duration kInitSlice{5'000};
 constexpr Duration kRequestBound{5'000};
 
 Error FromRd(const rd_kafka_error_t* error, const std::string& what) {
@@ -65,8 +64,8 @@ class OffsetsCall {
 }  // namespace
 
 KafkaProducer::KafkaProducer(const KafkaOptions& options)
-    : names_(TopicNames::For(options.application_id)), embedded_(options.embedded), dead_letter_style_(options.dead_letter_style),
-      archive_(options.archive) {}
+    : names_(TopicNames::For(options.application_id)), embedded_(options.embedded), stopping_(options.stopping),
+      dead_letter_style_(options.dead_letter_style), archive_(options.archive) {}
 
 KafkaProducer::~KafkaProducer() {
   // What is still queued belongs to no committed transaction.
@@ -167,9 +166,9 @@ Status KafkaProducer::Start(Duration bound) {
   const Duration end = MonotonicTime() + bound;
   while (true) {
     const Duration left = end - MonotonicTime();
-    const RdError error(rd_kafka_init_transactions(handle_.get(), std::max(Millis(std::min(kInitSlice, left)), 1)));
+    const RdError error(rd_kafka_init_transactions(handle_.get(), std::max(Millis(std::min(kSlice, left)), 1)));
     if (!error) break;
-    if (!rd_kafka_error_is_retriable(error.get()) || MonotonicTime() >= end) {
+    if (!rd_kafka_error_is_retriable(error.get()) || MonotonicTime() >= end || stopping_()) {
       return FromRd(error.get(), "init_transactions");
     }
   }
@@ -177,6 +176,7 @@ Status KafkaProducer::Start(Duration bound) {
   for (size_t i = 0; i < kOutputTopicCount; ++i) {
     const auto topic = static_cast<OutputTopic>(i);
     if (topic == OutputTopic::kArchive && !archive_) continue;
+    if (stopping_()) return EnvironmentError("stopping before our topics were known");
     const Duration left = end - MonotonicTime();
     if (Status learned = LearnPartitions(names_.Of(topic), std::min(kMetadataBound, left)); !learned) {
       return learned;

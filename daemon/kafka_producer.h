@@ -2,6 +2,7 @@
 // commit still succeeds (KAFKA.md, One step, 3). Single-threaded; no call blocks longer than its bound.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -49,6 +50,7 @@ class KafkaProducer {
 
   const TopicNames names_;
   const bool embedded_;
+  const std::function<bool()> stopping_;
   const DeadLetterStyle dead_letter_style_;
   const bool archive_;
   std::map<std::string, int32_t> partition_counts_;

@@ -3,10 +3,13 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <charconv>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "pipeline/base/utf8.h"
 #include "pipeline/enrich/csv.h"
 
 namespace triaged {
@@ -16,6 +19,8 @@ using Json = nlohmann::ordered_json;
 
 // The whole text; gzip is undone, anything else is taken as it is.
 Result<std::string> ReadText(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return BadInput(path + " is a directory; name one file");
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
   if (!file) return BadInput("cannot read " + path + ": no such file, or no permission");
   gzbuffer(file.get(), 1 << 18);
@@ -29,6 +34,14 @@ Result<std::string> ReadText(const std::string& path) {
   gzerror(file.get(), &code);
   if (count < 0 || code == Z_BUF_ERROR) return BadInput(path + ": the gzip data is broken, or cut off");
   return text;
+}
+
+// "; it has: time, name, host", cut after some.
+std::string ItHas(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 20;
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i == 0 ? "" : ", ") + names[i];
+  return "; it has: " + std::string(CutAtCodePoint(text, 400)) + (names.size() > kShown ? ", …" : "");
 }
 
 std::string Where(const std::string& path, int line) { return path + ":" + std::to_string(line) + ": "; }
@@ -101,7 +114,11 @@ Status Reader::FindColumns(const std::string& path, const std::vector<std::strin
   label_cells_.clear();
   for (const std::string& column : input_.columns) {
     const auto at = std::find(header.begin(), header.end(), column);
-    if (at == header.end()) return BadInput(path + " has no column '" + column + "'; see its first line");
+    if (at == header.end()) {
+      std::string hint = ItHas({header.begin(), header.end()});
+      if (header.size() == 1) hint += " (cells are parted by commas, in a .tsv by tabs)";
+      return BadInput(path + " has no column '" + column + "'" + hint);
+    }
     label_cells_.push_back(static_cast<size_t>(at - header.begin()));
   }
   return {};
@@ -110,6 +127,7 @@ Status Reader::FindColumns(const std::string& path, const std::vector<std::strin
 Status Reader::AddRow(const std::vector<std::string>& header, const enrich::CsvReader& reader) {
   LabelledRow row;
   row.labels.resize(label_cells_.size());
+  row.line = static_cast<uint32_t>(reader.line());
   row.alert = "{\"csv\":{\"row\":\"" + std::to_string(set_.rows.size() + 1) + "\"}";
   const auto& cells = reader.cells();
   for (size_t i = 0; i < cells.size(); ++i) {
@@ -158,14 +176,23 @@ Status Reader::ReadLabelsBeside() {
   if (line_at == header.size()) return BadInput(input_.labels_path + " has no column 'line' that names the alert");
   const size_t columns = header.size();
   while (reader.Next()) {
-    if (reader.cells().size() < columns) continue;
+    if (reader.cells().size() < columns) {
+      return BadInput(Where(input_.labels_path, reader.line()) + std::to_string(reader.cells().size()) + " cells under " +
+                      std::to_string(columns) + " columns");
+    }
     std::vector<uint16_t> labels;
     for (const size_t cell : label_cells_) {
       const auto value = LabelOf(reader.cells()[cell]);
       if (!value) return value.error();
       labels.push_back(*value);
     }
-    beside_[std::strtoul(std::string(reader.cells()[line_at]).c_str(), nullptr, 10)] = std::move(labels);
+    const std::string_view cell = reader.cells()[line_at];
+    size_t line = 0;
+    const auto [end, failed] = std::from_chars(cell.data(), cell.data() + cell.size(), line);
+    if (failed != std::errc{} || end != cell.data() + cell.size() || line == 0) {
+      return BadInput(Where(input_.labels_path, reader.line()) + "'" + std::string(cell) + "' is no number of a line");
+    }
+    beside_[line] = std::move(labels);
   }
   if (!reader.error().empty()) return BadInput(Where(input_.labels_path, reader.line()) + reader.error());
   return {};
@@ -173,6 +200,7 @@ Status Reader::ReadLabelsBeside() {
 
 Status Reader::ReadLines(const std::string& text) {
   size_t number = 0;
+  std::vector<bool> found(input_.columns.size());
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     std::string_view line(text.data() + begin, end - begin);
@@ -182,6 +210,7 @@ Status Reader::ReadLines(const std::string& text) {
     if (line.empty()) continue;
     LabelledRow row;
     row.alert = std::string(line);
+    row.line = static_cast<uint32_t>(number);
     row.labels.resize(input_.columns.size());
     if (!input_.labels_path.empty()) {
       if (const auto at = beside_.find(number); at != beside_.end()) row.labels = at->second;
@@ -189,6 +218,7 @@ Status Reader::ReadLines(const std::string& text) {
       for (size_t i = 0; i < input_.columns.size(); ++i) {
         const auto at = json.find(input_.columns[i]);
         if (at == json.end()) continue;
+        found[i] = true;
         const auto value = LabelOf(at->is_string() ? at->get<std::string>() : at->is_null() ? "" : at->dump());
         if (!value) return value.error();
         row.labels[i] = *value;
@@ -198,10 +228,24 @@ Status Reader::ReadLines(const std::string& text) {
     }
     set_.rows.push_back(std::move(row));
   }
+  if (!input_.labels_path.empty()) {
+    if (beside_.empty() || beside_.rbegin()->first <= number) return {};
+    return BadInput(input_.labels_path + " labels line " + std::to_string(beside_.rbegin()->first) + ", " + input_.path +
+                    " has " + std::to_string(number));
+  }
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (found[i] || set_.rows.empty()) continue;
+    std::vector<std::string> keys;
+    const auto first = Json::parse(set_.rows.front().alert, nullptr, /*allow_exceptions=*/false);
+    if (!first.is_object()) return BadInput(Where(input_.path, 1) + "no JSON object; a table is read as .csv or .tsv");
+    for (const auto& [key, value] : first.items()) keys.push_back(key);
+    return BadInput(input_.path + ": no line has the key '" + input_.columns[i] + "'; the first" + ItHas(keys).substr(4));
+  }
   return {};
 }
 
 Result<LabelledSet> Reader::Read() {
+  set_.path = input_.path;
   const auto text = ReadText(input_.path);
   if (!text) return text.error();
   const auto delimiter = DelimiterOf(input_.path);

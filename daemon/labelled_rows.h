@@ -19,12 +19,14 @@ struct LabelledRow {
   Timestamp at{};                 // event time; 0 until the reader's caller has set it
   std::string alert;              // JSON
   std::vector<uint16_t> labels;   // per label column: index into LabelledSet::values, 0: none
+  uint32_t line = 0;              // of the file, from 1
 };
 
 struct LabelledSet {
   std::vector<std::string> columns;  // label columns
   std::vector<std::string> values;   // texts of labels; the first is ""
   std::vector<LabelledRow> rows;     // as read
+  std::string path;                  // of the file, for messages
 };
 
 struct LabelledInput {

@@ -133,6 +133,7 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
       series_(std::make_unique<Series>(*registry_, engine)),
       connected_(static_cast<size_t>(workers), false),
       last_turns_(static_cast<size_t>(workers), MonotonicTime()),
+      phases_(static_cast<size_t>(workers), WorkerPhase::kTurn),
       last_commits_(last_turns_) {
   Series& s = *series_;
   for (const char* stage : {"intake", "decide"}) {
@@ -248,9 +249,15 @@ void Metrics::SetStopping() {
   stopping_ = true;
 }
 
-void Metrics::OnTurn(int worker) {
+WorkerPhase Metrics::Phase(int worker) const {
   const std::lock_guard lock(mutex_);
-  last_turns_[static_cast<size_t>(worker)] = MonotonicTime();
+  return phases_[static_cast<size_t>(worker)];
+}
+
+void Metrics::OnPhase(int worker, WorkerPhase phase) {
+  const std::lock_guard lock(mutex_);
+  phases_[static_cast<size_t>(worker)] = phase;
+  if (phase == WorkerPhase::kTurn) last_turns_[static_cast<size_t>(worker)] = MonotonicTime();
 }
 
 void Metrics::OnConnected(int worker, bool connected) {

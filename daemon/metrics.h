@@ -33,11 +33,12 @@ class Metrics final : public WorkerObserver {
   // And why not: a worker that has not joined, or a partition that is ours and does not run.
   std::pair<bool, std::string> Ready() const;
   void OnReload(const Engine* engine, Timestamp now);    // nullptr: refused. One caller at a time.
-  // Monotonic time of each worker's last turn, for the watchdog.
+  // Monotonic time of the worker's last turn, for the watchdog, and what it is in the middle of.
   Duration LastTurn(int worker) const;
+  WorkerPhase Phase(int worker) const;
   void SetStopping();
 
-  void OnTurn(int worker) override;
+  void OnPhase(int worker, WorkerPhase phase) override;
   void OnConnected(int worker, bool connected) override;
   void OnPartitionState(int worker, int32_t partition, PartitionState state) override;
   void OnRestoreProgress(int32_t partition, int64_t position, int64_t end) override;
@@ -87,6 +88,7 @@ class Metrics final : public WorkerObserver {
   std::map<int32_t, StoreStats> stores_;
   std::map<int, std::map<std::string, int64_t>> topic_lags_;  // by worker and topic
   std::vector<Duration> last_turns_;
+  std::vector<WorkerPhase> phases_;
   std::vector<Duration> last_commits_;                   // or of joining
   std::string fingerprint_;                              // of the engine in use
   Duration letters_second_{0};                           // the second that is counted …

@@ -35,6 +35,21 @@ std::string_view Name(PartitionState state) {
   return kNames[static_cast<size_t>(state)];
 }
 
+std::string_view Name(WorkerPhase phase) {
+  switch (phase) {
+    case WorkerPhase::kTurn: return "in its turn";
+    case WorkerPhase::kConnecting: return "connecting";
+    case WorkerPhase::kSendingOffsets: return "sending offsets";
+    case WorkerPhase::kCommitting: return "committing";
+    case WorkerPhase::kWritingStores: return "writing its stores";
+    case WorkerPhase::kAborting: return "aborting";
+    case WorkerPhase::kClosingStores: return "closing its stores";
+    case WorkerPhase::kClosingClient: return "closing its Kafka client";
+    case WorkerPhase::kStopped: return "stopped";
+  }
+  return "?";
+}
+
 std::string_view Name(Trouble trouble) {
   static constexpr std::array<std::string_view, 5> kNames = {"warning", "retry", "lost_client", "store_moved", "stop"};
   return kNames[static_cast<size_t>(trouble)];

@@ -1,10 +1,13 @@
 // What a policy pack and its rules make of labelled alerts: `triagectl quality`. The alerts go through the pipeline in
 // virtual time (daemon/replay.h), sorted by event time, while nobody acts; what the escalations name as evidence is held
-// against the labels.
+// against the labels. With `first_level_closes` somebody does: whatever is still at the first level that long after it was
+// opened or reopened is acknowledged and closed as a false positive, always. Real people are slower and look closer; it shows
+// what cases cost when they end, and whether an attack that comes after a closure is still told.
 //
 // A *step* is one value of one label column: an attack step as somebody labelled it. It has reached the next level once an
 // escalation names one of its own rows; an escalation about something else that happens nearby is no detection. An
-// escalation is *benign* when no alert it names has any label. Escalations that come only because nobody acted in time
+// escalation is *benign* when no alert it names has any label; one that a correlation derived counts as the alerts of the
+// instant at which it fired. Escalations that come only because nobody acted in time
 // (the matrix, repeats, the hard limit) are counted apart: they say nothing about rules.
 #pragma once
 
@@ -45,8 +48,11 @@ struct QualityReport {
   uint64_t benign_worst_day = 0;
   uint64_t l1_busiest_shift = 0, l2_busiest_shift = 0;  // cases
   uint64_t shifts = 0;
+  uint64_t closed_by_first_level = 0, reopened = 0;
+  double seconds = 0;                                   // processor time of the triage alone; in no report, which are repeatable
   Duration longest_window{0};
   std::string longest_case;
+  std::vector<std::string> notes;                       // what the data lacks, in sentences
   std::vector<QualityStep> steps;                       // by column, then by first row
 
   double Days() const { return std::max(1.0, std::chrono::duration<double, std::ratio<86400>>(end - begin).count()); }
@@ -57,6 +63,7 @@ struct QualityReport {
 struct QualityOptions {
   Duration shift{8 * 3'600'000};
   std::optional<Timestamp> from, to;  // only alerts of [from, to)
+  std::optional<Duration> first_level_closes;
 };
 
 // `set` is sorted by time; what the normaliser cannot read keeps its place after the alert before it.

@@ -59,8 +59,11 @@ std::string QualityText(const QualityReport& r, Duration within) {
                FormatDuration(r.longest_window).c_str(), r.longest_case.c_str());
   text += Line("%llu escalations by rules, %llu because nobody acted\n", Count(r.escalations - r.escalations_by_time),
                Count(r.escalations_by_time));
+  if (r.closed_by_first_level > 0) {
+    text += Line("the first level closed %llu, %llu were reopened\n", Count(r.closed_by_first_level), Count(r.reopened));
+  }
   text += Line("work: first level %.1f cases a shift (busiest %llu), next level %.1f (busiest %llu)\n",
-               PerShift(r.cases, r), Count(r.l1_busiest_shift), PerShift(r.l2_cases, r), Count(r.l2_busiest_shift));
+               PerShift(r.cases + r.reopened, r), Count(r.l1_busiest_shift), PerShift(r.l2_cases, r), Count(r.l2_busiest_shift));
   text += "\nsteps (by an escalation that names a row of the step):\n";
   for (const QualityStep& step : r.steps) text += StepLine(step, within);
   text += Line("\nbenign escalations: %llu by rules (%.1f a day, %llu on the worst), %llu because nobody acted\n",
@@ -83,7 +86,10 @@ std::string QualityJson(const QualityReport& r, Duration within) {
             {"dead_letters", r.dead_letters},
             {"duplicates", r.duplicates},
             {"auto_closed", {{"rows", r.auto_closed}, {"labelled", r.labelled_auto_closed}}},
-            {"cases", {{"opened", r.cases}, {"goal", r.CaseGoal()}}},
+            {"cases", {{"opened", r.cases},
+              {"goal", r.CaseGoal()},
+              {"reopened", r.reopened},
+              {"closed_by_first_level", r.closed_by_first_level}}},
             {"longest_window_hours", Minutes(r.longest_window) / 60},
             {"escalations", {{"by_rules", r.escalations - r.escalations_by_time}, {"by_time", r.escalations_by_time}}}};
   json["benign_escalations"] = {{"by_rules", r.benign},
@@ -92,10 +98,11 @@ std::string QualityJson(const QualityReport& r, Duration within) {
                                 {"worst_day", r.benign_worst_day},
                                 {"rules", r.benign_by_rule}};
   json["work"] = {{"shifts", r.shifts},
-                  {"first_level_cases_per_shift", PerShift(r.cases, r)},
+                  {"first_level_cases_per_shift", PerShift(r.cases + r.reopened, r)},
                   {"first_level_busiest_shift", r.l1_busiest_shift},
                   {"next_level_cases_per_shift", PerShift(r.l2_cases, r)},
                   {"next_level_busiest_shift", r.l2_busiest_shift}};
+  json["notes"] = r.notes;
   json["steps"] = Json::array();
   for (const QualityStep& step : r.steps) json["steps"].push_back(StepJson(step, within));
   return json.dump(2) + "\n";

@@ -141,7 +141,6 @@ WorkerOptions Supervisor::OptionsFor(int worker) const {
   options.accept_data_loss = accept_data_loss_;
   options.commit_timeout = config_.kafka.commit_timeout;
   options.flush_interval = config_.storage.flush_interval;
-  options.close_timeout = config_.shutdown_timeout / 2;
   options.standby = config_.standby;
   options.workers = config_.workers;
   return options;
@@ -164,6 +163,7 @@ WorkerParts Supervisor::PartsFor(int worker) {
     kafka.dead_letter_style = config_.kafka.dead_letter_style;
     kafka.archive = config_.archive;
     kafka.prefetch_bytes = config_.kafka.prefetch_bytes;
+    kafka.stopping = [this] { return stop_.load(); };
     kafka.embedded = config_.kafka.embedded;
     return KafkaClient::Make(std::move(kafka));
   };
@@ -192,7 +192,7 @@ Status Supervisor::Run() {
   if (!stop_) {
     running_ = config_.workers;
     // The watchdog counts from here: waiting for Kafka may have taken longer than it allows.
-    for (int i = 0; i < config_.workers; ++i) metrics_.OnTurn(i);
+    for (int i = 0; i < config_.workers; ++i) metrics_.OnPhase(i, WorkerPhase::kTurn);
     for (int i = 0; i < config_.workers; ++i) threads_.emplace_back([this, i] { RunWorker(i); });
     sd_notify(0, "READY=1");
     LogInfo("started", {{"workers", std::to_string(config_.workers)}, {"application_id", config_.application_id},
@@ -209,15 +209,35 @@ Status Supervisor::Run() {
       wake_.wait_for(lock, std::chrono::milliseconds(100));
     }
   }
-  if (running_ > 0) {
-    LogError("workers did not stop in time; exiting, which is safe: recovery is the normal path", {});
-    FlushLog();
-    _exit(1);
-  }
-  for (std::thread& thread : threads_) thread.join();
-  threads_.clear();
+  LeaveWorkers();
   const std::lock_guard lock(mutex_);
   return failure_;
+}
+
+// Joins the workers. One that is late with its client alone is left behind: all is committed and its stores are closed,
+// and librdkafka may hang there (#4724). One that is late with anything else ends the process here and now.
+void Supervisor::LeaveWorkers() {
+  std::string late;
+  for (int i = 0; i < static_cast<int>(threads_.size()); ++i) {
+    const WorkerPhase phase = metrics_.Phase(i);
+    if (phase == WorkerPhase::kStopped) {
+      threads_[static_cast<size_t>(i)].join();
+      continue;
+    }
+    threads_[static_cast<size_t>(i)].detach();
+    const std::string number = std::to_string(i);
+    if (phase == WorkerPhase::kClosingClient) {
+      LogWarn("a worker's Kafka client did not close in time and is left behind", {{"worker", number}});
+    } else {
+      LogError("a worker did not stop in time", {{"worker", number}, {"doing", Name(phase)}});
+      late = "workers did not stop in time; exiting, which is safe: recovery is the normal path";
+    }
+  }
+  threads_.clear();
+  if (late.empty()) return;
+  LogError(late, {});
+  FlushLog();
+  _exit(1);
 }
 
 // Exits the process when a worker makes no turn for too long: the supervisor (systemd) starts it again.
@@ -230,7 +250,7 @@ void Supervisor::Watch() {
     for (int i = 0; i < config_.workers; ++i) {
       const Duration idle = MonotonicTime() - metrics_.LastTurn(i);
       if (idle < config_.watchdog_timeout) continue;
-      LogError("a worker makes no progress: exiting", {{"worker", std::to_string(i)}, {"idle", FormatDuration(idle)}});
+      LogError("a worker makes no progress: exiting", {{"worker", std::to_string(i)}, {"idle", FormatDuration(idle)}, {"doing", Name(metrics_.Phase(i))}});
       FlushLog();
       _exit(1);
     }

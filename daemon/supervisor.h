@@ -41,6 +41,7 @@ class Supervisor {
   WorkerOptions OptionsFor(int worker) const;
   WorkerParts PartsFor(int worker);
   void RunWorker(int worker);
+  void LeaveWorkers();
   void Watch();
   void FreeRetired();
   bool PauseUnlessStopping(Duration d);

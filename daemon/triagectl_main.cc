@@ -320,6 +320,8 @@ CLI::App* AddQuality(CLI::App* app, QualityCommand* command) {
   quality->add_option("--to", command->to, "only alerts before this RFC 3339 time");
   quality->add_option("--within", command->within, "how soon a step is to reach the next level")->capture_default_str();
   quality->add_option("--shift", command->shift, "length of a shift")->capture_default_str();
+  quality->add_option("--first-level-closes", command->first_level_closes,
+                      "let the first level close what it still has this long after its opening, as a false positive");
   quality->add_flag("--json", command->json, "print the report as JSON");
   return quality;
 }

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "pipeline/base/check.h"
-#include "storage/codec.h"
 
 namespace triaged {
 namespace {
@@ -39,6 +38,8 @@ Worker::Worker(WorkerOptions options, WorkerParts parts)
 
 Worker::~Worker() { parts_.claims->Set(this, {}); }
 
+void Worker::Enter(WorkerPhase phase) const { parts_.observer->OnPhase(options_.number, phase); }
+
 void Worker::Report(Trouble kind, int32_t partition, const std::string& message) const {
   parts_.observer->OnTrouble(options_.number, partition, kind, message);
 }
@@ -60,6 +61,7 @@ Status Worker::StartClient() {
     parts_.pause(client_backoff_);
     client_backoff_ = std::min(client_backoff_ * 2, options_.retry_max);
   };
+  Enter(WorkerPhase::kConnecting);
   auto made = parts_.make_client();
   Status started = made ? (*made)->Start(options_.start_timeout) : Status(made.error());
   if (!started) {
@@ -249,7 +251,7 @@ PollLimits Worker::Limits() const {
 }
 
 Status Worker::RunOnce() {
-  parts_.observer->OnTurn(options_.number);
+  Enter(WorkerPhase::kTurn);
   AdoptEngine();
   if (!client_) return StartClient();
   const PollLimits limits = Limits();
@@ -311,7 +313,6 @@ void Worker::Housekeeping() {
 Status Worker::Run(const std::atomic<bool>* stop) {
   while (!stop->load(std::memory_order_relaxed)) {
     if (Status turn = RunOnce(); !turn) {
-      leave_for_good_ = IsNewerFormat(turn.error());
       Finish().IgnoreError();  // the first error is the one to tell
       return turn;
     }
@@ -322,6 +323,7 @@ Status Worker::Run(const std::atomic<bool>* stop) {
 Status Worker::Finish() {
   if (std::exchange(finished_, true)) return {};
   Status first;
+  Enter(WorkerPhase::kClosingStores);
   for (const auto& [number, partition] : partitions_) {
     if (Status flushed = partition->Flush(); !flushed && first) first = flushed;
     if (partition->state() != PartitionState::kClosed) SetState(*partition, PartitionState::kClosed);
@@ -329,9 +331,10 @@ Status Worker::Finish() {
   partitions_.clear();
   DropStandbys();
   parts_.claims->Set(this, {});
-  if (client_) client_->Close(options_.leave_group || leave_for_good_, options_.close_timeout);
+  Enter(WorkerPhase::kClosingClient);
   client_.reset();
   parts_.observer->OnConnected(options_.number, false);
+  Enter(WorkerPhase::kStopped);
   return first;
 }
 

@@ -55,7 +55,6 @@ struct WorkerOptions {
   bool accept_data_loss = false;
   bool standby = false;      // follow the partitions of others, too: those whose number % workers is `number`
   int workers = 1;           // of this process
-  bool leave_group = false;  // at the end: give the partitions away at once (else: static member)
   Duration start_timeout{20'000};  // shorter than the time to stop
   Duration commit_timeout{30'000};
   Duration abort_timeout{10'000};
@@ -64,7 +63,6 @@ struct WorkerOptions {
   Duration tick_interval{10'000};  // longest time without a delivery report, so that broker time stays known
   Duration flush_interval{60'000};
   Duration stats_interval{10'000};
-  Duration close_timeout{10'000};
   Duration retry_min{100};  // backoff of a partition or client that could not be had
   Duration retry_max{10'000};
   Duration stall_timeout{60'000};  // transactions fail this long without one success: rebuild the client
@@ -94,7 +92,7 @@ class Worker {
   Status RunOnce();
   // Turns until `stop`, then Finish().
   Status Run(const std::atomic<bool>* stop);
-  // Flushes and closes the stores, then the client, within close_timeout.
+  // Flushes and closes the stores, then ends the client: a static member, which keeps its place in the group.
   Status Finish();
 
   // For health, admin pages and tests; on the worker's thread.
@@ -161,6 +159,7 @@ class Worker {
   void SetState(Partition& partition, PartitionState state);
   std::unique_ptr<Partition> MakePartition(int32_t number) const;
   void Housekeeping();
+  void Enter(WorkerPhase phase) const;
   void Report(Trouble kind, int32_t partition, const std::string& message) const;
   bool direct() const { return !options_.direct_topics.empty(); }
   Duration Now() const { return client_->Monotonic(); }
@@ -261,7 +260,6 @@ class Worker {
   Duration client_backoff_{0};
   int failed_starts_ = 0;
   bool finished_ = false;
-  bool leave_for_good_ = false;  // others can run what we cannot
 };
 
 }  // namespace triaged

@@ -44,12 +44,26 @@ enum class Trouble : uint8_t {
 };
 std::string_view Name(Trouble trouble);
 
+// What a worker is in the middle of, so that one that hangs can be told where.
+enum class WorkerPhase : uint8_t {
+  kTurn,  // a turn begins; also all of it that has no name of its own
+  kConnecting,
+  kSendingOffsets,
+  kCommitting,
+  kWritingStores,
+  kAborting,
+  kClosingStores,
+  kClosingClient,  // all is committed and the stores are closed
+  kStopped,
+};
+std::string_view Name(WorkerPhase phase);
+
 class WorkerObserver {
  public:
   virtual ~WorkerObserver() = default;
 
-  // Once a turn, also while nothing happens: the sign of life for the watchdog.
-  virtual void OnTurn(int /*worker*/) {}
+  // kTurn comes once a turn, also while nothing happens: the sign of life for the watchdog.
+  virtual void OnPhase(int /*worker*/, WorkerPhase /*phase*/) {}
   // The client joined (true) or was given up (false). Joined without partitions is healthy.
   virtual void OnConnected(int /*worker*/, bool /*connected*/) {}
   virtual void OnPartitionState(int /*worker*/, int32_t /*partition*/, PartitionState /*state*/) {}

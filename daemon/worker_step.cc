@@ -220,6 +220,7 @@ Result<Worker::Ending> Worker::Transact(Turn& turn) {
     }
   }
   if (Status sent = SendOffsets(turn); !sent) return dropped(AbortAndRewind(turn, sent.error().message));
+  Enter(WorkerPhase::kCommitting);
   const CommitOutcome outcome = client_->Commit(options_.commit_timeout);
   const Duration took = Now() - begun;
   parts_.observer->OnTransaction(options_.number, outcome, took);
@@ -252,10 +253,12 @@ Status Worker::SendOffsets(const Turn& turn) {
   }
   if (offsets.empty()) return {};
   for (const PartitionOffset& offset : offsets) TRIAGED_CHECK(offset.offset >= 0);
+  Enter(WorkerPhase::kSendingOffsets);
   return client_->SendOffsets(offsets);
 }
 
 void Worker::CommitStores(Turn& turn, Duration took) {
+  Enter(WorkerPhase::kWritingStores);
   const auto& reached = client_->LastStateOffsets();
   for (Turn::Part& part : turn.parts) {
     Partition& partition = *part.partition;
@@ -284,6 +287,7 @@ void Worker::CommitStores(Turn& turn, Duration took) {
 // Staged work is dropped, and inputs are taken again, only after the abort succeeded: until then the transaction may
 // still commit.
 Status Worker::AbortAndRewind(const Turn& turn, const std::string& why) {
+  Enter(WorkerPhase::kAborting);
   if (Status aborted = client_->Abort(options_.abort_timeout); !aborted) {
     return LoseClient(why + "; and it could not be aborted: " + aborted.error().message, false);
   }

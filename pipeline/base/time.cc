@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
+
+#include "pipeline/base/timestamp_text.h"
 
 namespace triaged {
 namespace {
@@ -17,18 +20,16 @@ constexpr Timestamp kLast = sys_days(std::chrono::year(10000) / 1 / 1) - Duratio
 
 constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
-void PutDigits(char* out, unsigned value, int digits) {
-  for (int i = digits; i-- > 0; value /= 10) out[i] = static_cast<char>('0' + value % 10);
+void PutTwo(char* out, unsigned value) {
+  out[0] = static_cast<char>('0' + value / 10);
+  out[1] = static_cast<char>('0' + value % 10);
 }
 
-// Reads exactly `digits` digits at `p`; -1 when one of them is none.
-int GetDigits(const char* p, int digits) {
-  int value = 0;
-  for (int i = 0; i < digits; ++i) {
-    if (!IsDigit(p[i])) return -1;
-    value = value * 10 + (p[i] - '0');
-  }
-  return value;
+// Two digits at `p`, or a number above 99.
+unsigned GetTwo(const char* p) {
+  const unsigned tens = static_cast<unsigned char>(p[0]) - unsigned{'0'};
+  const unsigned ones = static_cast<unsigned char>(p[1]) - unsigned{'0'};
+  return tens > 9 || ones > 9 ? 100 : tens * 10 + ones;
 }
 
 // Reads the fraction of a second from the '.' on, cut to milliseconds, and moves `text` past it.
@@ -50,9 +51,9 @@ std::optional<Duration> TakeFraction(std::string_view* text) {
 std::optional<Duration> ReadOffset(std::string_view text) {
   if (text == "Z" || text == "z") return Duration(0);
   if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':') return std::nullopt;
-  const int hours = GetDigits(text.data() + 1, 2);
-  const int minutes = GetDigits(text.data() + 4, 2);
-  if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59) return std::nullopt;
+  const unsigned hours = GetTwo(text.data() + 1);
+  const unsigned minutes = GetTwo(text.data() + 4);
+  if (hours > 23 || minutes > 59) return std::nullopt;
   const Duration offset = std::chrono::hours(hours) + std::chrono::minutes(minutes);
   return text[0] == '-' ? -offset : offset;
 }
@@ -68,20 +69,27 @@ constexpr std::array<Unit, 5> kUnits = {
 }  // namespace
 
 // Times outside the years 0000–9999 are shown as the nearest one inside: a text that sorts wrongly would be worse.
-std::string FormatTimestamp(Timestamp t) {
+void PutTimestamp(Timestamp t, char* out) {
   t = std::clamp(t, kFirst, kLast);
   const sys_days day = std::chrono::floor<days>(t);
   const year_month_day date(day);
   const auto millis = static_cast<unsigned>((t - day).count());
-  std::string text = "0000-00-00T00:00:00.000Z";
-  char* p = text.data();
-  PutDigits(p, static_cast<unsigned>(static_cast<int>(date.year())), 4);
-  PutDigits(p + 5, static_cast<unsigned>(date.month()), 2);
-  PutDigits(p + 8, static_cast<unsigned>(date.day()), 2);
-  PutDigits(p + 11, millis / 3'600'000, 2);
-  PutDigits(p + 14, millis / 60'000 % 60, 2);
-  PutDigits(p + 17, millis / 1'000 % 60, 2);
-  PutDigits(p + 20, millis % 1'000, 3);
+  const auto year = static_cast<unsigned>(static_cast<int>(date.year()));
+  std::memcpy(out, "0000-00-00T00:00:00.000Z", kTimestampSize);
+  PutTwo(out, year / 100);
+  PutTwo(out + 2, year % 100);
+  PutTwo(out + 5, static_cast<unsigned>(date.month()));
+  PutTwo(out + 8, static_cast<unsigned>(date.day()));
+  PutTwo(out + 11, millis / 3'600'000);
+  PutTwo(out + 14, millis / 60'000 % 60);
+  PutTwo(out + 17, millis / 1'000 % 60);
+  out[20] = static_cast<char>('0' + millis % 1'000 / 100);
+  PutTwo(out + 21, millis % 100);
+}
+
+std::string FormatTimestamp(Timestamp t) {
+  std::string text(kTimestampSize, '0');
+  PutTimestamp(t, text.data());
   return text;
 }
 
@@ -89,18 +97,18 @@ std::optional<Timestamp> ParseTimestamp(std::string_view text) {
   if (text.size() < 20) return std::nullopt;  // "2026-11-21T04:08:00Z"
   const char* p = text.data();
   if (p[4] != '-' || p[7] != '-' || (p[10] != 'T' && p[10] != 't') || p[13] != ':' || p[16] != ':') return std::nullopt;
-  const int year = GetDigits(p, 4);
-  const int month = GetDigits(p + 5, 2);
-  const int day = GetDigits(p + 8, 2);
-  const int hour = GetDigits(p + 11, 2);
-  const int minute = GetDigits(p + 14, 2);
-  const int second = GetDigits(p + 17, 2);
-  if (year < 0 || month < 0 || day < 0 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 ||
-      second > 60) {
+  const unsigned century = GetTwo(p);
+  const unsigned year_of_century = GetTwo(p + 2);
+  const unsigned month = GetTwo(p + 5);
+  const unsigned day = GetTwo(p + 8);
+  const unsigned hour = GetTwo(p + 11);
+  const unsigned minute = GetTwo(p + 14);
+  const unsigned second = GetTwo(p + 17);
+  if (century > 99 || year_of_century > 99 || month > 12 || day > 31 || hour > 23 || minute > 59 || second > 60) {
     return std::nullopt;
   }
-  const year_month_day date(std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
-                            std::chrono::day(static_cast<unsigned>(day)));
+  const year_month_day date(std::chrono::year(static_cast<int>(century * 100 + year_of_century)), std::chrono::month(month),
+                            std::chrono::day(day));
   if (!date.ok()) return std::nullopt;
 
   text.remove_prefix(19);

@@ -86,11 +86,12 @@ void FindGroup(const Engine& engine, std::string_view key, Group* group) {
   }
 }
 
-WindowFit FitWindow(const GroupingRule& rule, const Case& c, Timestamp time, Timestamp now, bool same_rule_closed) {
+WindowFit FitWindow(const GroupingRule& rule, const Case& c, Timestamp time, Timestamp now) {
   if (!IsActive(c)) {
     const Timestamp ended = c.closed_at != Timestamp{} ? std::min(c.closed_at, c.resolved_at) : c.resolved_at;
     const bool soon = rule.reopen > Duration{0} && now - ended < rule.reopen;
-    return soon && !same_rule_closed ? WindowFit::kReopen : WindowFit::kNew;
+    const bool cleared = c.status == CaseStatus::kClosed && c.verdict == Verdict::kFalsePositive;
+    return soon && !cleared ? WindowFit::kReopen : WindowFit::kNew;
   }
   const Timestamp first = std::min(c.first_seen, time);
   const Timestamp last = std::max(c.last_seen, time);

@@ -28,7 +28,7 @@ enum class WindowFit {
   kNew,       // no case, or its window is over: a new case, linked to the old
   kOverflow,  // the case is full: a new linked one
 };
-// `same_rule_closed`: the alert's detection rule is one the case was closed for as a false positive.
-WindowFit FitWindow(const GroupingRule& rule, const Case& c, Timestamp time, Timestamp now, bool same_rule_closed);
+// A false-positive closure is never reopened: its verdict is about what was known, and would clear what comes, too.
+WindowFit FitWindow(const GroupingRule& rule, const Case& c, Timestamp time, Timestamp now);
 
 }  // namespace triaged

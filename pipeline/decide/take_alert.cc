@@ -28,7 +28,6 @@ class Taking {
   AlertDecision Forward(const Case* c, CaseId to) const;
   AlertDecision Open(const std::string& key, const Case* previous, std::string reason);
   AlertDecision Into(Case* c, AlertOutcome outcome, bool counted);
-  bool SameRuleClosed(const Case& c) const;
   void CarryOn(const Case& previous, Case* fresh) const;
   void ApplySilences(CaseContext& ctx) const;
   void Remember(const AlertDecision& decision);
@@ -165,7 +164,7 @@ Result<AlertDecision> Taking::TakeGrouped() {
     c = *next;
   }
   if (!c) return Open(group_.key, nullptr, group_.rule->name);
-  switch (FitWindow(*group_.rule, *c, WindowTime(incoming_.alert, now_), now_, SameRuleClosed(*c))) {
+  switch (FitWindow(*group_.rule, *c, WindowTime(incoming_.alert, now_), now_)) {
     case WindowFit::kMerge: return Into(c, AlertOutcome::kMerged, /*counted=*/true);
     case WindowFit::kReopen: {
       CaseContext ctx{*group_.policy, *c, now_, *events_, around_};
@@ -245,19 +244,6 @@ AlertDecision Taking::Into(Case* c, AlertOutcome outcome, bool counted) {
     AskCase(ctx);
   }
   return {outcome, c, ctx.standing_changed, {}};
-}
-
-// A false-positive closure is never reopened by the rule it closed: neither by the detection that the analyst closed
-// nor by one that closed itself.
-bool Taking::SameRuleClosed(const Case& c) const {
-  if (c.status != CaseStatus::kClosed || c.verdict != Verdict::kFalsePositive) return false;
-  for (const Observed& seen : c.observed) {
-    if (seen.field != field::kRuleId && seen.field != field::kRuleName) continue;
-    for (const Value& value : incoming_.alert.fields.Get(seen.field)) {
-      if (value.text == seen.value) return true;
-    }
-  }
-  return false;
 }
 
 void Taking::Remember(const AlertDecision& decision) {

@@ -17,15 +17,26 @@ bool IsNumber(std::string_view text, unsigned max) {
   return value <= max;
 }
 
+// One pass: most address fields hold one of these.
 bool IsIpv4(std::string_view text) {
-  if (text.size() > 15) return false;
-  for (int part = 0; part < 4; ++part) {
-    const size_t dot = text.find('.');
-    if ((dot == std::string_view::npos) != (part == 3)) return false;
-    if (!IsNumber(text.substr(0, dot), 255)) return false;
-    text.remove_prefix(dot == std::string_view::npos ? text.size() : dot + 1);
+  if (text.size() < 7 || text.size() > 15) return false;
+  int dots = 0;
+  unsigned part = 0;
+  size_t digits = 0;
+  for (char ch : text) {
+    const unsigned digit = static_cast<unsigned char>(ch) - unsigned{'0'};
+    if (digit <= 9) {
+      if (digits > 0 && part == 0) return false;  // a leading zero: octal for some readers, decimal for others
+      part = part * 10 + digit;
+      ++digits;
+      if (part > 255) return false;
+    } else {
+      if (ch != '.' || digits == 0 || ++dots > 3) return false;
+      part = 0;
+      digits = 0;
+    }
   }
-  return true;
+  return dots == 3 && digits > 0;
 }
 
 bool IsIpv6(std::string_view text) {

@@ -9,10 +9,6 @@
 namespace triaged {
 namespace {
 
-using simdjson::dom::element_type;
-
-constexpr size_t kBlockBytes = 64 * 1024;
-
 NormaliseFailure Failure(NormaliseError reason, std::string message) { return {reason, std::move(message)}; }
 
 NormaliseFailure FromParser(simdjson::error_code code, int max_depth) {
@@ -45,7 +41,7 @@ Extraction::Extraction(const PathTrie& trie, NormaliseLimits limits) : trie_(tri
   static_assert(std::is_standard_layout_v<Hit>, "Next() relies on the first member's address");
   states_.resize(trie.size());
   touched_.resize(trie.size());
-  blocks_.push_back(std::make_unique<char[]>(kBlockBytes));
+  blocks_.push_back(std::make_unique<char[]>(kMostRoom));
 }
 
 inline Extraction::NodeState& Extraction::Touch(PathTrie::Node node) {
@@ -102,12 +98,11 @@ std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
       return FromParser(error, limits_.max_depth);
     }
   }
-  simdjson::dom::element root;
-  const auto error = parser_.parse(buffer_.get(), record.size(), /*realloc_if_needed=*/false).get(root);
+  const auto error = parser_.parse(buffer_.get(), record.size(), /*realloc_if_needed=*/false).error();
   if (error) return FromParser(error, limits_.max_depth);
-  simdjson::dom::object object;
-  if (root.get(object)) return Failure(NormaliseError::kNotAnObject, "valid JSON, but not an object");
-  WalkObject(object, PathTrie::kRoot);
+  const Tape tape(parser_.doc);
+  if (tape.Kind(Tape::kRoot) != '{') return Failure(NormaliseError::kNotAnObject, "valid JSON, but not an object");
+  WalkObject(tape, Tape::kRoot, PathTrie::kRoot);
   return std::nullopt;
 }
 
@@ -117,12 +112,12 @@ bool Extraction::ReadEmbedded(std::string_view text, PathTrie::Node node) {
   const size_t depth = static_cast<size_t>(limits_.max_depth) + 1;
   if (parser.max_depth() != depth && parser.allocate(std::max(text.size(), size_t{4096}), depth)) return false;
   // The parser copies the text: it needs padding behind it.
-  const auto parsed = parser.parse(text.data(), text.size(), /*realloc_if_needed=*/true);
-  if (parsed.error()) return false;
-  const simdjson::dom::element root = parsed.value_unsafe();
-  if (!root.is_object() && !root.is_array()) return false;
+  if (parser.parse(text.data(), text.size(), /*realloc_if_needed=*/true).error()) return false;
+  const Tape tape(parser.doc);
+  const char kind = tape.Kind(Tape::kRoot);
+  if (kind != '{' && kind != '[') return false;
   ++embedded_used_;
-  WalkValue(root, node);
+  WalkValue(tape, Tape::kRoot, node);
   return true;
 }
 
@@ -134,90 +129,103 @@ void Extraction::AddText(PathTrie::Node node, std::string_view key, std::string_
   hit.state = IsNullWord(text) ? HitState::kNothing : HitState::kValue;
 }
 
-void Extraction::WalkObject(simdjson::dom::object object, PathTrie::Node node) {
-  for (const auto field : object) {
-    const PathTrie::Node child = trie_.Descend(node, field.key);
-    if (child != PathTrie::kNone) WalkValue(field.value, child);
+void Extraction::WalkObject(const Tape& tape, size_t at, PathTrie::Node node) {
+  const PathTrie::Children children = trie_.ChildrenOf(node);
+  if (!children.empty()) {
+    const size_t end = tape.End(at) - 1;
+    for (size_t key = at + 1; key < end; key = tape.Past(key + 1)) {
+      const PathTrie::Node child = trie_.Descend(node, children, PathTrie::OfPadded(tape.Text(key)));
+      if (child != PathTrie::kNone) WalkValue(tape, key + 1, child);
+    }
   }
-  if (trie_.HasSelectors(node)) WalkSelected(object, node);
+  if (trie_.HasSelectors(node)) WalkSelected(tape, at, node);
 }
 
-void Extraction::WalkSelected(simdjson::dom::object object, PathTrie::Node node) {
+void Extraction::WalkSelected(const Tape& tape, size_t at, PathTrie::Node node) {
   for (const PathTrie::Selector& selector : trie_.Selectors(node)) {
-    const auto found = object.at_key(selector.key);
-    if (found.error()) continue;
-    const simdjson::dom::element value = found.value_unsafe();
-    std::string_view text;
-    int64_t number = 0;
-    const bool holds = !value.get(text)     ? text == selector.value
-                       : !value.get(number) ? std::to_string(number) == selector.value
-                                            : false;
+    const size_t end = tape.End(at) - 1;
+    size_t key = at + 1;
+    while (key < end && tape.Text(key) != selector.key) key = tape.Past(key + 1);
+    if (key >= end) continue;
+    const char kind = tape.Kind(key + 1);
+    const bool holds = kind == '"' ? tape.Text(key + 1) == selector.value
+                                   : kind == 'l' && std::to_string(static_cast<int64_t>(tape.Payload(key + 1))) == selector.value;
     if (!holds) continue;
     Touch(selector.node);
-    WalkObject(object, selector.node);
+    WalkObject(tape, at, selector.node);
   }
 }
 
 std::string_view Extraction::Keep(std::string_view text) {
-  if (text.size() > kBlockBytes) text = CutAtCodePoint(text, kBlockBytes);
-  if (used_ + text.size() > kBlockBytes) {
-    if (++block_ == blocks_.size()) blocks_.push_back(std::make_unique<char[]>(kBlockBytes));
-    used_ = 0;
-  }
-  char* at = blocks_[block_].get() + used_;
+  if (text.size() > kMostRoom) text = CutAtCodePoint(text, kMostRoom);
+  char* const at = Room(text.size());
   std::memcpy(at, text.data(), text.size());
-  used_ += text.size();
   return {at, text.size()};
 }
 
-void Extraction::WalkArray(simdjson::dom::array array, PathTrie::Node node) {
-  for (const auto item : array) WalkValue(item, node);
+void Extraction::NextBlock() {
+  if (++block_ == blocks_.size()) blocks_.push_back(std::make_unique<char[]>(kMostRoom));
+  used_ = 0;
 }
 
-void Extraction::WalkValue(simdjson::dom::element element, PathTrie::Node node) {
-  switch (element.type()) {
-    case element_type::OBJECT:
+void Extraction::WalkArray(const Tape& tape, size_t at, PathTrie::Node node) {
+  const size_t end = tape.End(at) - 1;
+  for (size_t item = at + 1; item < end; item = tape.Past(item)) WalkValue(tape, item, node);
+}
+
+void Extraction::WalkValue(const Tape& tape, size_t at, PathTrie::Node node) {
+  const char kind = tape.Kind(at);
+  switch (kind) {
+    case '{':
       Touch(node);
-      return WalkObject(element.get_object().value_unsafe(), node);
-    case element_type::ARRAY:
+      return WalkObject(tape, at, node);
+    case '[':
       Touch(node);
-      WalkArray(element.get_array().value_unsafe(), node);
-      return;
-    case element_type::NULL_VALUE: return;
-    default: AddHit(node).element = element;
+      return WalkArray(tape, at, node);
+    case 'n': return;
+    default:
+      Hit& hit = AddHit(node);
+      hit.payload = tape.Payload(at);
+      hit.kind = kind;
   }
 }
 
 void Extraction::Make(Hit* hit) {
   Value& value = hit->value;
   value.path = trie_.Path(hit->node);
-  value.kind = ValueKind::kString;
   hit->state = HitState::kValue;
-  char digits[32];
-  const auto keep_digits = [&](std::to_chars_result end) {
-    value.text = Keep({digits, static_cast<size_t>(end.ptr - digits)});
+  if (hit->kind != '"') return MakeNumber(hit);
+  value.kind = ValueKind::kString;
+  value.text = Tape::TextAt(hit->payload);
+  if (IsNullWord(value.text)) hit->state = HitState::kNothing;
+}
+
+void Extraction::MakeNumber(Hit* hit) {
+  constexpr size_t kMostDigits = 32;
+  Value& value = hit->value;
+  const auto print = [&](auto number) {
+    char* const digits = Room(kMostDigits);
+    const auto end = std::to_chars(digits, digits + kMostDigits, number);
+    used_ -= static_cast<size_t>(digits + kMostDigits - end.ptr);
+    value.text = {digits, static_cast<size_t>(end.ptr - digits)};
   };
-  switch (hit->element.type()) {
-    case element_type::INT64:
+  switch (hit->kind) {
+    case 'l':
       value.kind = ValueKind::kInteger;
-      value.integer = hit->element.get_int64().value_unsafe();
-      return keep_digits(std::to_chars(digits, digits + sizeof digits, value.integer));
-    case element_type::UINT64:
+      value.integer = static_cast<int64_t>(hit->payload);
+      return print(value.integer);
+    case 'u':
       value.kind = ValueKind::kUnsigned;
-      value.unsigned_integer = hit->element.get_uint64().value_unsafe();
-      return keep_digits(std::to_chars(digits, digits + sizeof digits, value.unsigned_integer));
-    case element_type::DOUBLE:
+      value.unsigned_integer = hit->payload;
+      return print(value.unsigned_integer);
+    case 'd':
       value.kind = ValueKind::kDouble;
-      value.real = hit->element.get_double().value_unsafe();
-      return keep_digits(std::to_chars(digits, digits + sizeof digits, value.real));
-    case element_type::BOOL:
-      value.kind = ValueKind::kBool;
-      value.boolean = hit->element.get_bool().value_unsafe();
-      value.text = value.boolean ? "true" : "false";
-      return;
+      std::memcpy(&value.real, &hit->payload, sizeof value.real);
+      return print(value.real);
     default:
-      value.text = hit->element.get_string().value_unsafe();
-      if (IsNullWord(value.text)) hit->state = HitState::kNothing;
+      value.kind = ValueKind::kBool;
+      value.boolean = hit->kind == 't';
+      value.text = value.boolean ? "true" : "false";
   }
 }
 

@@ -18,6 +18,7 @@
 #include "pipeline/model/fields.h"
 #include "pipeline/normalise/normaliser.h"
 #include "pipeline/normalise/path_trie.h"
+#include "pipeline/normalise/tape.h"
 
 namespace triaged {
 
@@ -46,15 +47,24 @@ class Extraction {
 
   // Room for texts that must live as long as the values (notes, split addresses).
   std::string_view Keep(std::string_view text);
+  // As much room to write them into, at most kMostRoom.
+  static constexpr size_t kMostRoom = 64 * 1024;
+  char* Room(size_t size) {
+    if (used_ + size > kMostRoom) NextBlock();
+    char* const at = blocks_[block_].get() + used_;
+    used_ += size;
+    return at;
+  }
 
  private:
   enum class HitState : uint8_t { kRaw, kValue, kNothing };
   struct Hit {
     Value value;  // first member: Next() goes from one to the other
-    simdjson::dom::element element;
+    uint64_t payload = 0;  // of the tape, from which the value is made
     PathTrie::Node node = PathTrie::kNone;
     int32_t next = -1;
     HitState state = HitState::kRaw;
+    char kind = '"';       // as the tape has it
   };
   struct NodeState {
     uint32_t epoch = 0;  // the rest is of this record when it is the current one
@@ -62,10 +72,11 @@ class Extraction {
     int32_t last = -1;
   };
 
-  void WalkObject(simdjson::dom::object object, PathTrie::Node node);
-  void WalkSelected(simdjson::dom::object object, PathTrie::Node node);
-  void WalkArray(simdjson::dom::array array, PathTrie::Node node);
-  void WalkValue(simdjson::dom::element element, PathTrie::Node node);
+  // Each takes the place on the tape of what it walks.
+  void WalkObject(const Tape& tape, size_t at, PathTrie::Node node);
+  void WalkSelected(const Tape& tape, size_t at, PathTrie::Node node);
+  void WalkArray(const Tape& tape, size_t at, PathTrie::Node node);
+  void WalkValue(const Tape& tape, size_t at, PathTrie::Node node);
   Hit& AddHit(PathTrie::Node node);
   NodeState& Touch(PathTrie::Node node);
   // The first hit from `index` on that is a value.
@@ -78,7 +89,9 @@ class Extraction {
     }
     return nullptr;
   }
+  void NextBlock();
   void Make(Hit* hit);
+  void MakeNumber(Hit* hit);
 
   const PathTrie& trie_;
   NormaliseLimits limits_;

@@ -40,21 +40,22 @@ void Index(CompiledTables* out) {
                                       [](const FieldTest& test) { return !test.absent; });
       if (first == table.markers[a].end()) continue;
       out->markers[first->node].push_back({t, a});
-      out->marked[first->node] = true;
+      out->marked[first->node] = 1;
     }
   }
 }
 
 void IndexUses(size_t nodes, FormatTable* table) {
   std::vector<std::vector<FormatTable::Use>> by_node(nodes);
-  table->first_source.push_back(0);
   for (size_t f = 0; f < table->fields.size(); ++f) {
-    for (size_t i = 0; i < table->fields[f].from.size(); ++i) {
-      const FieldSource& source = table->fields[f].from[i];
+    const FieldMapping& mapping = table->fields[f];
+    const auto first = static_cast<uint32_t>(table->sources.size());
+    for (size_t i = 0; i < mapping.from.size(); ++i) {
+      const FieldSource& source = mapping.from[i];
       by_node[source.node].push_back({static_cast<uint16_t>(f), static_cast<uint16_t>(i)});
       table->sources.push_back({source.node, !source.match && source.words.empty()});
     }
-    table->first_source.push_back(static_cast<uint32_t>(table->sources.size()));
+    table->plan.push_back({mapping.id, mapping.shape, first, static_cast<uint32_t>(table->sources.size())});
   }
   for (const auto& uses : by_node) {
     table->first_use.push_back(static_cast<uint16_t>(table->uses.size()));

@@ -1,8 +1,6 @@
 // FormatTable: one alert format as data (configs/formats/*.yaml), compiled to nodes of the shared PathTrie.
 #pragma once
 
-#include <re2/re2.h>
-
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "pipeline/model/fields.h"
+#include "pipeline/normalise/match_pattern.h"
 #include "pipeline/normalise/normaliser.h"
 #include "pipeline/normalise/path_trie.h"
 
@@ -31,7 +30,7 @@ enum class FieldShape : uint8_t { kText, kList, kAddress };
 // one, is the value (a list takes every find). With `words`, a value stands for another; those not named are passed over.
 struct FieldSource {
   PathTrie::Node node = PathTrie::kNone;
-  std::shared_ptr<const re2::RE2> match;
+  std::shared_ptr<const MatchPattern> match;
   std::map<std::string, std::string, std::less<>> words;
 };
 
@@ -56,10 +55,11 @@ inline constexpr int kSaysNothing = -1;
 struct SeveritySource {
   PathTrie::Node node = PathTrie::kNone;
   struct Word {
+    std::string text;
     int score = 0;
     std::string rule;
   };
-  std::map<std::string, Word, std::less<>> words;
+  std::vector<Word> words;  // a handful
   struct Band {
     double min = 0;
     int score = 0;
@@ -99,8 +99,13 @@ struct FormatTable {
     PathTrie::Node node = PathTrie::kNone;
     bool plain = false;  // neither `match` nor `words`: a value is taken as it is
   };
-  std::vector<Source> sources;         // of all fields, in their order
-  std::vector<uint32_t> first_source;  // by field, and one more
+  std::vector<Source> sources;  // of all fields, in their order
+  struct Plan {
+    FieldId id = kNoField;
+    FieldShape shape = FieldShape::kText;
+    uint32_t first = 0, end = 0;  // its sources
+  };
+  std::vector<Plan> plan;       // by field
 };
 
 class CompiledTables final : public FormatTables {
@@ -119,7 +124,7 @@ class CompiledTables final : public FormatTables {
     uint32_t alternative = 0;
   };
   std::vector<std::vector<MarkerRef>> markers;  // by the first test's node
-  std::vector<bool> marked;                     // by node: whether it has any; few have, and each alert asks of all its nodes
+  std::vector<char> marked;                     // by node: whether it has any; few have, and each alert asks of all its nodes
 
   struct RawField {
     FieldId id;

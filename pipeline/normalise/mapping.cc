@@ -1,5 +1,6 @@
 // How the values of a document become the fields of an alert.
 #include <algorithm>
+#include <bit>
 #include <charconv>
 
 #include "pipeline/normalise/address.h"
@@ -27,6 +28,12 @@ constexpr AddressFields kAddressFields[] = {
     {field::kHostIp, kNoField, kNoField},
 };
 
+std::string_view Trimmed(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
+}
+
 std::optional<double> NumberOf(const Value& value) {
   switch (value.kind) {
     case ValueKind::kInteger: return static_cast<double>(value.integer);
@@ -35,23 +42,18 @@ std::optional<double> NumberOf(const Value& value) {
     case ValueKind::kString: break;
     default: return std::nullopt;
   }
-  std::string_view text = value.text;
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  const std::string_view text = Trimmed(value.text);
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
 }
 
-std::string LowerTrimmed(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  std::string lower(text);
-  for (char& ch : lower) {
-    if (ch >= 'A' && ch <= 'Z') ch = static_cast<char>(ch - 'A' + 'a');
-  }
-  return lower;
+// `lower` is in lower case already.
+bool EqualsLower(std::string_view text, std::string_view lower) {
+  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+  });
 }
 
 // What a source makes of a value: a score (or kSaysNothing), and the words for how it came about.
@@ -63,8 +65,10 @@ struct Scored {
 // nullopt: the value is none that the source allows.
 std::optional<Scored> ScoreFrom(const SeveritySource& source, const Value& value) {
   if (!source.words.empty()) {
-    const auto word = source.words.find(LowerTrimmed(value.text));
-    if (word != source.words.end()) return Scored{word->second.score, word->second.rule};
+    const std::string_view text = Trimmed(value.text);
+    for (const SeveritySource::Word& word : source.words) {
+      if (word.text.size() == text.size() && EqualsLower(text, word.text)) return Scored{word.score, word.rule};
+    }
   }
   const auto number = NumberOf(value);
   if (!number || *number < 0) return std::nullopt;
@@ -109,20 +113,16 @@ bool Normaliser::Impl::AddSource(const FieldMapping& mapping, const FieldSource&
       continue;
     }
     std::string_view rest = taken.text;
-    re2::StringPiece group;
-    re2::StringPiece input(rest.data(), rest.size());
-    const re2::RE2::Arg arg(&group);
-    const re2::RE2::Arg* const args[] = {&arg};
-    const int groups = source.match->NumberOfCapturingGroups() > 0 ? 1 : 0;
-    while (re2::RE2::FindAndConsumeN(&input, *source.match, args, groups)) {
-      if (groups == 1) taken = Value({group.data(), group.size()}, value->path);
+    while (const auto match = source.match->Find(rest)) {
+      if (source.match->has_group()) taken = Value(match->value, value->path);
       found = true;
       if (!list) {
         alert.fields.Add(mapping.id, taken);
         return true;
       }
       AddListed(mapping.id, taken);
-      if (groups == 0) break;
+      if (!source.match->has_group() || match->past == 0) break;
+      rest.remove_prefix(match->past);
     }
   }
   return found;
@@ -150,31 +150,43 @@ bool Normaliser::Impl::AddAddresses(const FieldMapping& mapping, const FieldSour
   return found;
 }
 
-void Normaliser::Impl::MapFields(const FormatTable& table) {
-  pending.clear();
+// Which fields have a source that is present, and the first such of each.
+void Normaliser::Impl::FindSources(const FormatTable& table) {
   constexpr uint16_t kAbsent = 0xffff;
-  sources.assign(table.fields.size(), kAbsent);
+  sources.assign(table.plan.size(), kAbsent);
+  has.assign(table.plan.size() / 64 + 1, 0);
   for (PathTrie::Node node : extraction.touched()) {
     for (size_t u = table.first_use[node]; u < table.first_use[node + 1]; ++u) {
       const FormatTable::Use use = table.uses[u];
       sources[use.field] = std::min(sources[use.field], use.source);
+      has[use.field / 64] |= uint64_t{1} << (use.field % 64);
     }
   }
-  for (size_t f = 0; f < sources.size(); ++f) {
-    if (sources[f] == kAbsent) continue;
+}
+
+void Normaliser::Impl::MapField(const FormatTable& table, size_t f) {
+  const FormatTable::Plan& plan = table.plan[f];
+  for (uint32_t s = plan.first + sources[f]; s < plan.end; ++s) {
+    const FormatTable::Source source = table.sources[s];
+    if (!Present(source.node)) continue;
+    if (source.plain && plan.shape == FieldShape::kText) {
+      const Value* value = First(source.node);
+      if (!value) continue;
+      alert.fields.Add(plan.id, *value);
+      return;
+    }
     const FieldMapping& mapping = table.fields[f];
-    const uint32_t first = table.first_source[f];
-    for (size_t s = sources[f]; first + s < table.first_source[f + 1]; ++s) {
-      const FormatTable::Source source = table.sources[first + s];
-      if (!Present(source.node)) continue;
-      if (source.plain && mapping.shape == FieldShape::kText) {
-        const Value* value = First(source.node);
-        if (!value) continue;
-        alert.fields.Add(mapping.id, *value);
-        break;
-      }
-      const FieldSource& from = mapping.from[s];
-      if (mapping.shape == FieldShape::kAddress ? AddAddresses(mapping, from) : AddSource(mapping, from)) break;
+    const FieldSource& from = mapping.from[s - plan.first];
+    if (plan.shape == FieldShape::kAddress ? AddAddresses(mapping, from) : AddSource(mapping, from)) return;
+  }
+}
+
+void Normaliser::Impl::MapFields(const FormatTable& table) {
+  pending.clear();
+  FindSources(table);
+  for (size_t word = 0; word < has.size(); ++word) {
+    for (uint64_t left = has[word]; left != 0; left &= left - 1) {
+      MapField(table, word * 64 + static_cast<size_t>(std::countr_zero(left)));
     }
   }
   for (const auto& [id, value] : pending) {

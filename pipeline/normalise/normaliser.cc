@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "pipeline/base/hash.h"
+#include "pipeline/base/timestamp_text.h"
+#include "pipeline/base/utf8.h"
 #include "pipeline/normalise/key_value.h"
 #include "pipeline/normalise/normaliser_impl.h"
 #include "pipeline/normalise/time_shapes.h"
@@ -13,16 +15,22 @@ namespace {
 constexpr Duration kFuture = std::chrono::hours(24);          // later than the record by more: noted
 constexpr Duration kAncient = std::chrono::hours(24 * 3650);  // earlier by more: noted
 constexpr size_t kMaxIdBytes = 512;
+constexpr size_t kHashDigits = 16;
 
 }  // namespace
 
 void Normaliser::Impl::ReadEmbedded(const Embedded& embedded) {
   for (size_t i = 0; i < embedded.from.size(); ++i) {
-    const Value* value = extraction.First(embedded.from[i]);
+    const Value* value = First(embedded.from[i]);
     if (!value || value->kind != ValueKind::kString) continue;
     const std::string_view text = value->text;
-    const KeyValueSink sink = [&](std::string_view key, std::string_view pair, bool escaped) {
-      extraction.AddText(embedded.into[i], key, escaped ? extraction.Keep(Unescape(pair)) : pair);
+    struct Place {
+      Extraction& extraction;
+      PathTrie::Node node;
+    } place{extraction, embedded.into[i]};
+    // One pointer is all it holds: a std::function of more would allocate.
+    const KeyValueSink sink = [&place](std::string_view key, std::string_view pair, bool escaped) {
+      place.extraction.AddText(place.node, key, escaped ? place.extraction.Keep(Unescape(pair)) : pair);
     };
     if (embedded.shape == EmbeddedShape::kJson && extraction.ReadEmbedded(text, embedded.into[i])) return;
     if (embedded.shape == EmbeddedShape::kCef && ParseCef(text, sink)) return;
@@ -99,44 +107,56 @@ void Normaliser::Impl::MapTime(const FormatTable& table, const TimeContext& cont
   if (time && time->year_assumed) Note("event_time_year_assumed", path);
   if (alert.event_time > record_time + kFuture && record_time != Timestamp{}) Note("event_time_in_future", path);
   if (alert.event_time < record_time - kAncient) Note("event_time_long_past", path);
-  Add(field::kTimestamp, extraction.Keep(FormatTimestamp(alert.event_time)), time ? path : std::string_view());
+  char* const text = extraction.Room(kTimestampSize);
+  PutTimestamp(alert.event_time, text);
+  Add(field::kTimestamp, {text, kTimestampSize}, time ? path : std::string_view());
+}
+
+// The id of several parts, joined by colons; empty when one is missing. `path` becomes that of the last.
+std::string_view Normaliser::Impl::ComposedId(const std::vector<PathTrie::Node>& parts, std::string_view* path) {
+  for (PathTrie::Node node : parts) {
+    const Value* value = First(node);
+    if (!value) return {};
+    *path = value->path;
+  }
+  composed.clear();
+  for (PathTrie::Node node : parts) {
+    if (!composed.empty()) composed += ':';
+    composed += First(node)->text;
+  }
+  return composed.size() <= kMaxIdBytes ? extraction.Keep(composed) : std::string_view(composed);
 }
 
 void Normaliser::Impl::MapId(const FormatTable& table, std::string_view record) {
   std::string_view path;
   for (const auto& parts : table.id) {
-    std::string composed;
-    bool complete = !parts.empty();
-    for (PathTrie::Node node : parts) {
-      const Value* value = First(node);
-      complete = complete && value;
-      if (!value) break;
+    if (parts.size() > 1) {
+      alert.id = ComposedId(parts, &path);
+    } else if (const Value* value = parts.empty() ? nullptr : First(parts.front())) {
+      alert.id = value->text;
       path = value->path;
-      if (parts.size() == 1) {
-        alert.id = value->text;
-        break;
-      }
-      if (!composed.empty()) composed += ':';
-      composed += value->text;
     }
-    if (!complete) {
-      alert.id = {};
-      continue;
-    }
-    if (parts.size() > 1) alert.id = extraction.Keep(composed);
-    break;
+    if (!alert.id.empty()) break;
   }
   if (alert.id.empty()) {
     // Without an id of the source's own, equal bytes are the same alert: that is what a redelivery looks like.
-    char digits[16];
-    uint64_t hash = StableHash64(record);
-    for (size_t i = sizeof digits; i-- > 0; hash >>= 4) digits[i] = "0123456789abcdef"[hash & 15];
-    alert.id = extraction.Keep({digits, sizeof digits});
+    alert.id = HashDigits(record);
     path = {};
     Note("no_id");
+  } else if (alert.id.size() > kMaxIdBytes) {
+    // Two long ids may differ in their last byte only; the hash tells them apart.
+    std::string shortened(CutAtCodePoint(alert.id, kMaxIdBytes - kHashDigits - 1));
+    alert.id = extraction.Keep(shortened.append("#").append(HashDigits(alert.id)));
+    Note("long_id", path);
   }
-  alert.id = alert.id.substr(0, kMaxIdBytes);
   Add(field::kEventId, alert.id, path);
+}
+
+std::string_view Normaliser::Impl::HashDigits(std::string_view text) {
+  char* const digits = extraction.Room(kHashDigits);
+  uint64_t hash = StableHash64(text);
+  for (size_t i = kHashDigits; i-- > 0; hash >>= 4) digits[i] = "0123456789abcdef"[hash & 15];
+  return {digits, kHashDigits};
 }
 
 void Normaliser::Impl::MapRaw() {

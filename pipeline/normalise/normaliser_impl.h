@@ -29,11 +29,15 @@ struct Normaliser::Impl {
   const Value* FirstOf(const std::vector<PathTrie::Node>& nodes);
 
   void MapFields(const FormatTable& table);
+  void FindSources(const FormatTable& table);
+  void MapField(const FormatTable& table, size_t f);
   bool AddSource(const FieldMapping& mapping, const FieldSource& source);
   void AddListed(FieldId id, const Value& value);
   bool AddAddresses(const FieldMapping& mapping, const FieldSource& source);
   void MapTime(const FormatTable& table, const TimeContext& context);
   void MapId(const FormatTable& table, std::string_view record);
+  std::string_view ComposedId(const std::vector<PathTrie::Node>& parts, std::string_view* path);
+  std::string_view HashDigits(std::string_view text);
   void MapSeverity(const FormatTable& table);
   void MapRaw();
   void MapComputed(const FormatTable& table);
@@ -47,7 +51,9 @@ struct Normaliser::Impl {
   Extraction extraction;
   Alert alert;
   size_t table_index = 0;
-  std::vector<uint16_t> sources;  // by field of the table: its first source that is present
+  std::vector<uint16_t> sources;   // by field of the table: its first source that is present
+  std::vector<uint64_t> has;       // a bit per field of the table: whether it has one
+  std::string composed;            // room for an id
   std::vector<Value> notes;
   // Of addresses: names and ports found in address fields, added when their own fields stayed empty.
   std::vector<std::pair<FieldId, Value>> pending;

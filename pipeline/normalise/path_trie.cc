@@ -6,7 +6,10 @@ namespace triaged {
 
 PathTrie::Node PathTrie::MakeNode(Node parent, std::string_view path) {
   nodes_.emplace_back().parent = parent;
-  hot_.emplace_back().path = texts_.emplace_back(path);
+  const std::string& text = texts_.emplace_back(path);
+  Hot& hot = hot_.emplace_back();
+  hot.path = text.data();
+  hot.path_size = static_cast<uint32_t>(text.size());
   return static_cast<Node>(nodes_.size() - 1);
 }
 
@@ -60,22 +63,25 @@ void PathTrie::Freeze() {
   for (size_t n = 0; n < nodes_.size(); ++n) {
     const NodeData& data = nodes_[n];
     Hot& hot = hot_[n];
-    hot.selectors = data.selectors.empty() ? 0 : 1;
+    hot.selectors = !data.selectors.empty();
     if (data.children.empty()) continue;
     uint32_t size = 2;
     while (size < data.children.size() * 2) size *= 2;
     hot.first_slot = static_cast<uint32_t>(slots_.size());
-    hot.mask = (size - 1) & 0x7fffffff;
+    hot.mask = size - 1;
     slots_.resize(slots_.size() + size, kFree);
     Slot* const slots = slots_.data() + hot.first_slot;
-    for (const auto& [key, child] : data.children) {
-      Hot& found = hot_[child];
-      found.hash = KeyHash(key);
-      found.key = key.data();
-      found.size = static_cast<uint32_t>(key.size());
-      uint32_t i = static_cast<uint32_t>(found.hash) & hot.mask;
+    for (const auto& [text, child] : data.children) {
+      const Key key = Of(text);
+      hot_[child].head = key.head;
+      hot_[child].tail = key.tail;
+      hot_[child].key = key.data;
+      hot_[child].size = static_cast<uint32_t>(key.size);
+      hot.deep = hot.deep || !nodes_[child].children.empty();
+      const uint64_t hash = Hash(key);
+      uint32_t i = static_cast<uint32_t>(hash) & hot.mask;
       while (slots[i] != kFree) i = (i + 1) & hot.mask;
-      slots[i] = (static_cast<uint32_t>(found.hash >> 32) & kTagMask) | child;
+      slots[i] = (static_cast<uint32_t>(hash >> 32) & kTagMask) | child;
     }
   }
 }
@@ -84,7 +90,7 @@ PathTrie::Node PathTrie::DescendDotted(Node node, std::string_view key) const {
   size_t at = 0;
   while (true) {
     const size_t dot = std::min(key.find('.', at), key.size());
-    node = Child(node, key.substr(at, dot - at));
+    node = ChildrenOf(node).Find(Of(key.substr(at, dot - at)));
     if (node == kNone || dot == key.size()) return node;
     at = dot + 1;
   }

@@ -17,6 +17,24 @@
 namespace triaged {
 
 class PathTrie {
+  // A child's number, and eight bits of its key's hash: most keys that nobody wants are known by them alone.
+  using Slot = uint32_t;
+  static constexpr Slot kTagMask = 0xff000000;
+  static constexpr Slot kFree = 0xffffffff;  // no number: of so many paths the configuration would take a gigabyte
+
+  // All that walking a document and making its values reads of a node: a cache line, apart from the rest.
+  struct alignas(64) Hot {
+    uint64_t head = 0, tail = 0;  // of its key, as in Key; a selector's node has none
+    const char* key = nullptr;
+    const char* path = nullptr;
+    uint32_t path_size = 0;
+    uint32_t size = 0;            // of its key
+    uint32_t first_slot = 0;      // of its children
+    uint32_t mask = 0;            // slots - 1; 0: no children
+    bool deep = false;            // a child has children
+    bool selectors = false;
+  };
+
  public:
   using Node = uint32_t;
   static constexpr Node kRoot = 0;
@@ -38,28 +56,67 @@ class PathTrie {
   Node Add(std::string_view path);
   void Freeze();
 
-  // The child of `node` by one literal key (without a dot), or kNone. Needs Freeze().
-  Node Child(Node node, std::string_view key) const {
-    const Hot& parent = hot_[node];
-    if (parent.mask == 0) return kNone;
-    const uint64_t hash = KeyHash(key);
-    for (uint32_t i = static_cast<uint32_t>(hash) & parent.mask;; i = (i + 1) & parent.mask) {
-      const Slot slot = slots_[parent.first_slot + i];
-      if (slot == kFree) return kNone;
-      if ((slot ^ hash >> 32) & kTagMask) continue;
-      const Node child = slot & ~kTagMask;
-      const Hot& hot = hot_[child];
-      if (hot.hash != hash || hot.size != key.size()) continue;
-      // The hash of a key below eight bytes is one to one.
-      if (key.size() < 8 || Same(hot.key, key.data(), key.size())) return child;
+  // A key of a document, with its first and last eight bytes (of a shorter one, all of them twice): most are wanted by
+  // nobody, and these tell.
+  struct Key {
+    const char* data;
+    size_t size;
+    uint64_t head, tail;
+  };
+  static Key Of(std::string_view text) {
+    if (text.size() >= 8) return {text.data(), text.size(), Load8(text.data()), Load8(text.data() + text.size() - 8)};
+    uint64_t word = 0;
+    for (size_t i = text.size(); i-- > 0;) word = word << 8 | static_cast<unsigned char>(text[i]);
+    return {text.data(), text.size(), word, word};
+  }
+  // As Of, without a branch, for texts behind which eight bytes may be read.
+  static Key OfPadded(std::string_view text) {
+    const size_t size = text.size();
+    const uint64_t kept = size >= 8 ? ~uint64_t{0} : (uint64_t{1} << (size * 8 & 63)) - 1;
+    return {text.data(), size, Load8(text.data()) & kept, Load8(text.data() + (size >= 8 ? size - 8 : 0)) & kept};
+  }
+
+  // Where the children of a node are looked up; kept while the keys of an object are read. Needs Freeze().
+  class Children {
+   public:
+    // The child by one literal key (without a dot), or kNone.
+    Node Find(const Key& key) const {
+      if (mask_ == 0) return kNone;
+      const uint64_t hash = Hash(key);
+      for (uint32_t i = static_cast<uint32_t>(hash) & mask_;; i = (i + 1) & mask_) {
+        const Slot slot = slots_[i];
+        if (slot == kFree) return kNone;
+        if ((slot ^ hash >> 32) & kTagMask) continue;
+        const Node child = slot & ~kTagMask;
+        if (Same(hot_[child], key)) return child;
+      }
     }
+    bool empty() const { return mask_ == 0; }
+    // Whether a key with a dot in it may lead somewhere.
+    bool deep() const { return deep_; }
+
+   private:
+    friend class PathTrie;
+    const Slot* slots_;
+    const Hot* hot_;
+    uint32_t mask_;
+    bool deep_;
+  };
+  Children ChildrenOf(Node node) const {
+    const Hot& hot = hot_[node];
+    Children children;
+    children.slots_ = slots_.data() + hot.first_slot;
+    children.hot_ = hot_.data();
+    children.mask_ = hot.mask;
+    children.deep_ = hot.deep;
+    return children;
   }
-  // As Child, for a key that may itself be dotted. No single step has a dot in it, so what is found had none.
-  Node Descend(Node node, std::string_view key) const {
-    if (hot_[node].mask == 0) return kNone;
-    const Node child = Child(node, key);
-    return child == kNone && HasDot(key) ? DescendDotted(node, key) : child;
+  // The child of `node` by a key that may itself be dotted. No single step has a dot in it, so what is found had none.
+  Node Descend(Node node, const Children& children, const Key& key) const {
+    const Node child = children.Find(key);
+    return child == kNone && children.deep() && HasDot(key) ? DescendDotted(node, {key.data, key.size}) : child;
   }
+  Node Descend(Node node, std::string_view key) const { return Descend(node, ChildrenOf(node), Of(key)); }
 
   bool HasSelectors(Node node) const { return hot_[node].selectors; }
   std::span<const Selector> Selectors(Node node) const { return nodes_[node].selectors; }
@@ -69,25 +126,10 @@ class PathTrie {
     while (node != above && node != kRoot) node = nodes_[node].parent;
     return node == above;
   }
-  std::string_view Path(Node node) const { return hot_[node].path; }
+  std::string_view Path(Node node) const { return {hot_[node].path, hot_[node].path_size}; }
   size_t size() const { return nodes_.size(); }
 
  private:
-  // A child's number, and eight bits of its key's hash: most keys that nobody wants are known by them alone.
-  using Slot = uint32_t;
-  static constexpr Slot kTagMask = 0xff000000;
-  static constexpr Slot kFree = 0xffffffff;  // no number: of so many paths the configuration would take a gigabyte
-
-  // All that walking a document and making its values reads of a node: together, and apart from the rest.
-  struct Hot {
-    uint64_t hash = 0;         // of its key; a selector's node has none
-    const char* key = nullptr;
-    std::string_view path;
-    uint32_t size = 0;         // of its key
-    uint32_t first_slot = 0;   // of its children
-    uint32_t mask : 31 = 0;    // slots - 1; 0: no children
-    uint32_t selectors : 1 = 0;
-  };
   struct NodeData {
     Node parent = kRoot;
     std::map<std::string_view, Node> children;  // while building
@@ -105,53 +147,26 @@ class PathTrie {
     std::memcpy(&word, at, sizeof word);
     return word;
   }
-  static uint32_t Load4(const char* at) {
-    uint32_t word;
-    std::memcpy(&word, at, sizeof word);
-    return word;
-  }
 
-  // Most keys of a document are wanted by nobody: its size, first and last eight bytes tell that quickly.
-  static uint64_t KeyHash(std::string_view key) {
-    uint64_t head = 0;
-    uint64_t tail = 0;
-    const size_t size = key.size();
-    if (size >= 8) {
-      head = Load8(key.data());
-      tail = Load8(key.data() + size - 8);
-    } else if (size >= 4) {
-      head = static_cast<uint64_t>(Load4(key.data())) << 32 | Load4(key.data() + size - 4);
-    } else {
-      for (char ch : key) head = head << 8 | static_cast<unsigned char>(ch);
-    }
-    const uint64_t hash = (head ^ (tail * 0x9e3779b97f4a7c15) ^ size) * 0xd1b54a32d192ed03;
+  static uint64_t Hash(const Key& key) {
+    const uint64_t hash = (key.head ^ (key.tail * 0x9e3779b97f4a7c15) ^ key.size) * 0xd1b54a32d192ed03;
     return hash ^ (hash >> 32);
   }
 
-  // Keys are short: overlapping words instead of a call.
-  static bool Same(const char* a, const char* b, size_t size) {
-    if (size > 16) return std::memcmp(a, b, size) == 0;
-    if (size >= 8) return Load8(a) == Load8(b) && Load8(a + size - 8) == Load8(b + size - 8);
-    if (size >= 4) return Load4(a) == Load4(b) && Load4(a + size - 4) == Load4(b + size - 4);
-    for (size_t i = 0; i < size; ++i) {
-      if (a[i] != b[i]) return false;
-    }
-    return true;
+  static bool Same(const Hot& hot, const Key& key) {
+    if (hot.head != key.head || hot.tail != key.tail || hot.size != key.size) return false;
+    return key.size <= 16 || std::memcmp(hot.key + 8, key.data + 8, key.size - 16) == 0;
   }
 
-  static bool HasDot(std::string_view key) {
-    if (key.size() > 16) return std::memchr(key.data(), '.', key.size()) != nullptr;
+  static bool HasDot(const Key& key) {
     constexpr uint64_t kOnes = 0x0101010101010101;
     // A byte of `word` is a dot where `with` has a zero byte.
     const auto dotted = [](uint64_t word) {
       const uint64_t with = word ^ (kOnes * '.');
       return ((with - kOnes) & ~with & (kOnes * 0x80)) != 0;
     };
-    if (key.size() >= 8) return dotted(Load8(key.data())) || dotted(Load8(key.data() + key.size() - 8));
-    for (char ch : key) {
-      if (ch == '.') return true;
-    }
-    return false;
+    if (dotted(key.head) || dotted(key.tail)) return true;
+    return key.size > 16 && std::memchr(key.data + 8, '.', key.size - 16) != nullptr;
   }
 
   std::vector<NodeData> nodes_;

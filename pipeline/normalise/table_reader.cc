@@ -80,8 +80,9 @@ std::vector<FieldSource> TableReader::Source(const YamlNode& node) {
     path = reader.String("path", {}, /*required=*/true);
     const std::string match = reader.String("match");
     if (!match.empty()) {
-      form.match = std::make_shared<const re2::RE2>(match, re2::RE2::Quiet);
-      if (!form.match->ok()) reader.ErrorHere("`match` is no regular expression: " + form.match->error());
+      std::string error;
+      form.match = MatchPattern::Compile(match, &error);
+      if (!form.match) reader.ErrorHere("`match` is no regular expression: " + error);
     }
     if (const YamlNode* words = reader.Node("words")) {
       for (const auto& entry : words->map()) form.words[entry.key] = entry.value.scalar();
@@ -230,12 +231,12 @@ std::vector<SeveritySource> TableReader::ReadSeveritySource(const YamlNode& node
     for (const auto& entry : words->map()) {
       if (!entry.key.empty() && entry.key.find_first_not_of("0123456789") == std::string::npos) source.numbers = false;
       if (entry.value.IsScalar() && entry.value.scalar() == "unknown") {
-        source.words[entry.key].score = kSaysNothing;
+        source.words.push_back({entry.key, kSaysNothing, {}});
         continue;
       }
       const auto score = entry.value.AsInt();
       if (!score || *score < 0 || *score > 100) reader.ErrorAt(entry.value, "a score is a whole number from 0 to 100, or `unknown`");
-      source.words[entry.key].score = static_cast<int>(score.value_or(0));
+      source.words.push_back({entry.key, static_cast<int>(score.value_or(0)), {}});
     }
   }
   if (const YamlNode* bands = reader.Node("bands")) {
@@ -262,7 +263,7 @@ std::vector<SeveritySource> TableReader::ReadSeveritySource(const YamlNode& node
 
 // What the provenance of a score says.
 void TableReader::NameRules(const std::string& path, SeveritySource* source) {
-  for (auto& [text, word] : source->words) word.rule = path + " = " + text;
+  for (auto& word : source->words) word.rule = path + " = " + word.text;
   for (auto& band : source->bands) band.rule = path + " " + band.rule;
 }
 

@@ -51,6 +51,12 @@ void Correlator::SetEngine(const Engine& engine, int32_t partitions) {
       for (const FieldId id : needed[i]) {
         if (std::find(carried.begin(), carried.end(), id) == carried.end()) carried.push_back(id);
       }
+      // Without a group there is no case that its values lead to: that of the alert that made it fire stands for it.
+      if (part.group_by.empty() && grouping) {
+        for (const FieldId id : *grouping) {
+          if (std::find(carried.begin(), carried.end(), id) == carried.end()) carried.push_back(id);
+        }
+      }
     }
   }
 }

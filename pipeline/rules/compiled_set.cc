@@ -98,6 +98,7 @@ class CompiledRuleSet final : public RuleSet {
         correlations_(lowered.correlations ? std::move(lowered.correlations) : std::make_shared<CorrelationSet>()),
         predicates_(std::move(lowered.predicates)),
         normalised_size_(catalog.normalised_size()) {
+    for (const Predicate& predicate : predicates_) indexed_.push_back(IsIndexed(predicate));
     for (const Expr& expr : lowered.expressions) starts_.push_back(program_.Append(expr));
     PlanTriggers(lowered.expressions, catalog.size());
     PlanFields(catalog.size());
@@ -125,7 +126,7 @@ class CompiledRuleSet final : public RuleSet {
     bool unknown = false;
     auto holds = [&](PredicateId id) {
       Mark& mark = state.predicates[id];
-      if (mark.epoch != state.epoch) mark = {state.epoch, Ask(predicates_[id], event, &state)};
+      if (mark.epoch != state.epoch) mark = {state.epoch, Ask(id, event, &state)};
       unknown |= mark.answer == Answer::kUnknown;
       return mark.answer == Answer::kYes;
     };
@@ -146,8 +147,9 @@ class CompiledRuleSet final : public RuleSet {
   static constexpr uint16_t kNoPlan = std::numeric_limits<uint16_t>::max();
 
   // Of a predicate that the scan left unmarked: an indexed one does not hold then.
-  Answer Ask(const Predicate& predicate, const FieldTable& event, Scratch* state) const {
-    if (IsIndexed(predicate)) return state->scan_given_up ? Answer::kUnknown : Answer::kNo;
+  Answer Ask(PredicateId id, const FieldTable& event, Scratch* state) const {
+    if (indexed_[id]) return state->scan_given_up ? Answer::kUnknown : Answer::kNo;
+    const Predicate& predicate = predicates_[id];
     if (!state->Spend(StepsOf(predicate, event, normalised_size_))) return Answer::kUnknown;
     return Holds(predicate, event, normalised_size_) ? Answer::kYes : Answer::kNo;
   }
@@ -272,6 +274,7 @@ class CompiledRuleSet final : public RuleSet {
   std::vector<Rule> rules_;
   std::shared_ptr<const CorrelationSet> correlations_;
   std::vector<Predicate> predicates_;
+  std::vector<uint8_t> indexed_;  // of each predicate: IsIndexed, without a look at it
   size_t normalised_size_;
   Program program_;
   std::vector<uint32_t> starts_;         // of each rule's expression in program_

@@ -4,50 +4,33 @@
 // never change an answer. Grams are compared with bit 0x20 set in every byte, which folds ASCII letters (and a few
 // others: verification settles it), so the value needs no lower-case copy.
 //   equality: length, first and last bytes → one lookup a value
-//   startswith, endswith: the first or last 8, else 4 bytes → one lookup each
+//   startswith, endswith: the first or last 8, 4 or 2 bytes → one lookup each
 //   contains and globs: 4 bytes, looked up at every `step`-th byte of the value. A pattern is indexed under `step`
 //   grams
 //     in a row, so one of them falls on a place that is looked at; the longer the shortest pattern, the longer the step
-//     and patterns of 2 or 3 bytes are indexed under 2
+//     and patterns of 2 or 3 bytes are indexed under 2. A few short patterns are left to FewTexts (few_texts.h)
+//   one byte that may stand anywhere: memchr
 //   what is shorter still: compared one by one
+// What is read to verify lies close together: most of its cost is waiting for memory.
 // Immutable once built; thread-safe.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "pipeline/rules/budget.h"
+#include "pipeline/rules/few_texts.h"
+#include "pipeline/rules/gram_index.h"
 #include "pipeline/rules/pattern.h"
 #include "pipeline/rules/predicate.h"
 
 namespace triaged::rules {
-
-// Hash → entries: a bitmap that says "nothing there" for nearly every lookup, then buckets.
-class GramIndex {
- public:
-  // Pairs of hash and entry, in any order.
-  void Build(const std::vector<std::pair<uint32_t, uint32_t>>& grams);
-
-  bool empty() const { return entries_.empty(); }
-  bool MayHave(uint32_t hash) const {
-    const uint32_t slot = hash >> shift_;
-    return (bitmap_[slot >> 6] >> (slot & 63)) & 1;
-  }
-  std::span<const uint32_t> Bucket(uint32_t hash) const {
-    const uint32_t slot = hash >> shift_;
-    return {entries_.data() + begin_[slot], begin_[slot + 1] - begin_[slot]};
-  }
-
- private:
-  int shift_ = 31;
-  std::vector<uint64_t> bitmap_;
-  std::vector<uint32_t> begin_;
-  std::vector<uint32_t> entries_;
-};
 
 class FieldMatcher {
  public:
@@ -67,40 +50,35 @@ class FieldMatcher {
   //   GiveUpScan()      there was none for looking further: any predicate may hold
   template <typename Sink>
   void Scan(std::string_view value, Sink&& sink) const {
-    auto verify = [&](std::span<const uint32_t> bucket) {
-      if (!sink.Spend(bucket.size())) return sink.GiveUpScan();
-      for (uint32_t index : bucket) {
-        const Entry& entry = entries_[index];
-        if (Matches(entry.pattern, value)) {
-          for (PredicateId id : entry.predicates) sink.Hit(id);
-        }
+    if (has_ & kEqual) LookWhole(equal_, EqualHash(value), value, sink);
+    if ((has_ & kEnds) && value.size() >= 2) ScanEnds(value, sink);
+    if (has_ & kAnywhere) {
+      for (const FewTexts& few : few_) {
+        if (value.size() >= few.width()) ScanFew(few, value, sink);
       }
-    };
-    if (!equal_.empty()) Look(equal_, EqualHash(value), verify);
-    if (value.size() >= 8) {
-      Look(starts8_, Hash64(Load64(value.data())), verify);
-      Look(ends8_, Hash64(Load64(value.data() + value.size() - 8)), verify);
+      for (const Inside& inside : inside_) {
+        if (value.size() >= inside.width) ScanInside(inside, value, sink);
+      }
     }
-    if (value.size() >= 4) {
-      Look(starts4_, Hash32(Load32(value.data())), verify);
-      Look(ends4_, Hash32(Load32(value.data() + value.size() - 4)), verify);
-    }
-    for (const Inside& inside : inside_) {
-      if (value.size() >= inside.width) ScanInside(inside, value, sink);
-    }
-    for (uint32_t index : short_) {
-      const Entry& entry = entries_[index];
-      const bool asked = sink.Spend(1 + value.size() / 64 + value.size() * GlobSteps(entry.pattern));
-      if (asked && !Matches(entry.pattern, value)) continue;
-      for (PredicateId id : entry.predicates) asked ? sink.Hit(id) : sink.GiveUp(id);
+    if (has_ & kRest) {
+      if (!bytes_.empty()) ScanBytes(value, sink);
+      ScanShort(value, sink);
     }
   }
 
  private:
+  enum Has : uint32_t { kEqual = 1, kEnds = 2, kAnywhere = 4, kRest = 8 };
+
+  // A distinct pattern; its literal and predicates lie in texts_ and predicates_.
   struct Entry {
-    Pattern pattern;
-    std::vector<PredicateId> predicates;
-    uint32_t glob = 0;  // its number, of an indexed glob
+    uint32_t text;
+    uint32_t size;
+    uint32_t first_predicate;
+    uint32_t end_predicate;
+    uint32_t pattern;  // in patterns_, where the literal alone does not say it all
+    uint32_t glob;     // its number, of an indexed glob
+    PatternKind kind;
+    bool cased;
   };
 
   static uint32_t Load32(const char* at) {
@@ -138,13 +116,107 @@ class FieldMatcher {
     return Hash64(first ^ ((last << 23) | (last >> 41)) ^ (static_cast<uint64_t>(value.size()) << 56));
   }
 
-  template <typename VerifyFn>
-  static void Look(const GramIndex& index, uint32_t hash, VerifyFn&& verify) {
-    if (!index.empty() && index.MayHave(hash)) verify(index.Bucket(hash));
+  std::string_view Literal(const Entry& entry) const { return {texts_.data() + entry.text, entry.size}; }
+
+  template <typename Sink>
+  void Tell(const Entry& entry, bool asked, Sink&& sink) const {
+    for (uint32_t i = entry.first_predicate; i < entry.end_predicate; ++i) {
+      asked ? sink.Hit(predicates_[i]) : sink.GiveUp(predicates_[i]);
+    }
   }
 
-  // One entry of an Inside index: the pattern, where in its literal the gram stands, and another gram of it, at the far end:
-  // most places that are not the pattern are passed over without a look at the pattern.
+  // Patterns whose place in the value is known.
+  struct Whole {
+    GramIndex index;
+    std::vector<uint32_t> entries;  // in its order
+    bool empty() const { return entries.empty(); }
+  };
+
+  template <typename Sink>
+  void LookWhole(const Whole& whole, uint32_t hash, std::string_view value, Sink&& sink) const {
+    if (whole.index.MayHave(hash)) [[unlikely]] {
+      VerifyWhole(whole, hash, value, sink);
+    }
+  }
+
+  template <typename Sink>
+  [[gnu::noinline]] void VerifyWhole(const Whole& whole, uint32_t hash, std::string_view value, Sink&& sink) const {
+    const GramIndex::Range range = whole.index.Find(hash);
+    if (!sink.Spend(range.end - range.begin)) return sink.GiveUpScan();
+    for (uint32_t i = range.begin; i < range.end; ++i) {
+      const Entry& entry = entries_[whole.entries[i]];
+      if (entry.size > value.size()) continue;
+      if (entry.kind == PatternKind::kEquals && entry.size != value.size()) continue;
+      const size_t at = entry.kind == PatternKind::kEndsWith ? value.size() - entry.size : 0;
+      if (EqualBytes(value.substr(at, entry.size), Literal(entry), entry.cased)) Tell(entry, true, sink);
+    }
+  }
+
+  template <typename Sink>
+  void ScanEnds(std::string_view value, Sink&& sink) const {
+    const char* const data = value.data();
+    const char* const end = data + value.size();
+    if (value.size() >= 8) {
+      if (!starts8_.empty()) LookWhole(starts8_, Hash64(Load64(data)), value, sink);
+      if (!ends8_.empty()) LookWhole(ends8_, Hash64(Load64(end - 8)), value, sink);
+    }
+    if (value.size() >= 4) {
+      if (!starts4_.empty()) LookWhole(starts4_, Hash32(Load32(data)), value, sink);
+      if (!ends4_.empty()) LookWhole(ends4_, Hash32(Load32(end - 4)), value, sink);
+    }
+    if (!starts2_.empty()) LookWhole(starts2_, Hash32(Load16(data)), value, sink);
+    if (!ends2_.empty()) LookWhole(ends2_, Hash32(Load16(end - 2)), value, sink);
+  }
+
+  // A pattern that is one byte, anywhere.
+  struct AnyByte {
+    char byte;
+    char other;  // its other case, or itself
+    uint32_t entry;
+  };
+
+  template <typename Sink>
+  [[gnu::noinline]] void ScanBytes(std::string_view value, Sink&& sink) const {
+    if (!sink.Spend(bytes_.size() * (1 + value.size() / 64))) return sink.GiveUpScan();
+    for (const AnyByte& any : bytes_) {
+      if (value.find(any.byte) == std::string_view::npos &&
+          (any.other == any.byte || value.find(any.other) == std::string_view::npos)) {
+        continue;
+      }
+      Tell(entries_[any.entry], true, sink);
+    }
+  }
+
+  template <typename Sink>
+  [[gnu::noinline]] void ScanShort(std::string_view value, Sink&& sink) const {
+    for (uint32_t index : short_) {
+      const Pattern& pattern = patterns_[entries_[index].pattern];
+      const bool asked = sink.Spend(1 + value.size() / 64 + value.size() * GlobSteps(pattern));
+      if (!asked || Matches(pattern, value)) Tell(entries_[index], asked, sink);
+    }
+  }
+
+  template <typename Sink>
+  [[gnu::noinline]] void ScanFew(const FewTexts& few, std::string_view value, Sink&& sink) const {
+    std::array<FewTexts::Candidate, FewTexts::kBlock> found;
+    for (size_t begin = 0; begin + few.width() <= value.size(); begin += FewTexts::kBlock) {
+      const size_t count = few.Candidates(value, begin, &found);
+      for (size_t i = 0; i < count; ++i) {
+        for (uint32_t buckets = found[i].buckets; buckets != 0; buckets &= buckets - 1) {
+          const auto texts = few.Bucket(static_cast<size_t>(std::countr_zero(buckets)));
+          if (!sink.Spend(texts.size())) return sink.GiveUpScan();
+          for (const FewTexts::Text& text : texts) {
+            const size_t at = found[i].place;
+            if (at < text.fingerprint || value.size() - (at - text.fingerprint) < text.size) continue;
+            Compare(text.entry, value.substr(at - text.fingerprint, text.size), value, sink);
+          }
+        }
+      }
+    }
+  }
+
+  // One place of an Inside index: the pattern, where in its literal the gram stands, and another gram of it, at the far
+  // end: most places that are not the pattern are passed over without a look at the pattern.
   struct GramPlace {
     uint32_t entry;
     uint32_t offset;
@@ -157,19 +229,19 @@ class FieldMatcher {
   // a constant width: few patterns have a byte for each slot, many a bit.
   struct Inside {
     static constexpr int kSmallBits = 12;  // 4 KiB of bytes
-    static constexpr int kLargeBits = 16;  // 8 KiB of bits
-    static constexpr size_t kSmallMost = 300;
+    static constexpr int kLargeBits = 17;  // 16 KiB of bits
+    static constexpr size_t kSmallMost = 200;
 
     size_t width = 4;  // bytes of a gram: 4, or 2 for patterns too short for that
     size_t step = 1;
     std::vector<uint8_t> small;  // one of the two is empty
     std::vector<uint64_t> large;
-    GramIndex index;  // → places
-    std::vector<GramPlace> places;
+    GramIndex index;
+    std::vector<GramPlace> places;  // in its order
   };
 
   template <typename Sink>
-  void ScanInside(const Inside& inside, std::string_view value, Sink&& sink) const {
+  [[gnu::noinline]] void ScanInside(const Inside& inside, std::string_view value, Sink&& sink) const {
     if (!inside.small.empty()) {
       const uint8_t* const slots = inside.small.data();
       ScanFiltered(
@@ -218,35 +290,57 @@ class FieldMatcher {
   [[gnu::noinline]] void VerifyAt(const Inside& inside, std::string_view value, size_t at, uint32_t hash,
                                   Sink&& sink) const {
     if (!inside.index.MayHave(hash)) return;
-    const std::span<const uint32_t> bucket = inside.index.Bucket(hash);
-    if (!sink.Spend(bucket.size())) return sink.GiveUpScan();
-    for (uint32_t index : bucket) {
-      const GramPlace& place = inside.places[index];
+    const GramIndex::Range range = inside.index.Find(hash);
+    if (!sink.Spend(range.end - range.begin)) return sink.GiveUpScan();
+    for (uint32_t i = range.begin; i < range.end; ++i) {
+      const GramPlace& place = inside.places[i];
       if (at < place.offset || value.size() - (at - place.offset) < place.size) continue;
       const std::string_view there = value.substr(at - place.offset, place.size);
       if (LoadGram(there.data() + place.other_offset, inside.width) != place.other) continue;
-      const Entry& entry = entries_[place.entry];
-      const Pattern& pattern = entry.pattern;
-      if (!EqualBytes(there, pattern.literal, pattern.cased)) continue;
-      bool asked = true;
-      if (pattern.kind == PatternKind::kGlob) {
-        if (!sink.FirstTry(entry.glob)) continue;
-        asked = sink.Spend(value.size() * GlobSteps(pattern));
-        if (asked && !Matches(pattern, value)) continue;
-      }
-      for (PredicateId id : entry.predicates) asked ? sink.Hit(id) : sink.GiveUp(id);
+      Compare(place.entry, there, value, sink);
     }
   }
 
-  void BuildInside(const std::vector<uint32_t>& patterns, Inside* inside) const;
+  // Whether a pattern's literal stands `there`, and the pattern holds then.
+  template <typename Sink>
+  void Compare(uint32_t index, std::string_view there, std::string_view value, Sink&& sink) const {
+    const Entry& entry = entries_[index];
+    if (!EqualBytes(there, Literal(entry), entry.cased)) return;
+    bool asked = true;
+    if (entry.kind == PatternKind::kGlob) {
+      if (!sink.FirstTry(entry.glob)) return;
+      const Pattern& pattern = patterns_[entry.pattern];
+      asked = sink.Spend(value.size() * GlobSteps(pattern));
+      if (asked && !Matches(pattern, value)) return;
+    }
+    Tell(entry, asked, sink);
+  }
 
-  std::vector<Entry> entries_;
+  // What is collected before Build.
+  struct Added {
+    Pattern pattern;
+    std::vector<PredicateId> predicates;
+  };
+
+  void TakeEntries();
+  void BuildFew(const std::vector<uint32_t>& entries, size_t width);
+  void BuildAnywhere(std::vector<uint32_t> tiny, std::vector<uint32_t> brief, std::vector<uint32_t> longer);
+  void BuildInside(const std::vector<uint32_t>& entries, Inside* inside) const;
+
+  uint32_t has_ = 0;
   uint32_t globs_ = 0;
-  GramIndex equal_;
-  GramIndex starts8_, starts4_;
-  GramIndex ends8_, ends4_;
-  std::vector<Inside> inside_;   // at most three: tiny patterns, short ones, long ones
-  std::vector<uint32_t> short_;  // entries no index holds
+  std::vector<Entry> entries_;
+  std::string texts_;
+  std::vector<PredicateId> predicates_;
+  Whole equal_;
+  Whole starts8_, starts4_, starts2_;
+  Whole ends8_, ends4_, ends2_;
+  std::vector<FewTexts> few_;
+  std::vector<Inside> inside_;      // at most three: tiny patterns, short ones, long ones
+  std::vector<AnyByte> bytes_;
+  std::vector<uint32_t> short_;     // entries no index holds
+  std::vector<Pattern> patterns_;   // globs, and what no index holds
+  std::vector<Added> added_;
 };
 
 }  // namespace triaged::rules

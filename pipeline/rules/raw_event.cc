@@ -8,7 +8,6 @@
 #include <cstring>
 #include <deque>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -16,25 +15,93 @@ namespace triaged {
 namespace {
 
 // Keys are short, and told apart by their length and ends.
-struct KeyHash {
-  size_t operator()(std::string_view key) const {
-    uint64_t first = 0;
-    uint64_t last = 0;
-    if (key.size() >= 8) {
-      std::memcpy(&first, key.data(), 8);
-      std::memcpy(&last, key.data() + key.size() - 8, 8);
-    } else {
-      for (const char c : key) first = first << 8 | static_cast<unsigned char>(c);
-    }
-    const uint64_t mixed = (first ^ (last << 29 | last >> 35) ^ key.size()) * 0x9E3779B97F4A7C15u;
-    return static_cast<size_t>(mixed ^ mixed >> 32);
+uint64_t HashOf(std::string_view key, uint32_t node) {
+  uint64_t first = 0;
+  uint64_t last = 0;
+  if (key.size() >= 8) {
+    std::memcpy(&first, key.data(), 8);
+    std::memcpy(&last, key.data() + key.size() - 8, 8);
+  } else {
+    for (const char c : key) first = first << 8 | static_cast<unsigned char>(c);
   }
-};
+  const uint64_t mixed = (first ^ (last << 29 | last >> 35) ^ key.size() ^ uint64_t{node} << 40) * 0x9E3779B97F4A7C15u;
+  return mixed ^ mixed >> 32;
+}
 
-// What a key of an object leads to: a field, and the keys below.
-struct Node {
-  FieldId field = kNoField;
-  std::unordered_map<std::string_view, Node, KeyHash> below;  // looked up only, never iterated; keys view the catalog's names
+// The names of a catalog as a tree of keys: what a key of an object leads to is a field, and a node with the keys below.
+// One table for all nodes, open-addressed: a key of an event is one look-up, mostly of a key that nobody asked for.
+class KeyTree {
+ public:
+  static constexpr uint32_t kNowhere = 0xffffffff;
+  static constexpr uint32_t kRoot = 0;
+
+  // `names` outlive the tree.
+  void Add(std::string_view name, FieldId field) {
+    uint32_t node = kRoot;
+    for (size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.')) {
+      node = Insert(node, name.substr(0, dot));
+      name.remove_prefix(dot + 1);
+    }
+    fields_[Insert(node, name)] = field;
+  }
+
+  uint32_t Step(uint32_t node, std::string_view key) const {
+    const uint64_t hash = HashOf(key, node);
+    for (size_t at = hash & mask_;; at = (at + 1) & mask_) {
+      const Slot& slot = slots_[at];
+      if (slot.below == kNowhere) return kNowhere;
+      if (slot.hash == static_cast<uint32_t>(hash) && slot.node == node && slot.key == key) return slot.below;
+    }
+  }
+
+  uint32_t Descend(uint32_t node, std::string_view key) const {
+    const uint32_t found = Step(node, key);
+    if (found != kNowhere) return found;  // no key of the tree has a dot
+    const size_t first = key.find('.');
+    if (first == std::string_view::npos) return kNowhere;
+    for (size_t dot = first; node != kNowhere && dot != std::string_view::npos; dot = key.find('.')) {
+      node = Step(node, key.substr(0, dot));
+      key.remove_prefix(dot + 1);
+    }
+    return node == kNowhere ? kNowhere : Step(node, key);
+  }
+
+  FieldId field(uint32_t node) const { return fields_[node]; }
+
+ private:
+  struct Slot {
+    std::string_view key;
+    uint32_t node = 0;
+    uint32_t hash = 0;
+    uint32_t below = kNowhere;  // kNowhere: free
+  };
+
+  uint32_t Insert(uint32_t node, std::string_view key) {
+    const uint32_t known = Step(node, key);
+    if (known != kNowhere) return known;
+    if (fields_.size() * 4 > slots_.size()) Grow();
+    const auto below = static_cast<uint32_t>(fields_.size());
+    fields_.push_back(kNoField);
+    const uint64_t hash = HashOf(key, node);
+    Put({key, node, static_cast<uint32_t>(hash), below});
+    return below;
+  }
+  void Put(const Slot& slot) {
+    size_t at = HashOf(slot.key, slot.node) & mask_;
+    while (slots_[at].below != kNowhere) at = (at + 1) & mask_;
+    slots_[at] = slot;
+  }
+  void Grow() {
+    const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots_.size() * 2));
+    mask_ = slots_.size() - 1;
+    for (const Slot& slot : old) {
+      if (slot.below != kNowhere) Put(slot);
+    }
+  }
+
+  std::vector<Slot> slots_{256};
+  size_t mask_ = 255;
+  std::vector<FieldId> fields_{kNoField};  // of each node
 };
 
 struct Hit {
@@ -47,42 +114,24 @@ struct Hit {
 struct RawEventReader::Impl {
   explicit Impl(const FieldCatalog& catalog) : size(catalog.size()), hit_in(catalog.size(), 0) {
     for (size_t id = 0; id < catalog.size(); ++id) {
-      std::string_view name = catalog.Name(static_cast<FieldId>(id));
+      const std::string_view name = catalog.Name(static_cast<FieldId>(id));
       if (name == kEveryValue) every = static_cast<FieldId>(id);
-      Node* node = &root;
-      for (size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.')) {
-        node = &node->below[name.substr(0, dot)];
-        name.remove_prefix(dot + 1);
-      }
-      node->below[name].field = static_cast<FieldId>(id);
+      keys.Add(name, static_cast<FieldId>(id));
     }
   }
 
-  static const Node* Step(const Node* node, std::string_view key) {
-    const auto found = node->below.find(key);
-    return found == node->below.end() ? nullptr : &found->second;
-  }
-
-  static const Node* Descend(const Node* node, std::string_view key) {
-    if (const Node* found = Step(node, key)) return found;  // no name of a node has a dot
-    for (size_t dot = key.find('.'); node != nullptr && dot != std::string_view::npos; dot = key.find('.')) {
-      node = Step(node, key.substr(0, dot));
-      key.remove_prefix(dot + 1);
-    }
-    return node == nullptr ? nullptr : Step(node, key);
-  }
-
-  void Walk(const Node* node, simdjson::dom::element element) {
+  void Walk(uint32_t node, simdjson::dom::element element) {
     using simdjson::dom::element_type;
+    const bool nowhere = node == KeyTree::kNowhere;
     switch (element.type()) {
       case element_type::OBJECT: {
-        if (node == nullptr && every == kNoField) return;
+        if (nowhere && every == kNoField) return;
         const simdjson::dom::object object = element.get_object().value_unsafe();
-        for (const auto& [key, child] : object) Walk(node == nullptr ? nullptr : Descend(node, key), child);
+        for (const auto& [key, child] : object) Walk(nowhere ? node : keys.Descend(node, key), child);
         return;
       }
       case element_type::ARRAY: {
-        if (node == nullptr && every == kNoField) return;
+        if (nowhere && every == kNoField) return;
         const simdjson::dom::array array = element.get_array().value_unsafe();
         for (const simdjson::dom::element child : array) Walk(node, child);
         return;
@@ -90,13 +139,13 @@ struct RawEventReader::Impl {
       default:
         break;
     }
-    const bool addressed = node != nullptr && node->field != kNoField;
-    if (!addressed && every == kNoField) return;
+    const FieldId field = nowhere ? kNoField : keys.field(node);
+    if (field == kNoField && every == kNoField) return;
     const Value value = Scalar(element);
-    if (addressed) {
-      const bool again = std::exchange(hit_in[node->field], events) == events;
-      scattered = scattered || (again && hits.back().field != node->field);
-      hits.push_back({node->field, value});
+    if (field != kNoField) {
+      const bool again = std::exchange(hit_in[field], events) == events;
+      scattered = scattered || (again && hits.back().field != field);
+      hits.push_back({field, value});
     }
     if (every != kNoField) all.push_back(value);
   }
@@ -153,7 +202,7 @@ struct RawEventReader::Impl {
 
   const size_t size;
   FieldId every = kNoField;
-  Node root;
+  KeyTree keys;
   simdjson::dom::parser parser;
   std::vector<Hit> hits;
   std::vector<Value> all;        // for `every`
@@ -180,7 +229,7 @@ Status RawEventReader::Read(std::string_view json) {
     return BadInput(simdjson::error_message(error));
   }
   if (!root.is_object()) return BadInput("not a JSON object");
-  impl.Walk(&impl.root, root);
+  impl.Walk(KeyTree::kRoot, root);
   // A field table wants the values of a field next to each other; arrays of objects do not give them so.
   if (impl.scattered) {
     std::stable_sort(impl.hits.begin(), impl.hits.end(),

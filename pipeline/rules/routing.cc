@@ -1,7 +1,9 @@
 #include "pipeline/rules/routing.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
+#include <string>
 #include <utility>
 
 #include "pipeline/base/check.h"
@@ -39,11 +41,62 @@ class Extraction {
   std::vector<Predicate> predicates_;
 };
 
+// Remembers to which logsources events with the same values of the fields that routes ask about belong: those are few
+// (a channel, an event id), and an answer depends on nothing else. A place of the table is taken by the latest.
+class RouteMemo {
+ public:
+  struct Slot {
+    std::string key;
+    std::vector<uint32_t> taken;
+    uint64_t steps = 0;
+    bool filled = false;
+  };
+
+  // Writes what the routes' answer depends on to key(); false when that is longer than worth remembering.
+  bool Look(const FieldTable& event, std::span<const FieldId> fields) {
+    key_.clear();
+    for (const FieldId field : fields) {
+      const std::span<const Value> values = event.Get(field);
+      Put(values.size());
+      for (const Value& value : values) {
+        if (key_.size() + value.text.size() > kMostKey) return false;
+        key_.push_back(static_cast<char>(value.kind));
+        Put(value.text.size());
+        key_ += value.text;
+      }
+    }
+    uint64_t hash = key_.size();
+    for (size_t at = 0; at < key_.size(); at += sizeof(uint64_t)) {
+      uint64_t part = 0;
+      std::memcpy(&part, key_.data() + at, std::min(sizeof(part), key_.size() - at));
+      hash = (hash ^ part) * 0x9E3779B97F4A7C15u;
+      hash ^= hash >> 29;
+    }
+    slot_ = &slots_[hash % kSlots];
+    return true;
+  }
+  // After Look: whether the slot has this key's answer.
+  bool Known() const { return slot_->filled && slot_->key == key_; }
+  Slot& slot() { return *slot_; }
+  void Remember(const std::vector<uint32_t>& taken, uint64_t steps) { *slot_ = {key_, taken, steps, true}; }
+
+ private:
+  static constexpr size_t kSlots = 256;
+  static constexpr size_t kMostKey = 256;
+
+  void Put(size_t number) { key_.append(reinterpret_cast<const char*>(&number), sizeof(number)); }
+
+  std::string key_;
+  Slot* slot_ = nullptr;
+  std::vector<Slot> slots_{kSlots};
+};
+
 struct RoutedScratch final : RuleScratch {
   std::unique_ptr<RuleScratch> routes;
   std::vector<std::unique_ptr<RuleScratch>> groups;
   std::vector<uint32_t> taken;
   std::vector<uint32_t> matched;
+  RouteMemo memo;
 };
 
 class RoutedRuleSet final : public RuleSet {
@@ -70,6 +123,13 @@ class RoutedRuleSet final : public RuleSet {
     for (const Expr& route : routes) own.expressions.push_back(extraction.Take(route));
     own.rules.resize(routes.size());
     own.predicates = extraction.Predicates();
+    for (const Predicate& predicate : own.predicates) {
+      all_fields_ |= predicate.field == kKeywords;
+      route_fields_.push_back(predicate.field);
+      if (predicate.kind == PredicateKind::kFieldRef) route_fields_.push_back(predicate.other);
+    }
+    std::sort(route_fields_.begin(), route_fields_.end());
+    route_fields_.erase(std::unique(route_fields_.begin(), route_fields_.end()), route_fields_.end());
     routes_ = MakeCompiledSet(std::move(own), catalog);
   }
 
@@ -97,7 +157,14 @@ class RoutedRuleSet final : public RuleSet {
       state.steps += part->steps;
       state.over_limit |= part->over_limit;
     };
-    evaluate(*routes_, state.routes.get(), &state.taken);
+    const bool worth = !all_fields_ && state.memo.Look(event, route_fields_);
+    if (worth && state.memo.Known() && state.memo.slot().steps <= state.limit) {
+      state.taken = state.memo.slot().taken;
+      state.steps = state.memo.slot().steps;
+    } else {
+      evaluate(*routes_, state.routes.get(), &state.taken);
+      if (worth && !state.over_limit) state.memo.Remember(state.taken, state.steps);
+    }
     for (uint32_t route : state.taken) {
       state.matched.clear();
       evaluate(*groups_[route].set, state.groups[route].get(), &state.matched);
@@ -117,6 +184,8 @@ class RoutedRuleSet final : public RuleSet {
   std::shared_ptr<const CorrelationSet> correlations_;
   std::vector<Group> groups_;
   std::shared_ptr<const RuleSet> routes_;
+  std::vector<FieldId> route_fields_;  // what their answer depends on
+  bool all_fields_ = false;            // … is everything: they have keywords
 };
 
 }  // namespace

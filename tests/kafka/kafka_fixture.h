@@ -54,6 +54,7 @@ class Member {
   // Start, then Step until something is assigned.
   std::vector<TopicPartition> Join();
   size_t Owned(const std::string& topic) const;
+  void End() { client_.reset(); }
 
   BrokerClient* operator->() { return client_.get(); }
   const std::string& application() const { return application_; }

@@ -129,6 +129,8 @@ def exercise(options, command, bootstrap, folder):
     for report in found:
         print(report)
     if found or any(codes):
+        for daemon in daemons:
+            print(daemon.log_path.read_text(errors="replace")[-6000:])
         raise SystemExit(f"FAILED: exit codes {codes}, {len(found)} processes with reports")
     print(f"{options.alerts} alerts, 4 workers in 2 processes, a rebalance, reloads and scrapes: no report")
 

@@ -319,9 +319,4 @@ Duration SimClient::Monotonic() const { return host_->broker().now().time_since_
 
 int32_t SimClient::StatePartitions() const { return host_->broker().Partitions(names_.state); }
 
-void SimClient::Close(bool leave_group, Duration) {
-  host_->Point("close");
-  if (leave_group) host_->broker().Leave(member_);
-}
-
 }  // namespace triaged::sim

@@ -79,7 +79,6 @@ class SimClient : public BrokerClient {
   std::optional<Timestamp> BrokerTime() const override;
   Duration Monotonic() const override;
   int32_t StatePartitions() const override;
-  void Close(bool leave_group, Duration bound) override;
 
   const std::string& member() const { return member_; }
 

@@ -203,6 +203,26 @@ TEST_CASE("correlation stream: a chain of derived alerts carries what its last m
   CHECK(chained == 1);
 }
 
+TEST_CASE("correlation stream: without a group, it belongs to the case of the alert that made it fire") {
+  const auto engine = EngineOf(
+      "title: Failed login\nid: failed\nname: failed\ndetection: {s: {event.action: failed}, condition: s}\n---\n"
+      "title: Login\nid: worked\nname: worked\ndetection: {s: {event.action: worked}, condition: s}\n---\n"
+      "title: Anywhere\nid: anywhere\ncorrelation:\n  type: temporal_ordered\n  rules: [failed, worked]\n  timespan: 1h\n"
+      "  generate: true\ntriage: {tags: [anywhere]}\n");
+  for (const int32_t partitions : {1, 5}) {
+    Stream stream(engine, partitions);
+    stream.Alert(0, "worked", "mail");
+    stream.Alert(1, "failed", "db7");
+    stream.Alert(2, "worked", "web1");
+    const auto cases = stream.Cases();
+    CHECK(cases.size() == 3);
+    for (const Json& data : cases) {
+      const bool of_web1 = data.at("key").get<std::string>().find("/host/web1") != std::string::npos;
+      CHECK(Tagged(data, "anywhere") == of_web1);
+    }
+  }
+}
+
 TEST_CASE("correlation table: bounded, and what would be gone first is dropped first") {
   rules::CorrelationSpec spec;
   spec.timespan = std::chrono::minutes(1);

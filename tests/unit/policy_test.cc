@@ -281,9 +281,11 @@ TEST_CASE("policy: the shipped SOC pack") {
   for (const Criterion& criterion : policy.criteria) names.push_back(criterion.name);
   CHECK(names == std::vector<std::string>{"major_attack_indicators", "remediation_required", "cross_team",
                                           "active_scanning", "wordlist_scanning", "vulnerability_scanning",
-                                          "web_flood", "exploitation", "web_shell", "password_guessing",
+                                          "web_flood", "exploitation", "web_shell",
+                                          "web_attack_goes_on", "password_guessing",
                                           "command_execution", "account_switch",
-                                          "privilege_escalation", "resource_hijacking", "exfiltration",
+                                          "privilege_escalation", "load_after_intrusion", "resource_hijacking",
+                                          "exfiltration",
                                           "uncertain_verdict", "true_positive_confirmed", "major_incident"});
   CHECK(policy.criteria.back().to_level == policy.LevelIndex("IR"));
   CHECK(policy.criteria.back().bypass);

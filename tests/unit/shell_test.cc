@@ -606,7 +606,7 @@ TEST_CASE("metrics: workers, scrapes and reloads at once") {
     threads.emplace_back([&, worker] {
       for (int i = 0; i < kRounds; ++i) {
         Feed(*engine, &metrics);
-        metrics.OnTurn(worker);
+        metrics.OnPhase(worker, WorkerPhase::kTurn);
         metrics.OnPartitionState(worker, worker, i % 2 ? PartitionState::kRunning : PartitionState::kRestoring);
       }
     });
