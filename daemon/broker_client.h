@@ -146,6 +146,9 @@ class BrokerClient {
 
   // N: partitions of the state topic, and of any topic of ours.
   virtual int32_t StatePartitions() const = 0;
+
+  // Gives the place in the group away at once, instead of after the session time-out; nothing but destruction follows.
+  virtual void Leave(Duration bound) = 0;
 };
 
 }  // namespace triaged

@@ -110,6 +110,10 @@ TopicSettings ReadTopic(MapReader& top, const std::string& name, const YamlNode&
     reader.ErrorHere("'" + zone + "' is no IANA time zone", near.empty() ? "" : "did you mean '" + std::string(near) + "'?");
   }
   for (const std::string& entry : reader.Strings("split")) AddSplit(entry, &topic.split);
+  topic.split.envelope = reader.Strings("envelope");
+  if (!topic.split.envelope.empty() && topic.split.under.empty()) {
+    reader.ErrorHere("`envelope` names what stands around the alerts of a path in `split`, and there is none");
+  }
   reader.Finish();
   return topic;
 }
@@ -147,6 +151,8 @@ void ReadStorage(MapReader& top, const std::string& base, StorageConfig* out) {
   storage.Finish();
 }
 
+constexpr int64_t kMostSteps = int64_t{1} << 40;  // an hour of one alert
+
 void ReadLimits(MapReader& top, Config* out) {
   static const YamlNode empty;
   const YamlNode* node = top.Node("limits");
@@ -156,6 +162,10 @@ void ReadLimits(MapReader& top, Config* out) {
   out->alert_limits.max_depth = static_cast<int>(limits.Int("alert_depth", out->alert_limits.max_depth, 4, 1000));
   out->alert_limits.max_alerts = static_cast<size_t>(
       limits.Int("alerts_per_record", static_cast<int64_t>(out->alert_limits.max_alerts), 1, 100'000));
+  RuleBudget& budget = out->rule_budget;
+  budget.rule = static_cast<uint64_t>(limits.Int("rule_steps", static_cast<int64_t>(budget.rule), 1, kMostSteps));
+  budget.set = static_cast<uint64_t>(limits.Int("rule_set_steps", static_cast<int64_t>(budget.set), 1, kMostSteps));
+  budget.alert = static_cast<uint64_t>(limits.Int("alert_rule_steps", static_cast<int64_t>(budget.alert), 1'000, kMostSteps));
   out->step.max_records = limits.Int("step_records", out->step.max_records, 1, 1'000'000);
   out->step.max_bytes = limits.Bytes("step_bytes", out->step.max_bytes, 64 * 1024, kGiB);
   out->step.max_wait = limits.Interval("step_wait", out->step.max_wait, milliseconds(1), seconds(1));
@@ -349,6 +359,7 @@ std::shared_ptr<const Engine> LoadEngine(const Config& config, Diagnostics* diag
   if (diagnostics->HasErrors()) return nullptr;
   sources.topics = config.topics;
   sources.baseline = config.baseline;
+  sources.rule_budget = config.rule_budget;
   auto engine = CompileEngine(sources, config.alert_limits, diagnostics);
   if (engine) CheckRetention(config, *engine, diagnostics);
   return diagnostics->HasErrors() ? nullptr : engine;

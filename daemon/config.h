@@ -61,6 +61,7 @@ struct Config {
   StorageConfig storage;
   StepLimits step;
   NormaliseLimits alert_limits;
+  RuleBudget rule_budget;
   BaselineSettings baseline;
   std::vector<TopicSettings> topics;          // what is known about single alert topics
   std::string web_listen_address = "127.0.0.1:9464";

@@ -16,8 +16,9 @@ inline constexpr int kExitUsage = 2;
 inline constexpr int kExitConfig = 78;  // of the daemon: EX_CONFIG
 
 // `what`: config, policy, rules, formats or enrichment; all problems of all files at once.
-// `mapping`: the table that rules are checked with, or "".
-int CheckFiles(const std::string& what, const std::vector<std::string>& paths, const std::string& mapping);
+// `mapping`: the table that rules are checked with, or ""; `config_path`: what they may cost.
+int CheckFiles(const std::string& config_path, const std::string& what, const std::vector<std::string>& paths,
+               const std::string& mapping);
 
 struct NormalizeOptions {
   std::string format;               // empty: detect

@@ -16,4 +16,11 @@ std::optional<Loaded> LoadConfigured(const std::string& config_path) {
   return loaded;
 }
 
+RuleBudget BudgetOf(const std::string& config_path) {
+  Diagnostics diagnostics;
+  if (const auto config = LoadConfig(config_path, &diagnostics)) return config->rule_budget;
+  std::fprintf(stderr, "triagectl: %s does not load: rules are held to the default limits\n", config_path.c_str());
+  return {};
+}
+
 }  // namespace triaged

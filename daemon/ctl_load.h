@@ -18,4 +18,7 @@ struct Loaded {
 // Diagnostics go to stderr; nullopt: there were errors among them.
 std::optional<Loaded> LoadConfigured(const std::string& config_path);
 
+// What the configuration allows rules to cost; where it does not load, the defaults, which is said on stderr.
+RuleBudget BudgetOf(const std::string& config_path);
+
 }  // namespace triaged

@@ -62,23 +62,28 @@ bool CheckConfigFile(const std::string& path, Diagnostics* diagnostics) {
   return config && LoadEngine(*config, diagnostics);
 }
 
-// A line of the input: an envelope {at, alert} or {at, command}, or a bare alert.
+// A line of the input: an envelope {at, alert} or {at, command}, with the `topic` it came from if it is to be another than
+// the command line's, or a bare alert.
 struct ReplayLine {
   std::optional<Timestamp> at;
   std::string bytes;
+  std::string topic;
   bool command = false;
 };
 
 ReplayLine ReadReplayLine(const std::string& line) {
-  ReplayLine result{std::nullopt, line, false};
+  ReplayLine result{std::nullopt, line, {}, false};
   const auto json = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || json.size() != 2 || !json.contains("at") || !json["at"].is_string()) return result;
+  if (!json.is_object() || !json.contains("at") || !json["at"].is_string()) return result;
+  const bool named = json.contains("topic") && json["topic"].is_string();
+  if (json.size() != (named ? 3 : 2)) return result;
   const char* kind = json.contains("alert") ? "alert" : json.contains("command") ? "command" : nullptr;
   const auto at = ParseTimestamp(json["at"].get_ref<const std::string&>());
   if (!kind || !at) return result;
   result.at = at;
   result.command = std::string_view(kind) == "command";
   result.bytes = json[kind].dump();
+  if (named) result.topic = json["topic"].get<std::string>();
   return result;
 }
 
@@ -107,8 +112,10 @@ std::string XmlEscaped(std::string_view text) {
 }
 
 // ", 12 rules, 1 correlation" when they load.
-std::string CheckRules(const std::vector<SourceFile>& files, const std::string& mapping, Diagnostics* diagnostics) {
+std::string CheckRules(const std::string& config_path, const std::vector<SourceFile>& files, const std::string& mapping,
+                       Diagnostics* diagnostics) {
   RuleOptions options;
+  options.budget = BudgetOf(config_path);
   if (!mapping.empty()) {
     const std::vector<SourceFile> tables = ReadSources({mapping}, diagnostics);
     if (!tables.empty()) options.mapping = RuleMapping::Read(tables.front(), diagnostics);
@@ -135,7 +142,8 @@ struct TestReport {
 
 }  // namespace
 
-int CheckFiles(const std::string& what, const std::vector<std::string>& paths, const std::string& mapping) {
+int CheckFiles(const std::string& config_path, const std::string& what, const std::vector<std::string>& paths,
+               const std::string& mapping) {
   Diagnostics diagnostics;
   std::string summary;
   if (what == "config") {
@@ -146,7 +154,7 @@ int CheckFiles(const std::string& what, const std::vector<std::string>& paths, c
     const std::vector<SourceFile> files = ReadSources(paths, &diagnostics);
     FieldCatalog alerts(FieldCatalog::Taxonomy::kAlert);
     FieldCatalog cases(FieldCatalog::Taxonomy::kCase);
-    if (what == "rules") summary = CheckRules(files, mapping, &diagnostics);
+    if (what == "rules") summary = CheckRules(config_path, files, mapping, &diagnostics);
     if (what == "formats") FormatTables::Compile(files, alerts, &diagnostics);
     if (what == "policy") {
       for (const SourceFile& file : files) CompilePolicy(file, &alerts, &cases, &diagnostics);
@@ -210,7 +218,7 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options) {
     if (!status) return;
     const ReplayLine line = ReadReplayLine(text);
     const Timestamp at = line.at ? *line.at : EventTimeOf(&normaliser, line.bytes, topic, replay.now());
-    status = line.command ? replay.TakeCommand(line.bytes, at) : replay.TakeAlert(line.bytes, at, options.topic);
+    status = line.command ? replay.TakeCommand(line.bytes, at) : replay.TakeAlert(line.bytes, at, line.topic.empty() ? options.topic : line.topic);
     PrintOutputs(replay, application_id);
   });
   if (status && until) status = replay.AdvanceTo(*until);

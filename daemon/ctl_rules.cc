@@ -8,6 +8,7 @@
 
 #include "daemon/config.h"
 #include "daemon/ctl.h"
+#include "daemon/ctl_load.h"
 #include "pipeline/baseline/fields.h"
 #include "pipeline/normalise/normaliser.h"
 #include "pipeline/rules/correlation_set.h"
@@ -76,8 +77,9 @@ struct RuleInputs {
   RuleOptions options;
 };
 
-RuleInputs ReadInputs(const RuleEvalOptions& options, Diagnostics* diagnostics) {
+RuleInputs ReadInputs(const std::string& config_path, const RuleEvalOptions& options, Diagnostics* diagnostics) {
   RuleInputs inputs;
+  if (!options.raw) inputs.options.budget = BudgetOf(config_path);
   inputs.options.raw = options.raw;
   if (!options.mapping.empty()) {
     const std::vector<SourceFile> files = ReadSources({options.mapping}, diagnostics);
@@ -155,7 +157,7 @@ int ExplainCorrelation(const std::string& config_path, const RuleSet& rules, uin
 int EvalRules(const std::string& config_path, const RuleEvalOptions& options) {
   FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
   Diagnostics diagnostics;
-  const RuleInputs inputs = ReadInputs(options, &diagnostics);
+  const RuleInputs inputs = ReadInputs(config_path, options, &diagnostics);
   std::shared_ptr<const RuleSet> rules;
   if (!diagnostics.HasErrors()) rules = RuleSet::Compile(inputs.files, &catalog, &diagnostics, inputs.options);
   std::fputs(diagnostics.Render().c_str(), stderr);
@@ -176,7 +178,7 @@ int EvalRules(const std::string& config_path, const RuleEvalOptions& options) {
 int ExplainRule(const std::string& config_path, const std::string& id, const RuleEvalOptions& options) {
   FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
   Diagnostics diagnostics;
-  const RuleInputs inputs = ReadInputs(options, &diagnostics);
+  const RuleInputs inputs = ReadInputs(config_path, options, &diagnostics);
   if (!diagnostics.HasErrors() && MayBeCorrelation(inputs.files, id)) {
     Diagnostics of_all;
     const auto rules = RuleSet::Compile(inputs.files, &catalog, &of_all, inputs.options);

@@ -178,6 +178,7 @@ void KafkaClient::TakeRebalance(rd_kafka_resp_err_t code, const rd_kafka_topic_p
   group_metadata_.reset();
   if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
     event.kind = GroupEventKind::kAssigned;
+    holds_assignment_ = true;
     // The generation of this assignment: what fences us once we no longer own it. One of -1 (the group has thrown us
     // out meanwhile) would be taken by the broker unfenced: such an assignment is over before it began.
     RdGroupMetadata metadata = OwnGroupMetadata(rd_kafka_consumer_group_metadata(consumer_.get()));
@@ -188,6 +189,7 @@ void KafkaClient::TakeRebalance(rd_kafka_resp_err_t code, const rd_kafka_topic_p
     }
   } else {
     event.kind = rd_kafka_assignment_lost(consumer_.get()) ? GroupEventKind::kLost : GroupEventKind::kRevoked;
+    holds_assignment_ = false;
     revoke_owed_ = true;
   }
   for (int i = 0; i < list->cnt; ++i) event.partitions.push_back({list->elems[i].topic, list->elems[i].partition});
@@ -318,5 +320,22 @@ Status KafkaClient::SendOffsets(const std::vector<PartitionOffset>& offsets) {
 }
 
 Duration KafkaClient::Monotonic() const { return MonotonicTime(); }
+
+// Closing alone sends no LeaveGroup for a static member. Once it has unsubscribed and holds nothing, closing brings no
+// revocation, and is waited for only so that the request goes out.
+void KafkaClient::Leave(Duration bound) {
+  DropPolled();
+  const Duration end = MonotonicTime() + bound;
+  rd_kafka_unsubscribe(consumer_.get());
+  while (holds_assignment_ && MonotonicTime() < end) {
+    const RdMessage ignored(rd_kafka_consumer_poll(consumer_.get(), 50));
+  }
+  if (holds_assignment_ || !Assign({})) return;
+  const RdQueue queue(rd_kafka_queue_new(consumer_.get()));
+  if (const RdError error{rd_kafka_consumer_close_queue(consumer_.get(), queue.get())}) return;
+  while (!rd_kafka_consumer_closed(consumer_.get()) && MonotonicTime() < end) {
+    if (rd_kafka_event_t* event = rd_kafka_queue_poll(queue.get(), 50)) rd_kafka_event_destroy(event);
+  }
+}
 
 }  // namespace triaged

@@ -67,6 +67,7 @@ class KafkaClient final : public BrokerClient {
   const std::map<int32_t, int64_t>& LastStateOffsets() const override { return producer_->LastStateOffsets(); }
   std::optional<Timestamp> BrokerTime() const override { return producer_->BrokerTime(); }
   Duration Monotonic() const override;
+  void Leave(Duration bound) override;
   int32_t StatePartitions() const override { return producer_->StatePartitions(); }
 
  private:
@@ -137,6 +138,7 @@ class KafkaClient final : public BrokerClient {
   bool fenced_instance_ = false;
   Duration assigned_at_{};                // monotonic; of the last Assign
   bool revoke_owed_ = false;              // the last event took partitions away: Assign({}) answers it
+  bool holds_assignment_ = false;         // the group thinks that we have partitions
 };
 
 }  // namespace triaged

@@ -134,7 +134,8 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
       connected_(static_cast<size_t>(workers), false),
       last_turns_(static_cast<size_t>(workers), MonotonicTime()),
       phases_(static_cast<size_t>(workers), WorkerPhase::kTurn),
-      last_commits_(last_turns_) {
+      last_commits_(last_turns_),
+      engines_begun_(last_turns_) {
   Series& s = *series_;
   for (const char* stage : {"intake", "decide"}) {
     s.consumed.Add({{"stage", stage}});
@@ -258,6 +259,19 @@ void Metrics::OnPhase(int worker, WorkerPhase phase) {
   const std::lock_guard lock(mutex_);
   phases_[static_cast<size_t>(worker)] = phase;
   if (phase == WorkerPhase::kTurn) last_turns_[static_cast<size_t>(worker)] = MonotonicTime();
+}
+
+void Metrics::OnEngineTaken(int worker, bool done) {
+  Duration begun;
+  {
+    const std::lock_guard lock(mutex_);
+    Duration& last = engines_begun_[static_cast<size_t>(worker)];
+    begun = last;
+    if (!done) last = MonotonicTime();
+  }
+  if (!done) return;
+  LogInfo("rules taken over", {{"worker", std::to_string(worker)},
+                               {"pause_ms", std::to_string((MonotonicTime() - begun).count())}});
 }
 
 void Metrics::OnConnected(int worker, bool connected) {

@@ -40,6 +40,7 @@ class Metrics final : public WorkerObserver {
 
   void OnPhase(int worker, WorkerPhase phase) override;
   void OnConnected(int worker, bool connected) override;
+  void OnEngineTaken(int worker, bool done) override;
   void OnPartitionState(int worker, int32_t partition, PartitionState state) override;
   void OnRestoreProgress(int32_t partition, int64_t position, int64_t end) override;
   void OnRestored(int32_t partition, uint64_t records, int64_t from, int64_t end) override;
@@ -90,6 +91,7 @@ class Metrics final : public WorkerObserver {
   std::vector<Duration> last_turns_;
   std::vector<WorkerPhase> phases_;
   std::vector<Duration> last_commits_;                   // or of joining
+  std::vector<Duration> engines_begun_;                  // when each worker began to take a configuration over
   std::string fingerprint_;                              // of the engine in use
   Duration letters_second_{0};                           // the second that is counted …
   int letters_logged_ = 0;                               // … and the dead letters logged in it

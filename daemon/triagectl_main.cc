@@ -302,7 +302,7 @@ CLI::App* AddNormalize(CLI::App* app, NormalizeOptions* options, std::string* ou
 CLI::App* AddReplay(CLI::App* app, ReplayOptions* options) {
   CLI::App* replay = app->add_subcommand("replay", "run the real pipeline in virtual time: NDJSON in, events out");
   replay->add_option("--until", options->until, "let deadlines fire up to this RFC 3339 time");
-  replay->add_option("--topic", options->topic, "alert topic whose settings hold (format, zone, split)");
+  replay->add_option("--topic", options->topic, "alert topic whose settings hold, where a line {at, topic, alert} names none");
   replay->add_flag("--cases", options->cases, "print the final case documents, too");
   replay->add_option("files", options->inputs, "NDJSON files (default: standard input)");
   return replay;
@@ -324,6 +324,27 @@ CLI::App* AddQuality(CLI::App* app, QualityCommand* command) {
                       "let the first level close what it still has this long after its opening, as a false positive");
   quality->add_flag("--json", command->json, "print the report as JSON");
   return quality;
+}
+
+// `rules eval` and `rules explain`.
+std::pair<const CLI::App*, const CLI::App*> AddRules(CLI::App* app, RuleEvalOptions* options, std::string* explained) {
+  CLI::App* rules = app->add_subcommand("rules", "try rules on events");
+  rules->require_subcommand(1);
+  CLI::App* eval = rules->add_subcommand("eval", "print which rules match each event, one JSON line per event");
+  CLI::App* explain = rules->add_subcommand("explain", "print why a rule matches each event, or does not");
+  explain->add_option("--rule", *explained, "id of the rule")->required();
+  for (CLI::App* sub : {eval, explain}) {
+    // One path each time it is named: what follows it is the events.
+    sub->add_option("--rules", options->rules, "rule file or directory; may be repeated")
+        ->required()
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->allow_extra_args(false);
+    sub->add_flag("--raw", options->raw, "fields address the event's own JSON, not the normalised alert");
+    sub->add_option("--mapping", options->mapping, "mapping table: names and logsources of another taxonomy");
+    sub->add_option("events", options->events, "NDJSON file (default: standard input)");
+  }
+  return {eval, explain};
 }
 
 int Main(int argc, char** argv) {
@@ -355,18 +376,8 @@ int Main(int argc, char** argv) {
   CLI::App* normalize = AddNormalize(&app, &normalize_options, &normalize_output);
 
   RuleEvalOptions eval_options;
-  CLI::App* rules = app.add_subcommand("rules", "try rules on events");
-  rules->require_subcommand(1);
-  CLI::App* eval = rules->add_subcommand("eval", "print which rules match each event, one JSON line per event");
-  CLI::App* explain = rules->add_subcommand("explain", "print why a rule matches each event, or does not");
   std::string explained_rule;
-  explain->add_option("--rule", explained_rule, "id of the rule")->required();
-  for (CLI::App* sub : {eval, explain}) {
-    sub->add_option("--rules", eval_options.rules, "rule files or directories")->required();
-    sub->add_flag("--raw", eval_options.raw, "fields address the event's own JSON, not the normalised alert");
-    sub->add_option("--mapping", eval_options.mapping, "mapping table: names and logsources of another taxonomy");
-    sub->add_option("events", eval_options.events, "NDJSON file (default: standard input)");
-  }
+  const auto [eval, explain] = AddRules(&app, &eval_options, &explained_rule);
 
   ReplayOptions replay_options;
   const CLI::App* replay = AddReplay(&app, &replay_options);
@@ -401,7 +412,7 @@ int Main(int argc, char** argv) {
   if (*check && graph) return GraphPolicies(paths);
   if (const auto exit_code = policy_verbs.Run(config_path)) return *exit_code;
   if (const auto exit_code = backup_verbs.Run(config_path)) return *exit_code;
-  if (*check) return CheckFiles(check->get_subcommands().front()->get_name(), paths, mapping);
+  if (*check) return CheckFiles(config_path, check->get_subcommands().front()->get_name(), paths, mapping);
   normalize_options.ocsf = normalize_output == "ocsf";
   if (*normalize) return Normalize(config_path, normalize_options);
   if (*eval) return EvalRules(config_path, eval_options);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "pipeline/base/check.h"
+#include "storage/codec.h"
 
 namespace triaged {
 namespace {
@@ -107,9 +108,11 @@ Status Worker::LoseClient(const std::string& why, bool fenced) {
 void Worker::AdoptEngine() {
   auto engine = parts_.engine();
   if (engine == engine_ || !engine) return;
+  parts_.observer->OnEngineTaken(options_.number, false);
   engine_ = std::move(engine);
   alerts_.SetEngine(engine_);
   for (const auto& [number, partition] : partitions_) partition->SetEngine(engine_);
+  parts_.observer->OnEngineTaken(options_.number, true);
 }
 
 // ---- group ----------------------------------------------------------------------------------------------------
@@ -313,6 +316,7 @@ void Worker::Housekeeping() {
 Status Worker::Run(const std::atomic<bool>* stop) {
   while (!stop->load(std::memory_order_relaxed)) {
     if (Status turn = RunOnce(); !turn) {
+      leave_for_good_ = IsNewerFormat(turn.error());
       Finish().IgnoreError();  // the first error is the one to tell
       return turn;
     }
@@ -332,6 +336,7 @@ Status Worker::Finish() {
   DropStandbys();
   parts_.claims->Set(this, {});
   Enter(WorkerPhase::kClosingClient);
+  if (client_ && leave_for_good_) client_->Leave(options_.leave_timeout);
   client_.reset();
   parts_.observer->OnConnected(options_.number, false);
   Enter(WorkerPhase::kStopped);

@@ -58,6 +58,7 @@ struct WorkerOptions {
   Duration start_timeout{20'000};  // shorter than the time to stop
   Duration commit_timeout{30'000};
   Duration abort_timeout{10'000};
+  Duration leave_timeout{10'000};
   Duration query_slice{1'000};     // one question about offsets or watermarks
   Duration restore_slice{100};     // reading the changelog, per turn
   Duration tick_interval{10'000};  // longest time without a delivery report, so that broker time stays known
@@ -260,6 +261,7 @@ class Worker {
   Duration client_backoff_{0};
   int failed_starts_ = 0;
   bool finished_ = false;
+  bool leave_for_good_ = false;  // others can run what we cannot
 };
 
 }  // namespace triaged

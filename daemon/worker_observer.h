@@ -66,6 +66,8 @@ class WorkerObserver {
   virtual void OnPhase(int /*worker*/, WorkerPhase /*phase*/) {}
   // The client joined (true) or was given up (false). Joined without partitions is healthy.
   virtual void OnConnected(int /*worker*/, bool /*connected*/) {}
+  // Before and after a worker takes a new configuration over, between two turns: all that a reload holds it up.
+  virtual void OnEngineTaken(int /*worker*/, bool /*done*/) {}
   virtual void OnPartitionState(int /*worker*/, int32_t /*partition*/, PartitionState /*state*/) {}
   virtual void OnRestoreProgress(int32_t /*partition*/, int64_t /*position*/, int64_t /*end*/) {}
   // A partition was taken over: so many records of the changelog, from `from` up to `end`, were replayed into its store.

@@ -111,7 +111,7 @@ void Worker::FlushStandbys() {
   }
 }
 
-// With the client, which closes what it reads.
+// With the client, which ends its reading within a bound of its own: stores are closed without waiting for librdkafka.
 void Worker::DropStandbys() {
   for (const auto& [number, standby] : standbys_) parts_.observer->OnStandby(number, std::nullopt);
   standbys_.clear();

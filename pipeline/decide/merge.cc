@@ -12,7 +12,7 @@ namespace {
 
 // The fields whose values the Five Ws name, ascending (case.observed is kept in this order).
 constexpr std::array kObservedFields = {
-    field::kEventAction,       field::kEventOutcome,      field::kRuleId,
+    field::kEventAction,       field::kEventOutcome,      field::kEventSeverity,     field::kRuleId,
     field::kRuleName,          field::kRuleCategory,      field::kMessage,
     field::kHostName,          field::kHostId,            field::kHostIp,
     field::kUserName,          field::kUserDomain,        field::kUserId,

@@ -38,6 +38,8 @@ bool IsNullWord(std::string_view text) {
 }
 
 Extraction::Extraction(const PathTrie& trie, NormaliseLimits limits) : trie_(trie), limits_(limits) {
+  hits_.resize(64);
+  static_assert(sizeof(Hit) == 64);
   static_assert(std::is_standard_layout_v<Hit>, "Next() relies on the first member's address");
   states_.resize(trie.size());
   touched_.resize(trie.size());
@@ -53,21 +55,22 @@ inline Extraction::NodeState& Extraction::Touch(PathTrie::Node node) {
   return state;
 }
 
-inline Extraction::Hit& Extraction::AddHit(PathTrie::Node node) {
-  NodeState& state = Touch(node);
-  if (hit_count_ == hits_.size()) hits_.resize(hits_.size() * 2 + 64);
+inline void Extraction::AddHit(PathTrie::Node node, char kind, uint64_t bits) {
+  if (hit_count_ == hits_.size()) hits_.resize(hits_.size() * 2);
   const auto index = static_cast<int32_t>(hit_count_);
   Hit& hit = hits_[hit_count_++];
+  hit.value.unsigned_integer = bits;
   hit.node = node;
   hit.next = -1;
   hit.state = HitState::kRaw;
+  hit.kind = kind;
+  NodeState& state = Touch(node);
   if (state.first < 0) {
     state.first = index;
   } else {
     hits_[static_cast<size_t>(state.last)].next = index;
   }
   state.last = index;
-  return hit;
 }
 
 std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
@@ -124,7 +127,8 @@ bool Extraction::ReadEmbedded(std::string_view text, PathTrie::Node node) {
 void Extraction::AddText(PathTrie::Node node, std::string_view key, std::string_view text) {
   const PathTrie::Node child = trie_.Descend(node, key);
   if (child == PathTrie::kNone) return;
-  Hit& hit = AddHit(child);
+  AddHit(child, '"', 0);
+  Hit& hit = hits_[hit_count_ - 1];
   hit.value = Value(text, trie_.Path(child));
   hit.state = IsNullWord(text) ? HitState::kNothing : HitState::kValue;
 }
@@ -133,9 +137,18 @@ void Extraction::WalkObject(const Tape& tape, size_t at, PathTrie::Node node) {
   const PathTrie::Children children = trie_.ChildrenOf(node);
   if (!children.empty()) {
     const size_t end = tape.End(at) - 1;
-    for (size_t key = at + 1; key < end; key = tape.Past(key + 1)) {
+    size_t key = at + 1;
+    while (key < end) {
       const PathTrie::Node child = trie_.Descend(node, children, PathTrie::OfPadded(tape.Text(key)));
-      if (child != PathTrie::kNone) WalkValue(tape, key + 1, child);
+      const size_t value = key + 1;
+      const uint64_t word = tape.Word(value);
+      if (Tape::KindOf(word) == '"') {  // most are
+        if (child != PathTrie::kNone) AddHit(child, '"', tape.Place(word));
+        key = value + 1;
+        continue;
+      }
+      key = tape.Past(value);
+      if (child != PathTrie::kNone) WalkValue(tape, value, child);
     }
   }
   if (trie_.HasSelectors(node)) WalkSelected(tape, at, node);
@@ -149,7 +162,7 @@ void Extraction::WalkSelected(const Tape& tape, size_t at, PathTrie::Node node) 
     if (key >= end) continue;
     const char kind = tape.Kind(key + 1);
     const bool holds = kind == '"' ? tape.Text(key + 1) == selector.value
-                                   : kind == 'l' && std::to_string(static_cast<int64_t>(tape.Payload(key + 1))) == selector.value;
+                                   : kind == 'l' && std::to_string(static_cast<int64_t>(tape.Word(key + 2))) == selector.value;
     if (!holds) continue;
     Touch(selector.node);
     WalkObject(tape, at, selector.node);
@@ -174,8 +187,9 @@ void Extraction::WalkArray(const Tape& tape, size_t at, PathTrie::Node node) {
 }
 
 void Extraction::WalkValue(const Tape& tape, size_t at, PathTrie::Node node) {
-  const char kind = tape.Kind(at);
-  switch (kind) {
+  const uint64_t word = tape.Word(at);
+  switch (Tape::KindOf(word)) {
+    case '"': return AddHit(node, '"', tape.Place(word));
     case '{':
       Touch(node);
       return WalkObject(tape, at, node);
@@ -183,10 +197,9 @@ void Extraction::WalkValue(const Tape& tape, size_t at, PathTrie::Node node) {
       Touch(node);
       return WalkArray(tape, at, node);
     case 'n': return;
-    default:
-      Hit& hit = AddHit(node);
-      hit.payload = tape.Payload(at);
-      hit.kind = kind;
+    case 't':
+    case 'f': return AddHit(node, Tape::KindOf(word), 0);
+    default: AddHit(node, Tape::KindOf(word), tape.Word(at + 1));
   }
 }
 
@@ -196,7 +209,8 @@ void Extraction::Make(Hit* hit) {
   hit->state = HitState::kValue;
   if (hit->kind != '"') return MakeNumber(hit);
   value.kind = ValueKind::kString;
-  value.text = Tape::TextAt(hit->payload);
+  value.text = Tape::TextAt(value.unsigned_integer);
+  value.integer = 0;
   if (IsNullWord(value.text)) hit->state = HitState::kNothing;
 }
 
@@ -212,16 +226,16 @@ void Extraction::MakeNumber(Hit* hit) {
   switch (hit->kind) {
     case 'l':
       value.kind = ValueKind::kInteger;
-      value.integer = static_cast<int64_t>(hit->payload);
       return print(value.integer);
     case 'u':
       value.kind = ValueKind::kUnsigned;
-      value.unsigned_integer = hit->payload;
       return print(value.unsigned_integer);
-    case 'd':
+    case 'd': {
+      const uint64_t bits = value.unsigned_integer;
       value.kind = ValueKind::kDouble;
-      std::memcpy(&value.real, &hit->payload, sizeof value.real);
+      std::memcpy(&value.real, &bits, sizeof value.real);
       return print(value.real);
+    }
     default:
       value.kind = ValueKind::kBool;
       value.boolean = hit->kind == 't';

@@ -59,8 +59,7 @@ class Extraction {
  private:
   enum class HitState : uint8_t { kRaw, kValue, kNothing };
   struct Hit {
-    Value value;  // first member: Next() goes from one to the other
-    uint64_t payload = 0;  // of the tape, from which the value is made
+    Value value;  // first member: Next() goes from one to the other; before it is made, `integer` has the tape's bits
     PathTrie::Node node = PathTrie::kNone;
     int32_t next = -1;
     HitState state = HitState::kRaw;
@@ -77,7 +76,7 @@ class Extraction {
   void WalkSelected(const Tape& tape, size_t at, PathTrie::Node node);
   void WalkArray(const Tape& tape, size_t at, PathTrie::Node node);
   void WalkValue(const Tape& tape, size_t at, PathTrie::Node node);
-  Hit& AddHit(PathTrie::Node node);
+  void AddHit(PathTrie::Node node, char kind, uint64_t bits);
   NodeState& Touch(PathTrie::Node node);
   // The first hit from `index` on that is a value.
   const Value* Made(int32_t index) {

@@ -76,6 +76,11 @@ class PathTrie {
     return {text.data(), size, Load8(text.data()) & kept, Load8(text.data() + (size >= 8 ? size - 8 : 0)) & kept};
   }
 
+  static uint64_t Hash(const Key& key) {
+    const uint64_t hash = (key.head ^ (key.tail * 0x9e3779b97f4a7c15) ^ key.size) * 0xd1b54a32d192ed03;
+    return hash ^ (hash >> 32);
+  }
+
   // Where the children of a node are looked up; kept while the keys of an object are read. Needs Freeze().
   class Children {
    public:
@@ -146,11 +151,6 @@ class PathTrie {
     uint64_t word;
     std::memcpy(&word, at, sizeof word);
     return word;
-  }
-
-  static uint64_t Hash(const Key& key) {
-    const uint64_t hash = (key.head ^ (key.tail * 0x9e3779b97f4a7c15) ^ key.size) * 0xd1b54a32d192ed03;
-    return hash ^ (hash >> 32);
   }
 
   static bool Same(const Hot& hot, const Key& key) {

@@ -71,6 +71,7 @@ class Splitting {
   void TakeUnended(size_t at) {
     const size_t before = parts_.size();
     if (const size_t array = ArrayIn(at); array != std::string_view::npos) {
+      const Enveloped enveloped(this, at);
       if (!TakeElements(array, text_.size())) return;
       at = parts_.size() == before ? at : past_array_;  // whole elements, and the envelope breaks off after them
     }
@@ -82,7 +83,10 @@ class Splitting {
     const size_t array = ArrayIn(at);
     if (array == std::string_view::npos) return Add(at, end, RecordPart::Kind::kAlert);
     const size_t before = parts_.size();
-    const bool going = TakeElements(array, end);
+    const bool going = [&] {
+      const Enveloped enveloped(this, at);
+      return TakeElements(array, end);
+    }();
     // An empty array holds no alert: the value is judged as it stands.
     return going && (parts_.size() > before || Add(at, end, RecordPart::Kind::kAlert));
   }
@@ -96,6 +100,31 @@ class Splitting {
       if (found != std::string_view::npos && text_[found] == '[') return found;
     }
     return std::string_view::npos;
+  }
+
+  // While it lives, parts are elements of an array inside the value at `at`, and get what stands around them.
+  class Enveloped {
+   public:
+    Enveloped(Splitting* splitting, size_t at) : splitting_(splitting) { splitting->envelope_ = splitting->EnvelopeOf(at); }
+    ~Enveloped() { splitting_->envelope_ = nullptr; }
+    Enveloped(const Enveloped&) = delete;
+    Enveloped& operator=(const Enveloped&) = delete;
+
+   private:
+    Splitting* splitting_;
+  };
+
+  std::shared_ptr<const std::string> EnvelopeOf(size_t at) const {
+    if (settings_.envelope.empty() || text_[at] != '{') return nullptr;
+    std::string members;
+    for (const std::string& path : settings_.envelope) {
+      const size_t value = Descend(at, path);
+      const size_t end = value == std::string_view::npos ? value : PastValue(text_, value);
+      if (end == std::string_view::npos || members.size() + path.size() + (end - value) > kMostEnvelope) continue;
+      // The path was found key by key among texts of JSON: it needs no escapes.
+      members.append(members.empty() ? "\"" : ",\"").append(path).append("\":").append(text_.substr(value, end - value));
+    }
+    return members.empty() ? nullptr : std::make_shared<const std::string>(std::move(members));
   }
 
   // The value at `path` inside the object at `at`; `a.b` and `a: {b}` are the same.
@@ -123,29 +152,27 @@ class Splitting {
     return std::string_view::npos;
   }
 
-  // The elements of the array that begins at `at`, inside a value that ends at `end`.
+  // The elements of the array that begins at `at`, inside a value that ends at `end`. False when nothing is left to take.
   bool TakeElements(size_t at, size_t end) {
     at = SkipSpace(text_, at + 1);
     past_array_ = at + 1;
     if (at < end && text_[at] == ']') return true;
     while (true) {
       const size_t past = PastValue(text_, at);
-      if (past == std::string_view::npos || past > end) {
-        past_array_ = end;
-        Add(at, end, RecordPart::Kind::kBroken);
-        return true;
-      }
+      if (past == std::string_view::npos || past > end) return TakeBroken(at);
       if (!Add(at, past, RecordPart::Kind::kAlert)) return false;
       at = SkipSpace(text_, past);
       past_array_ = at + 1;
       if (at < end && text_[at] == ']') return true;
-      if (at >= end || text_[at] != ',') {
-        past_array_ = end;
-        Add(at, end, RecordPart::Kind::kBroken);
-        return true;
-      }
+      if (at >= end || text_[at] != ',') return TakeBroken(at);
       at = SkipSpace(text_, at + 1);
     }
+  }
+
+  // Where a value ends behind a break would be a guess: brackets were only counted.
+  bool TakeBroken(size_t at) {
+    Add(at, text_.size(), RecordPart::Kind::kBroken);
+    return false;
   }
 
   bool Add(size_t at, size_t end, RecordPart::Kind kind) {
@@ -154,14 +181,15 @@ class Splitting {
       return false;
     }
     at = std::min(at, end);
-    parts_.push_back({text_.substr(at, end - at), kind});
+    parts_.push_back({text_.substr(at, end - at), kind, kind == RecordPart::Kind::kAlert ? envelope_ : nullptr});
     return true;
   }
 
   std::string_view text_;
   const SplitSettings& settings_;
   size_t max_;
-  size_t past_array_ = 0;  // of the array taken last; where the value ends when that broke
+  size_t past_array_ = 0;  // of the array taken last
+  std::shared_ptr<const std::string> envelope_;  // of the array being taken
   std::vector<RecordPart> parts_;
 };
 
@@ -180,6 +208,14 @@ void AddSplit(std::string_view entry, SplitSettings* settings) {
 std::vector<RecordPart> SplitRecord(std::string_view record, const SplitSettings& settings, size_t max) {
   if (!settings.on()) return {{record, RecordPart::Kind::kAlert}};
   return Splitting(record, settings, max).Run();
+}
+
+std::string WithEnvelope(const RecordPart& part) {
+  std::string text(part.bytes);
+  if (!part.envelope || !text.starts_with('{')) return text;
+  const size_t next = SkipSpace(text, 1);
+  const bool alone = next < text.size() && text[next] == '}';
+  return text.insert(1, "\"triaged.envelope\":{" + *part.envelope + (alone ? "}" : "},"));
 }
 
 }  // namespace triaged

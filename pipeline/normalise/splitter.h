@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,8 @@ struct SplitSettings {
   bool values = false;             // several JSON values, one after the other, with white space between them or none
   bool array = false;              // a JSON array of alerts
   std::vector<std::string> under;  // dotted paths of arrays of alerts inside an object: "Records", "detail.findings"
+  // Dotted paths of values beside such an array that each of its alerts is told, as `triaged.envelope.PATH`.
+  std::vector<std::string> envelope;
 
   bool on() const { return values || array || !under.empty(); }
 };
@@ -31,10 +34,18 @@ struct RecordPart {
   };
   std::string_view bytes;
   Kind kind = Kind::kAlert;
+  std::shared_ptr<const std::string> envelope = nullptr;  // the values around it, an object's members; nullptr: none
 };
 
-// At most `max` parts and one for the rest; at least one. A record that holds none of what `settings` names is one part: itself. Of broken text the values
-// before the break are parts, and everything from the break on is one more (kBroken).
+// More than this of an envelope is not told to its alerts, each of which it makes longer.
+inline constexpr size_t kMostEnvelope = 4096;
+
+// At most `max` parts and one for the rest; at least one. A record that holds none of what `settings` names is one part:
+// itself. Of broken text the values before the break are parts, and everything from the break on is one more (kBroken).
 std::vector<RecordPart> SplitRecord(std::string_view record, const SplitSettings& settings, size_t max);
+
+// The text of a part that has an envelope: the part, with the envelope's values as its first member `triaged.envelope`.
+// A part that is no object stays as it is.
+std::string WithEnvelope(const RecordPart& part);
 
 }  // namespace triaged

@@ -316,6 +316,10 @@ FormatTable TableReader::Read(std::string* extends) {
   table.state = Paths("state");
   ReadConstants(&table);
   table.split.under = map_.Strings("split");
+  table.split.envelope = map_.Strings("envelope");
+  if (!table.split.envelope.empty() && table.split.under.empty()) {
+    map_.ErrorHere("`envelope` names what stands around the alerts of a `split` path, and there is none");
+  }
   ReadEmbedded(&table);
   map_.Finish();
   return table;

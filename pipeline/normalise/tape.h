@@ -21,6 +21,8 @@ class Tape {
   explicit Tape(const simdjson::dom::document& document)
       : words_(document.tape.get()), texts_(reinterpret_cast<const char*>(document.string_buf.get())) {}
 
+  uint64_t Word(size_t at) const { return words_[at]; }
+  static char KindOf(uint64_t word) { return static_cast<char>(word >> 56); }
   // '{' '}' '[' ']' '"' 'l' (int64) 'u' (uint64) 'd' (double) 't' 'f' 'n'
   char Kind(size_t at) const { return static_cast<char>(words_[at] >> 56); }
   // Past a container's closing word: below its opening one.
@@ -36,13 +38,8 @@ class Tape {
       default: return at + 1;
     }
   }
-  // The bits of a number; of a text, where it lies (TextAt). Of a literal nothing.
-  uint64_t Payload(size_t at) const {
-    constexpr uint64_t kPayload = 0x00ffffffffffffff;
-    const char kind = Kind(at);
-    if (kind == '"') return reinterpret_cast<uintptr_t>(texts_ + (words_[at] & kPayload));
-    return kind == 'l' || kind == 'u' || kind == 'd' ? words_[at + 1] : 0;
-  }
+  // Of a text's word: where it lies (TextAt).
+  uint64_t Place(uint64_t word) const { return reinterpret_cast<uintptr_t>(texts_ + (word & 0x00ffffffffffffff)); }
   static std::string_view TextAt(uint64_t payload) {
     const char* const text = reinterpret_cast<const char*>(payload);
     uint32_t size;
@@ -50,7 +47,7 @@ class Tape {
     return {text + sizeof size, size};
   }
   // The text at `at`, which is one. Behind it simdjson has room for SIMDJSON_PADDING bytes to be read.
-  std::string_view Text(size_t at) const { return TextAt(Payload(at)); }
+  std::string_view Text(size_t at) const { return TextAt(Place(words_[at])); }
 
  private:
   const uint64_t* words_;

@@ -26,6 +26,11 @@ std::string Fingerprint(const EngineSources& sources) {
   hash = StableHash64(std::to_string(baseline.keys) + ' ' + FormatDuration(baseline.half_life) + ' ' +
                           FormatDuration(baseline.learn) + ' ' + FormatDuration(baseline.forget),
                       hash + 1);
+  const RuleBudget& budget = sources.rule_budget;
+  if (budget != RuleBudget{}) {
+    hash = StableHash64(std::to_string(budget.rule) + ' ' + std::to_string(budget.set) + ' ' + std::to_string(budget.alert),
+                        hash + 1);
+  }
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
   return text;
@@ -65,6 +70,7 @@ std::shared_ptr<const Engine> CompileEngine(const EngineSources& sources, Normal
   engine->limits = limits;
   engine->baseline = sources.baseline;
   RuleOptions options;
+  options.budget = sources.rule_budget;
   if (sources.mapping) options.mapping = RuleMapping::Read(*sources.mapping, diagnostics);
   engine->rules = RuleSet::Compile(sources.rules, engine->alert_catalog.get(), diagnostics, options);
   for (const SourceFile& file : sources.policies) {

@@ -27,6 +27,7 @@ struct EngineSources {
   std::vector<TopicSettings> topics; // formats that they name must exist
   std::optional<SourceFile> mapping;  // names and logsources of rules of another taxonomy
   BaselineSettings baseline;
+  RuleBudget rule_budget;
 };
 
 struct Engine {

@@ -27,7 +27,10 @@ size_t AlertParts::Cut(std::string_view record, const TopicSettings& topic, Time
   const bool too_large = record.size() > normaliser->limits().max_bytes;
   if (topic.split.on() && !too_large) {
     parts_ = SplitRecord(record, topic.split, normaliser->limits().max_alerts);
-    if (parts_.size() > 1 || parts_.front().bytes != record) return parts_.size();
+    if (parts_.size() > 1 || parts_.front().bytes != record) {
+      Envelop();
+      return parts_.size();
+    }
   }
   parts_.assign(1, {record, RecordPart::Kind::kAlert});
   whole_failure_ = Read(0);
@@ -38,8 +41,17 @@ size_t AlertParts::Cut(std::string_view record, const TopicSettings& topic, Time
   std::vector<RecordPart> parts = SplitRecord(record, *split, normaliser->limits().max_alerts);
   if (parts.size() == 1 && parts.front().bytes == record) return 1;
   parts_ = std::move(parts);
+  Envelop();
   whole_read_ = false;
   return parts_.size();
+}
+
+void AlertParts::Envelop() {
+  texts_.clear();
+  texts_.reserve(parts_.size());  // views into them must stay
+  for (RecordPart& part : parts_) {
+    if (part.envelope) part.bytes = texts_.emplace_back(WithEnvelope(part));
+  }
 }
 
 std::optional<NormaliseFailure> AlertParts::Read(size_t index) {

@@ -32,7 +32,10 @@ class AlertParts {
   InputRecord AsRecord(const InputRecord& input, size_t index);
 
  private:
+  void Envelop();  // parts that have an envelope get a text of their own
+
   std::vector<RecordPart> parts_;
+  std::vector<std::string> texts_;  // theirs
   std::string number_;
   const TopicSettings* topic_ = nullptr;
   Normaliser* normaliser_ = nullptr;

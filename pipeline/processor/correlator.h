@@ -3,7 +3,8 @@
 // A correlation whose group holds all fields that the case's key is made of is counted beside the case, in the same
 // partition, and its match is one more rule that matches the alert. Any other goes as a signal to the partition of its
 // own key (correlation and group values); when it fires there, an alert is derived and sent to the partition of its
-// case, where it is taken like an alert from outside. Both travel in the signals topic, inside the step's transaction.
+// case, where it is taken like an alert from outside. That case is the one its group's values lead to; of a correlation
+// without a group the case of the alert that made it fire. Both travel in the signals topic, inside the step's transaction.
 // Which way a correlation goes depends on rules and policies alone, never on the number of partitions.
 //
 // Deterministic. Not thread-safe.

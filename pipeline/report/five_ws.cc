@@ -226,6 +226,16 @@ void WriteWhat(const Case& c, DocumentWriter* out) {
   WriteCounts("counts", c, out);
 }
 
+// The format table's rule that gave the highest score: "rule.level >= 12", "severity = high", or a path alone, whose number
+// it is. Empty when that score is of an alert that is no longer told apart.
+std::string_view ScoreRule(const Case& c) {
+  const std::string score = std::to_string(c.max_score);
+  for (const Observed& seen : c.observed) {
+    if (seen.field == kEventSeverity && seen.value == score) return seen.path;
+  }
+  return {};
+}
+
 void WriteWhySeverity(const Case& c, const ReportContext& context, DocumentWriter* out) {
   const auto at = std::find_if(c.evidence.begin(), c.evidence.end(), [&](const Evidence& evidence) {
     return c.max_score >= 0 && evidence.score == c.max_score;
@@ -241,6 +251,7 @@ void WriteWhySeverity(const Case& c, const ReportContext& context, DocumentWrite
     out->ScoreOrNull("max_score", c.max_score);
     out->TextOrNull("alert_id", at == c.evidence.end() ? std::string_view() : std::string_view(at->alert_id));
     out->String("field", "event.severity");
+    out->TextOrNull("rule", ScoreRule(c));
     out->Text("reason", reason);
   });
 }

@@ -1,6 +1,8 @@
 #include "pipeline/report/json_writer.h"
 
 #include <charconv>
+#include <cstdint>
+#include <cstring>
 
 #include "pipeline/base/utf8.h"
 
@@ -9,6 +11,20 @@ namespace {
 
 // What RFC 8259, section 7 wants escaped.
 bool IsPlain(char ch) { return static_cast<unsigned char>(ch) >= 0x20 && ch != '"' && ch != '\\'; }
+
+// How many bytes from `begin` on are ASCII that needs no escape: whole words of eight, so up to seven may be left out.
+size_t PlainWords(std::string_view text, size_t begin) {
+  constexpr uint64_t kOnes = 0x0101010101010101, kTops = 0x8080808080808080;
+  const auto has_zero = [](uint64_t word) { return (word - kOnes) & ~word & kTops; };
+  size_t at = begin;
+  for (; at + sizeof(uint64_t) <= text.size(); at += sizeof(uint64_t)) {
+    uint64_t word = 0;
+    std::memcpy(&word, text.data() + at, sizeof word);
+    const uint64_t below_space = (word - kOnes * 0x20) & ~word;
+    if (((below_space | word) & kTops) != 0 || has_zero(word ^ kOnes * '"') != 0 || has_zero(word ^ kOnes * '\\') != 0) break;
+  }
+  return at - begin;
+}
 
 char ShortEscape(char ch) {
   switch (ch) {
@@ -80,6 +96,9 @@ void JsonWriter::String(std::string_view key, std::string_view text) {
   if (overflow_) return;
   Key(key);
   out_ += '"';
+  const size_t plain = PlainWords(text, 0);
+  out_ += text.substr(0, plain);
+  text.remove_prefix(plain);
   if (IsValidUtf8(text)) {
     Escaped(text);
   } else {

@@ -49,11 +49,12 @@ uint64_t WeightOf(const Expr& expr, const std::vector<Predicate>& predicates) {
   return weight;
 }
 
-bool IsBounded(const Expr& expr, const std::vector<Predicate>& predicates, Place place, SourceNotes* notes) {
+bool IsBounded(const Expr& expr, const std::vector<Predicate>& predicates, uint64_t limit, Place place,
+               SourceNotes* notes) {
   const uint64_t weight = WeightOf(expr, predicates);
-  if (weight <= kMaxRuleWeight) return true;
+  if (weight <= limit) return true;
   notes->Error(place, "this costs up to " + std::to_string(weight) + " steps for each byte it looks at; the limit is " +
-                          std::to_string(kMaxRuleWeight),
+                          std::to_string(limit),
                "the regular expressions and wildcards are too many or too long: fewer of them, or plain texts");
   return false;
 }

@@ -97,7 +97,8 @@ class CompiledRuleSet final : public RuleSet {
       : rules_(std::move(lowered.rules)),
         correlations_(lowered.correlations ? std::move(lowered.correlations) : std::make_shared<CorrelationSet>()),
         predicates_(std::move(lowered.predicates)),
-        normalised_size_(catalog.normalised_size()) {
+        normalised_size_(catalog.normalised_size()),
+        alert_steps_(lowered.alert_steps) {
     for (const Predicate& predicate : predicates_) indexed_.push_back(IsIndexed(predicate));
     for (const Expr& expr : lowered.expressions) starts_.push_back(program_.Append(expr));
     PlanTriggers(lowered.expressions, catalog.size());
@@ -109,6 +110,7 @@ class CompiledRuleSet final : public RuleSet {
 
   std::unique_ptr<RuleScratch> NewScratch() const override {
     auto scratch = std::make_unique<Scratch>();
+    scratch->limit = alert_steps_;
     scratch->predicates.resize(predicates_.size());
     scratch->seen_rules.resize(rules_.size(), 0);
     scratch->candidates.reserve(rules_.size());
@@ -276,6 +278,7 @@ class CompiledRuleSet final : public RuleSet {
   std::vector<Predicate> predicates_;
   std::vector<uint8_t> indexed_;  // of each predicate: IsIndexed, without a look at it
   size_t normalised_size_;
+  uint64_t alert_steps_;
   Program program_;
   std::vector<uint32_t> starts_;         // of each rule's expression in program_
   Lists waiting_;                        // predicate → rules it triggers

@@ -59,7 +59,7 @@ std::shared_ptr<const Condition> Condition::Compile(const SourceFile& source, co
   } else if (std::optional<rules::SelectionAst> ast = rules::ReadSelection(detection, &notes)) {
     expr = lowering.Selection(*ast);
   }
-  if (expr) rules::IsBounded(*expr, predicates.all(), rules::PlaceOf(detection), &notes);
+  if (expr) rules::IsBounded(*expr, predicates.all(), RuleBudget{}.rule, rules::PlaceOf(detection), &notes);
   diagnostics->Append(found);
   if (!expr || found.HasErrors()) return nullptr;
   return std::make_shared<rules::CompiledCondition>(*expr, predicates.Take(), catalog->normalised_size());

@@ -104,7 +104,8 @@ class RoutedRuleSet final : public RuleSet {
   RoutedRuleSet(LoweredRules lowered, const std::vector<uint32_t>& route_of, std::vector<Expr> routes,
                 const FieldCatalog& catalog)
       : rules_(std::move(lowered.rules)),
-        correlations_(lowered.correlations ? std::move(lowered.correlations) : std::make_shared<CorrelationSet>()) {
+        correlations_(lowered.correlations ? std::move(lowered.correlations) : std::make_shared<CorrelationSet>()),
+        alert_steps_(lowered.alert_steps) {
     for (uint32_t route = 0; route < routes.size(); ++route) {
       Group& group = groups_.emplace_back();
       LoweredRules own;
@@ -138,6 +139,7 @@ class RoutedRuleSet final : public RuleSet {
 
   std::unique_ptr<RuleScratch> NewScratch() const override {
     auto scratch = std::make_unique<RoutedScratch>();
+    scratch->limit = alert_steps_;
     scratch->routes = routes_->NewScratch();
     for (const Group& group : groups_) scratch->groups.push_back(group.set->NewScratch());
     return scratch;
@@ -182,6 +184,7 @@ class RoutedRuleSet final : public RuleSet {
 
   std::vector<Rule> rules_;
   std::shared_ptr<const CorrelationSet> correlations_;
+  uint64_t alert_steps_;
   std::vector<Group> groups_;
   std::shared_ptr<const RuleSet> routes_;
   std::vector<FieldId> route_fields_;  // what their answer depends on

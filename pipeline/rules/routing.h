@@ -20,6 +20,7 @@ struct LoweredRules {
   std::vector<Expr> expressions;
   std::vector<Predicate> predicates;
   std::shared_ptr<const CorrelationSet> correlations;  // null: none
+  uint64_t alert_steps = RuleBudget{}.alert;           // the limit of new scratches
 };
 
 // A set that tries every rule on every event.

@@ -24,7 +24,8 @@ class SetCompiler {
   SetCompiler(FieldCatalog* catalog, Diagnostics* diagnostics, const RuleOptions& options)
       : catalog_(catalog),
         diagnostics_(diagnostics),
-        names_here_{options.raw ? catalog->Resolve(kEveryValue) : kKeywords, options.mapping.get()} {}
+        names_here_{options.raw ? catalog->Resolve(kEveryValue) : kKeywords, options.mapping.get()},
+        budget_(options.budget) {}
 
   void File(const SourceFile& file) {
     Diagnostics parsing;
@@ -51,7 +52,7 @@ class SetCompiler {
     };
     auto correlations = ResolveCorrelations(std::move(correlations_), names_, &rules_, field, diagnostics_);
     if (!correlations) return nullptr;
-    LoweredRules lowered{std::move(rules_), std::move(expressions_), {}, std::move(correlations)};
+    LoweredRules lowered{std::move(rules_), std::move(expressions_), {}, std::move(correlations), budget_.alert};
     if (names_here_.mapping == nullptr || names_here_.mapping->logsources.empty()) {
       lowered.predicates = predicates_.Take();
       return MakeCompiledSet(std::move(lowered), *catalog_);
@@ -149,14 +150,14 @@ class SetCompiler {
   void CheckSet() {
     uint64_t all = 0;
     for (const Predicate& predicate : predicates_.all()) all += predicate.weight;
-    if (all <= kMaxSetWeight || expressions_.empty()) return;
+    if (all <= budget_.set || expressions_.empty()) return;
     size_t worst = 0;
     std::vector<uint64_t> weights;
     for (const Expr& expr : expressions_) weights.push_back(WeightOf(expr, predicates_.all()));
     worst = static_cast<size_t>(std::max_element(weights.begin(), weights.end()) - weights.begin());
     diagnostics_->Error(rules_[worst].where,
                         "the rules together cost up to " + std::to_string(all) + " steps for each byte; the limit is " +
-                            std::to_string(kMaxSetWeight),
+                            std::to_string(budget_.set),
                         "", "this rule ('" + rules_[worst].title + "') costs most: " + std::to_string(weights[worst]));
   }
 
@@ -167,7 +168,7 @@ class SetCompiler {
     if (!ast) return;
     TakeId(document, ast->rule, notes);
     std::optional<Expr> expr = Lowering(catalog_, &predicates_, notes, names_here_).Detection(ast->detection);
-    if (!expr || !IsBounded(*expr, predicates_.all(), PlaceOf(*document.Find("detection")), notes)) return;
+    if (!expr || !IsBounded(*expr, predicates_.all(), budget_.rule, PlaceOf(*document.Find("detection")), notes)) return;
     names_.push_back({ast->rule.id, std::move(ast->name), ast->rule.title, std::move(ast->logsource)});
     rules_.push_back(std::move(ast->rule));
     expressions_.push_back(std::move(*expr));
@@ -176,6 +177,7 @@ class SetCompiler {
   FieldCatalog* catalog_;
   Diagnostics* diagnostics_;
   NamesHere names_here_;
+  RuleBudget budget_;
   PredicateTable predicates_;
   std::vector<Rule> rules_;
   std::vector<RuleNames> names_;

@@ -53,11 +53,23 @@ namespace rules {
 class CorrelationSet;
 }
 
-// What the names in rules mean.
+// What rules may cost, in steps: about 64 bytes compared, or one byte taken through 64 instructions of a regular
+// expression (pipeline/rules/budget.h). The defaults are ours: far above what SigmaHQ's rules need (rules_bench prints
+// it), and far below what holds a worker up.
+struct RuleBudget {
+  uint64_t rule = 1'000;                 // for each byte of a rule's fields; a rule beyond it is refused
+  uint64_t set = 100'000;                // … of all rules together; a set beyond it is refused, its worst rule named
+  uint64_t alert = uint64_t{1} << 28;    // of all rules on one alert; what does not fit is given up, see RuleScratch
+
+  bool operator==(const RuleBudget&) const = default;
+};
+
+// What the names in rules mean, and what the rules may cost.
 struct RuleOptions {
   // For raw events (raw_event.h): keywords address every value of the event, not only the normalised ones.
   bool raw = false;
   std::shared_ptr<const RuleMapping> mapping;  // names and logsources of another taxonomy, or null
+  RuleBudget budget;
 };
 
 class RuleSet {
@@ -76,9 +88,6 @@ class RuleSet {
   virtual void Evaluate(const FieldTable& event, RuleScratch* scratch, std::vector<uint32_t>* matched) const = 0;
 };
 
-// Steps (pipeline/rules/budget.h) that evaluating all rules on one alert may take.
-inline constexpr uint64_t kAlertSteps = uint64_t{1} << 28;
-
 // State of one thread's evaluations (predicate results). Made by NewScratch for one RuleSet.
 //
 // What does not fit the limit is given up, not guessed: the rules that asked for it do not match and are named, cheaper
@@ -87,7 +96,7 @@ class RuleScratch {
  public:
   virtual ~RuleScratch() = default;
 
-  uint64_t limit = kAlertSteps;
+  uint64_t limit = RuleBudget{}.alert;  // NewScratch sets the set's own
   // Of the last evaluation.
   uint64_t steps = 0;
   bool over_limit = false;         // the answer is incomplete

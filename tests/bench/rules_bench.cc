@@ -128,7 +128,7 @@ bool Bench(const std::vector<SourceFile>& files, const std::vector<std::string>&
     malloc_trim(0);  // what only loading needed
     const double held = ResidentMiB() - memory;
     std::printf("budget: %llu steps for the most costly event, of %llu\n",
-                static_cast<unsigned long long>(measured.most_steps), static_cast<unsigned long long>(kAlertSteps));
+                static_cast<unsigned long long>(measured.most_steps), static_cast<unsigned long long>(RuleBudget{}.alert));
     std::printf("load: %.2f s, the YAML library alone %.2f s, ratio %.2f (limit %.1f); %.0f MiB held (limit %.0f)\n", load,
                 library, load / library, kLoadLimit, held, kMemoryLimit);
     good = load <= kLoadLimit * library && held <= kMemoryLimit &&

@@ -95,6 +95,49 @@ def normalize():
     check("an unknown format is usage", result.returncode == 2, result)
 
 
+RULES = """title: One
+id: one
+detection: {s: {Image|endswith: cmd.exe}, condition: s}
+---
+title: Two
+id: two
+detection: {s: {CommandLine|re: 'a(b|c)+d'}, condition: s}
+"""
+
+
+def rules_eval():
+    with tempfile.TemporaryDirectory() as folder:
+        rules, events, more = (pathlib.Path(folder) / name for name in ("rules.yaml", "events.ndjson", "more.yaml"))
+        rules.write_text(RULES)
+        more.write_text("title: Three\nid: three\ndetection: {s: {Image|contains: cmd}, condition: s}\n")
+        text = json.dumps({"Image": "c:\\cmd.exe"}) + "\n" + json.dumps({"CommandLine": "xabcd"}) + "\n"
+        events.write_text(text)
+        expected = [{"line": 1, "rules": ["one"]}, {"line": 2, "rules": ["two"]}]
+        for how, stdin in ((("--rules", str(rules), str(events)), ""), ((str(events), "--rules", str(rules)), ""),
+                           (("--rules", str(rules)), text), (("--rules", str(rules), "-"), text)):
+            result = ctl("rules", "eval", "--raw", *how, text=stdin)
+            lines = [json.loads(line) for line in result.stdout.splitlines()]
+            check(f"rules eval {' '.join(how)}", result.returncode == 0 and lines == expected, result)
+        result = ctl("rules", "eval", "--raw", "--rules", str(rules), "--rules", str(more), str(events))
+        check("rules eval: --rules may be repeated", json.loads(result.stdout.splitlines()[0])["rules"] == ["one", "three"], result)
+        result = ctl("rules", "explain", "--raw", "--rule", "two", "--rules", str(rules), str(events))
+        check("rules explain takes events after --rules", result.returncode == 0 and "line 2: " in result.stdout, result)
+        # The limits of the configuration: a rule that costs more is named, by file and line.
+        config = pathlib.Path(folder) / "triaged.yaml"
+        config.write_text("kafka: {bootstrap_servers: x, alert_topics: [a]}\nstorage: {path: s}\n"
+                          f"formats: {ROOT}/configs/formats\nrules: {ROOT}/configs/rules\n"
+                          f"policies: {ROOT}/configs/policies/soc-tiered.yaml\n"
+                          "limits: {rule_steps: 1, rule_set_steps: 1, alert_rule_steps: 1000}\n")
+        costly = pathlib.Path(folder) / "costly.yaml"
+        costly.write_text("title: Costly\nid: costly\ndetection: {s: {message|re: '(ab?c){40}'}, condition: s}\n")
+        result = ctl("check", "rules", str(costly))
+        check("a costly rule fits the default limits", result.returncode == 0, result)
+        for how in (("check", "rules", str(costly)), ("rules", "eval", "--rules", str(costly))):
+            result = run(TRIAGECTL, "--config.file", str(config), *how)
+            check(f"{how[0]}: a rule beyond limits.rule_steps is refused", result.returncode == 1
+                  and f"{costly}:3:12: error: this costs up to" in result.stderr and "limit is 1" in result.stderr, result)
+
+
 def replay():
     command = {"id": "c1", "case_id": "CASE", "actor": "emi", "role": "l2", "action": "ack"}
     first = ctl("replay", text=json.dumps(ALERT) + "\n")
@@ -127,6 +170,11 @@ topics: {{both: {{split: [array], zone: Asia/Tokyo}}}}
         document = json.loads(split.stdout.splitlines()[-1])
         check("replay --topic: split and zone hold", split.returncode == 0 and document["data"]["counts"]["alerts"] == 2
               and "2026-03-02T08:00:00.000Z" in json.dumps(document), split)
+        own = "".join(json.dumps({"at": "2026-03-02T09:00:00Z", "topic": topic, "alert": alert}) + "\n" for topic, alert in
+                      (("both", [local]), ("alerts", [local])))
+        lines = run(TRIAGECTL, "--config.file", str(path), "replay", "--cases", text=own)
+        check("replay: a line names its topic", lines.stdout.count("not_an_object") == 1
+              and json.loads(lines.stdout.splitlines()[-1])["data"]["counts"]["alerts"] == 1, lines)
         whole = run(TRIAGECTL, "--config.file", str(path), "replay", "--cases", text=pair)
         check("replay without it: one record that is no alert", "not_an_object" in whole.stdout, whole)
     result = ctl("replay", "--until", "tomorrow", text="")
@@ -273,6 +321,7 @@ flags_and_codes()
 shipped_files()
 wrong_configuration()
 normalize()
+rules_eval()
 replay()
 timelines()
 policies()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Every file of ../shared/alerts through `triagectl normalize`: each line that is a JSON object becomes an alert or a dead
-letter with a reason, and of each file's alerts no fewer than before have a time, rule, severity, host, user or address
-(tests/data/alert_floors.tsv; --write sets them anew, and refuses to lower one). Where the data has another product's
-normalised form of a record (UDM), times and addresses must agree. Skipped (77) without the data.
+letter with a reason, and of each file's and each format's alerts no fewer than before have an id, time, rule, severity,
+host, user or address (tests/data/alert_floors.tsv; --write sets them anew, and refuses to lower one). Where the data has
+another product's normalised form of a record (UDM), times and addresses must agree. Skipped (77) without the data.
 Usage: alerts_test.py TRIAGECTL [--write]
 """
 import collections
@@ -18,7 +18,7 @@ import tarfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ALERTS = ROOT / "../shared/alerts"
 FLOORS = ROOT / "tests/data/alert_floors.tsv"
-COLUMNS = ("alerts", "time", "rule", "severity", "host", "user", "address")
+COLUMNS = ("alerts", "id", "time", "rule", "severity", "host", "user", "address")
 ADDRESSES = ("source.ip", "destination.ip", "host.ip")
 # Shares of what both sides state. Addresses of ours must be among theirs. Of their times 85 of 288 are those at which the
 # record was taken in (a dozen parsers set no time of the event), which ours are not.
@@ -32,8 +32,8 @@ def normalise(triagectl, text):
 
 def has(alert):
     notes = alert.get("triaged.notes", [])
-    return {"alerts": True, "time": not {"no_event_time", "bad_event_time"} & set(notes), "rule": "rule.name" in alert,
-            "severity": "event.severity" in alert, "host": "host.name" in alert, "user": "user.name" in alert,
+    return {"alerts": True, "id": "no_id" not in notes, "rule": "rule.name" in alert,
+            "time": not {"no_event_time", "bad_event_time"} & set(notes), "severity": "event.severity" in alert, "host": "host.name" in alert, "user": "user.name" in alert,
             "address": any(name in alert for name in ADDRESSES)}
 
 
@@ -48,9 +48,10 @@ def floors(found, write, problems):
     old = {}
     if FLOORS.exists():
         with FLOORS.open() as file:
-            old = {row["file"]: {name: int(row[name]) for name in COLUMNS} for row in csv.DictReader(file, delimiter="\t")}
+            old = {row["file"]: {name: int(row[name]) for name in COLUMNS if name in row}
+                   for row in csv.DictReader(file, delimiter="\t")}
     for name, floor in old.items():
-        for column in COLUMNS:
+        for column in floor:
             if found[name][column] < floor[column]:
                 problems.append(f"{name}: {column} of {found[name][column]} alerts, was {floor[column]}")
     if write and not problems:
@@ -139,14 +140,19 @@ def main():
             if not is_object(line):
                 problems.append(f"{name}:{number}: no object, and yet an alert")
             if alert["triaged.is_alert"]:
-                found[name].update(column for column, yes in has(alert).items() if yes)
+                for row in (name, "format " + alert["triaged.format"]):
+                    found[row].update(column for column, yes in has(alert).items() if yes)
             if rows.get(number, {}).get("entry", "").isdigit():
                 paths[rows[number]["path"]][int(rows[number]["entry"])] = alert
     against_udm(paths, counts, problems)
     known = floors(found, write, problems)
     for problem in problems[:40]:
         print(problem)
-    print(f"{len(found)} files, {known} with floors; {dict(counts)}; {len(problems)} problems")
+    print("".join(f"{name:>10}" for name in COLUMNS))
+    for name in sorted(found):
+        if name.startswith("format "):
+            print("".join(f"{found[name][column]:>10}" for column in COLUMNS), name)
+    print(f"{len(found)} files and formats, {known} with floors; {dict(counts)}; {len(problems)} problems")
     return 1 if problems or (known < 60 and not write) else 0
 
 

@@ -59,7 +59,8 @@ def run(triagectl, rules, events, *more, raw=True):
     """Matches per event line, and what was said on stderr; None for the matches when the rules do not load."""
     lines = "".join(json.dumps(event) + "\n" for event in events)
     how = ["rules", "eval", "--raw"] if raw else ["--config.file", str(CONFIG), "rules", "eval"]
-    done = subprocess.run([triagectl, *how, "--rules", *map(str, rules), *more], input=lines, capture_output=True, text=True)
+    sets = [part for path in rules for part in ("--rules", str(path))]
+    done = subprocess.run([triagectl, *how, *sets, *more], input=lines, capture_output=True, text=True)
     if done.returncode != 0:
         return None, done.stderr
     return [json.loads(line)["rules"] for line in done.stdout.splitlines()], done.stderr

@@ -530,5 +530,33 @@ TEST_CASE("ending: at once, in the middle of a rebalance too, and the member kee
   CHECK(MonotonicTime() - ending < seconds(5));
 }
 
+TEST_CASE("leaving for good: what was owned is handed over at once") {
+  const std::string application = NewApplication();
+  MakeTopics(application, 2);
+  const auto named = [](const char* name) {
+    return [name](KafkaOptions& options) {
+      options.instance = name;
+      options.session_timeout = seconds(30);
+    };
+  };
+  Member stays(application, 2, named("stays"));
+  Member leaves(application, 2, named("leaves"));
+  leaves.Join();
+  stays.Start();
+  REQUIRE(Eventually([&] {
+    leaves.Step();
+    stays.Step();
+    return leaves.Owned(leaves.names().intake) == 1 && stays.Owned(stays.names().intake) == 1;
+  }));
+  const Duration begun = MonotonicTime();
+  leaves->Leave(seconds(10));
+  CHECK(MonotonicTime() - begun < seconds(5));
+  CHECK(Eventually([&] {
+    stays.Step();
+    return stays.Owned(stays.names().intake) == 2;
+  }));
+  CHECK(MonotonicTime() - begun < seconds(20));  // sooner than the session time-out
+}
+
 }  // namespace
 }  // namespace triaged

@@ -54,7 +54,7 @@ class Member {
   // Start, then Step until something is assigned.
   std::vector<TopicPartition> Join();
   size_t Owned(const std::string& topic) const;
-  void End() { client_.reset(); }
+  void End() { client_.reset(); }  // keeps its place in the group
 
   BrokerClient* operator->() { return client_.get(); }
   const std::string& application() const { return application_; }

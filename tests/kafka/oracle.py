@@ -156,6 +156,10 @@ class Source:
             lines.append(json.dumps(self.alert(host, attack)))
         self.write(lines)
 
+    def derived(self, case):
+        """Whether a case is made of alerts that the daemon derived, which the source never sent."""
+        return False
+
     def write(self, lines):
         self.write_bytes(("\n".join(lines) + "\n").encode())
 
@@ -233,6 +237,8 @@ class Outcome:
         self.cases = {}
         for key, value in read_topic(bootstrap, "cases"):
             self.cases[key] = json.loads(value)["data"] if value else None
+        self.derived = {key: case for key, case in self.cases.items() if case and source.derived(case)}
+        self.cases = {key: case for key, case in self.cases.items() if key not in self.derived}
         self.dead = read_topic(bootstrap, "dead-letter")
         self.source = source
 
@@ -266,7 +272,7 @@ class Outcome:
             if total != self.source.sent[host] or len(hosts[host]) != 1:
                 self.mismatches += 1
                 found.append(f"{host}: sent {self.source.sent[host]}, counted {total} in {len(hosts[host])} cases")
-        opened = [e for e in events if e["type"] == "io.triaged.case.opened.v1"]
+        opened = [e for e in events if e["type"] == "io.triaged.case.opened.v1" and e["subject"] not in self.derived]
         if len(opened) != len(expected_hosts):
             found.append(f"{len(opened)} opened events, expected {len(expected_hosts)}")
         escalated = sorted(e["subject"] for e in events if e["type"] == "io.triaged.case.escalated.v1"

@@ -5,9 +5,15 @@
 
 Each reload replaces one rule that matches every alert by another one, and the next comes when alerts have been decided
 under it. In the end no alert is lost (oracle.py), and each was decided under exactly one of the two sets: their hits add
-up to the alerts taken. A set with a wrong rule is refused under load, too, and changes nothing. Exits with 77 (skipped) where ../shared/sigma is absent.
+up to the alerts taken. A set with a wrong rule is refused under load, too, and changes nothing.
+
+Every account appears in PER_USER alerts of changing hosts. A correlation groups by account, while cases are grouped by
+host: it counts through the signals topic, and goes on counting across the reloads. In the end it has fired exactly once
+for each account that had so many alerts, and each firing is an alert of its own. How long workers held still for a
+reload is compared with their steps. Exits with 77 (skipped) where ../shared/sigma is absent.
 """
 import argparse
+import collections
 import os
 import pathlib
 import random
@@ -20,20 +26,61 @@ import time
 import urllib.error
 import urllib.request
 
-from oracle import ROOT, Daemon, Load, Source, report, settle, wait_for
+from oracle import ROOT, Daemon, Load, Outcome, Source, report, settle, wait_for
 
 ARCHIVE = ROOT / ".." / "shared" / "sigma" / "sigma_rules.tar.gz"
 RULES = 3780
 
 
+USERS, PER_USER = 400, 3  # accounts that alerts go round, and how many each gets before others follow
+CORRELATION = f"""title: From a host
+id: from-a-host
+name: from_a_host
+detection: {{s: {{host.name|startswith: host-}}, condition: s}}
+---
+title: Account on many hosts
+id: spread
+level: low
+correlation:
+  type: event_count
+  rules: [from_a_host]
+  group-by: [user.name]
+  timespan: 2h
+  condition: {{gte: {PER_USER}}}
+"""
+
+
 def marker(name, condition="s"):
-    return (f"title: Marker {name}\nid: marker-{name}\ndetection:\n  s: {{event.kind: alert}}\n  condition: {condition}\n")
+    return (f"title: Marker {name}\nid: marker-{name}\ndetection:\n  s: {{host.name|startswith: host-}}\n"
+            f"  condition: {condition}\n")
+
+
+class UserSource(Source):
+    """Alerts with an account each."""
+
+    def __init__(self, *arguments, **more):
+        super().__init__(*arguments, **more)
+        self.users = collections.Counter()
+
+    def alert(self, host, attack=False):
+        alert = super().alert(host, attack)
+        number = self.number - 1
+        user = f"user-{number // (USERS * PER_USER) * USERS + number % USERS}"
+        self.users[user] += 1
+        return alert | {"user": {"name": user}}
+
+    def complete(self):
+        return {user for user, count in self.users.items() if count == PER_USER}
+
+    def derived(self, case):
+        return not case["five_ws"]["where"].get("hosts", [])
 
 
 def configure(daemon, sigma):
     """The shipped rules, the marker and all of SigmaHQ, through the mapping table."""
     config = daemon.folder / "triaged.yaml"
-    folders = ", ".join(f'"{path}"' for path in [ROOT / "configs/rules", daemon.folder / "marker.yaml", sigma])
+    folders = ", ".join(f'"{path}"' for path in [ROOT / "configs/rules", daemon.folder / "marker.yaml",
+                                                 daemon.folder / "correlation.yaml", sigma])
     text = re.sub(r"^rules: .*$", f"rules: [{folders}]\nmapping: {ROOT}/configs/mappings/sigma-ecs.yaml",
                   config.read_text(), flags=re.MULTILINE)
     config.write_text(text)
@@ -68,14 +115,40 @@ def wait_for_hits(daemon, name):
     wait_for(lambda: hits_of(name, metrics(daemon)) > before, 60, f"alerts decided under the set with marker {name}")
 
 
+def correlation_problems(daemon, bootstrap, source):
+    """Each account with enough alerts fired once, in a case that nobody sent an alert of."""
+    expected = source.complete()
+    fired = lambda: metrics(daemon).get('triaged_rule_hits_total{rule="spread"}', 0)
+    wait_for(lambda: fired() >= len(expected), 60, f"{len(expected)} accounts to fire")
+    wait_for(lambda: len(Outcome(bootstrap, source).derived) >= len(expected), 60, "the cases of all accounts")
+    derived = Outcome(bootstrap, source).derived.values()
+    alerts = sum(case["counts"]["alerts"] for case in derived)
+    print(f"correlation by account: {len(source.users)} accounts, {len(expected)} with {PER_USER} alerts; fired {fired():.0f} "
+          f"times, {alerts} derived alerts in {len(derived)} cases", flush=True)
+    if fired() == len(expected) == alerts == len(derived) and len(expected) > USERS:
+        return []
+    return ["the correlation did not fire exactly once for each account with enough alerts"]
+
+
+def pause_problems(daemon, reloads):
+    """The longest pause of a worker that took new rules over, beside its steps."""
+    pauses = [float(found) for found in re.findall(r"msg=\"rules taken over\".* pause_ms=(\S+)", (daemon.folder / "log").read_text())]
+    seen = metrics(daemon)
+    steps = seen["triaged_step_duration_seconds_count"]
+    mean = 1e3 * seen["triaged_step_duration_seconds_sum"] / steps
+    print(f"pauses: {len(pauses)}, at most {max(pauses, default=0):.1f} ms; {steps:.0f} steps of {mean:.1f} ms in the mean", flush=True)
+    return [] if len(pauses) >= reloads else ["a reload left no trace in the log"]
+
+
 def run(options, bootstrap, folder):
     sigma = folder / "sigma"
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(sigma)
     daemon = Daemon(options.triaged, bootstrap, folder, "first")
-    source = Source(bootstrap, random.Random(options.seed), hosts=40)
+    source = UserSource(bootstrap, random.Random(options.seed), hosts=40)
     configure(daemon, sigma)
     (daemon.folder / "marker.yaml").write_text(marker("a"))
+    (daemon.folder / "correlation.yaml").write_text(CORRELATION)
     problems = []
     try:
         daemon.start()
@@ -99,6 +172,8 @@ def run(options, bootstrap, folder):
         load.stop()
         problems += report(f"{options.reloads} reloads of {RULES} rules and one wrong one",
                            settle(bootstrap, source, [daemon]), source, f"; each took {max(seconds):.1f} s at most")
+        problems += correlation_problems(daemon, bootstrap, source)
+        problems += pause_problems(daemon, options.reloads)
         seen = metrics(daemon)
         hits = {name: hits_of(name, seen) for name in "abc"}
         taken = seen['triaged_alerts_consumed_total{stage="decide"}']

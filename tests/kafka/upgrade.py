@@ -1,6 +1,6 @@
 """A rolling upgrade, as a phase of exactly_once_test.py: two releases in one group, the newer one's records one format ahead
 (the program triaged_next). What the older one wrote the newer one reads. The older one stops before it writes to a partition
-where the newer one wrote, says why, and the newer one goes on with its partitions: nothing is lost, nothing twice.
+where the newer one wrote, says why, leaves the group, and the newer one goes on: nothing is lost, nothing twice.
 """
 import subprocess
 import time
@@ -50,7 +50,7 @@ def upgrade(trial):
     own = max(max(seen, default=0) for seen in mixed.values())
     trial.expect(f"the newer release wrote nothing: {[set(seen) for seen in mixed.values()]}", own > 1)
 
-    # The newer one dies: the older one is given its partitions, and refuses them.
+    # The newer one dies: the older one is given its partitions, refuses them, and leaves.
     before = first.log_size()
     second.kill()
     refused(trial, first, before)

@@ -319,4 +319,6 @@ Duration SimClient::Monotonic() const { return host_->broker().now().time_since_
 
 int32_t SimClient::StatePartitions() const { return host_->broker().Partitions(names_.state); }
 
+void SimClient::Leave(Duration) { host_->broker().Leave(member_); }
+
 }  // namespace triaged::sim

@@ -79,6 +79,7 @@ class SimClient : public BrokerClient {
   std::optional<Timestamp> BrokerTime() const override;
   Duration Monotonic() const override;
   int32_t StatePartitions() const override;
+  void Leave(Duration bound) override;
 
   const std::string& member() const { return member_; }
 

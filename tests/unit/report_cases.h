@@ -94,6 +94,7 @@ inline Case SocCase() {
   c.tactics = {"Credential Access"};
   c.techniques = {"T1003"};
   c.observed = {Seen(field::kEventAction, "process_start", "event.action", 3),
+                Seen(field::kEventSeverity, "73", "kibana.alert.severity = high", 3),
                 Seen(field::kRuleName, "LSASS memory read", "kibana.alert.rule.name", 3),
                 Seen(field::kHostName, "db7", "host.name", 3),
                 Seen(field::kUserName, "svc_backup", "user.name", 2),

@@ -104,6 +104,7 @@ TEST_CASE("report: Five Ws of a real case carry values, counts and provenance") 
   CHECK(ws["why"]["verdict"]["reason"] == "LSASS was read");
   CHECK(ws["why"]["severity"]["alert_id"] == "a-1");
   CHECK(ws["why"]["severity"]["max_score"] == 73);
+  CHECK(ws["why"]["severity"]["rule"] == "kibana.alert.severity = high");
   CHECK(ws["why"]["escalations"][0]["reason"] == "remediation_required");
 }
 

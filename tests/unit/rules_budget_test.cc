@@ -62,6 +62,25 @@ TEST_CASE("rules: a set that may cost too much is refused, and its most costly r
   CHECK(said.find("this rule ('Costly r7') costs most") != std::string::npos);
 }
 
+TEST_CASE("rules: the three limits are settings of the set") {
+  const std::string text = RegexRule("costly", 0, 2) + RegexRule("other", 5, 1);
+  const auto said = [&](const RuleBudget& budget) {
+    FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
+    Diagnostics diagnostics;
+    RuleOptions options;
+    options.budget = budget;
+    const auto set = RuleSet::Compile({{"r.yaml", text}}, &catalog, &diagnostics, options);
+    CHECK((set == nullptr) == diagnostics.HasErrors());
+    if (set) CHECK(set->NewScratch()->limit == budget.alert);
+    return diagnostics.Render();
+  };
+  CHECK(said({}) == "");
+  CHECK(said({1000, 100'000, 7}) == "");
+  CHECK(said({300, 100'000, 7}).find("r.yaml:4:3: error: this costs up to ") == 0);
+  CHECK(said({300, 100'000, 7}).find("limit is 300") != std::string::npos);
+  CHECK(said({1000, 450, 7}).find("this rule ('Costly costly') costs most") != std::string::npos);
+}
+
 TEST_CASE("rules: beyond the budget of an alert costly rules are given up and named, others still match") {
   FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
   const auto rules = rules_test::MustCompile(

@@ -83,7 +83,7 @@ TEST_CASE("config: units, choices and nested settings are read") {
   const auto config = ParseConfig({"/conf/t.yaml", Replaced(kLeast, "storage: {path: data}",
                                                            "storage: {path: /d, memory: 64MiB, flush_interval: 1m30s}\n"
                                                            "log: {level: warn, format: json}\n"
-                                                           "limits: {step_wait: 20ms, alert_bytes: 2MiB}\n"
+                                                           "limits: {step_wait: 20ms, alert_bytes: 2MiB, rule_steps: 5, rule_set_steps: 6, alert_rule_steps: 7000}\n"
                                                            "workers: 3")},
                                   &diagnostics);
   REQUIRE_MESSAGE(config, diagnostics.Render());
@@ -93,6 +93,7 @@ TEST_CASE("config: units, choices and nested settings are read") {
   CHECK(config->log_format == LogFormat::kJson);
   CHECK(config->step.max_wait == Duration(20));
   CHECK(config->alert_limits.max_bytes == 2 * 1024 * 1024);
+  CHECK(config->rule_budget == RuleBudget{5, 6, 7000});
   CHECK(config->workers == 3);
 }
 

@@ -108,6 +108,40 @@ TEST_CASE("split: what is before broken text is kept; the limit leaves one rest"
   CHECK(Cut("1 2 3 4", {"values"}, 2) == Texts{"1", "2", "+3 4"});
 }
 
+TEST_CASE("split: behind a break nothing is guessed") {
+  CHECK(Cut(R"([{"a":1}-2,[3]] {"b":1})", {"array", "values"}) == Texts{R"({"a":1})", R"(!-2,[3]] {"b":1})"});
+}
+
+TEST_CASE("split: an envelope's values are told to each of its alerts, and only what was asked for") {
+  SplitSettings settings = Split({"detail.findings", "values"});
+  settings.envelope = {"account", "detail.source", "detail-type", "absent"};
+  const auto told = [&](std::string_view record) {
+    Texts texts;
+    for (const RecordPart& part : SplitRecord(record, settings, 10)) texts.push_back(WithEnvelope(part));
+    return texts;
+  };
+  CHECK(told(R"({"account":"1","detail-type":"x","detail":{"findings":[{"a":1},{ }, 7],"source":{"b":[2]}},"more":0} {"c":3})") ==
+        Texts{R"({"triaged.envelope":{"account":"1","detail.source":{"b":[2]},"detail-type":"x"},"a":1})",
+              R"({"triaged.envelope":{"account":"1","detail.source":{"b":[2]},"detail-type":"x"} })", "7", R"({"c":3})"});
+  CHECK(told(R"({"detail":{"findings":[{"a":1}]}})") == Texts{R"({"a":1})"});
+  // What is longer than its limit is not told; what breaks off is told as far as it is there.
+  CHECK(told(R"({"account":")" + std::string(kMostEnvelope, 'x') + R"(","detail-type":"y","detail.findings":[{"a":1},{"b)") ==
+        Texts{R"({"triaged.envelope":{"detail-type":"y"},"a":1})", R"({"b)"});
+}
+
+TEST_CASE("split: a table reads what stood around its alerts, through both stages") {
+  const auto engine = EngineWith({}, "\nsplit: [detail.findings]\nenvelope: [account, region]\n");
+  const std::string finding = R"({"SchemaVersion":"2018-10-08","Id":"f1","ProductArn":"arn:x","GeneratorId":"g","AwsAccountId":"1"})";
+  const Taken taken = TakeRecord(engine, "any", R"({"account":"9","region":"eu-west-3","detail":{"findings":[)" + finding + "]}}");
+  REQUIRE(taken.outputs.size() == 1);
+  CHECK(taken.outputs.front().topic == OutputTopic::kIntake);
+  Normaliser normaliser(engine->formats, engine->limits);
+  REQUIRE_FALSE(normaliser.Normalise(*taken.outputs.front().value, {}, FromUnixMillis(1'772'438'400'000)).has_value());
+  CHECK(normaliser.alert().format == "asff");
+  CHECK(normaliser.alert().fields.First(field::kCloudAccountId) == "1");
+  CHECK(normaliser.alert().fields.First(field::kCloudRegion) == "eu-west-3");
+}
+
 TEST_CASE("split: any prefix of a record gives parts that lie in it, in order") {
   const std::string record = R"({"Records":[{"a":"\"]}"},[1,{"b":null}]]} [true,"x"] {"k":{"Records":[]}} 12)";
   for (size_t size = 0; size <= record.size(); ++size) {
