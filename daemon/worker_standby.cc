@@ -111,11 +111,9 @@ void Worker::FlushStandbys() {
   }
 }
 
+// With the client, which ends its reading within a bound of its own: stores are closed without waiting for librdkafka.
 void Worker::DropStandbys() {
-  for (const auto& [number, standby] : standbys_) {
-    if (client_ && standby.following) client_->CloseChangelog(number);
-    parts_.observer->OnStandby(number, std::nullopt);
-  }
+  for (const auto& [number, standby] : standbys_) parts_.observer->OnStandby(number, std::nullopt);
   standbys_.clear();
 }
 

@@ -1,10 +1,14 @@
 // Seeded lives of the whole daemon but Kafka's wire: see sim_world.h for what must hold in each.
-// TRIAGED_SIM_SEEDS: how many seeds (1,000 when not set); TRIAGED_SIM_SEED: only this one.
+// TRIAGED_SIM_SEEDS: how many seeds (2,000 when not set); TRIAGED_SIM_SEED: only this one.
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "tests/sim/sim_world.h"
 
@@ -16,33 +20,54 @@ uint64_t FromEnvironment(const char* name, uint64_t fallback) {
   return text && *text ? std::strtoull(text, nullptr, 10) : fallback;
 }
 
-uint64_t Seeds() { return FromEnvironment("TRIAGED_SIM_SEEDS", 1000); }
+uint64_t Seeds() { return FromEnvironment("TRIAGED_SIM_SEEDS", 2000); }
+
+void Add(WorldResult* sum, const WorldResult& result) {
+  if (result.violation && !sum->violation) sum->violation = result.violation;
+  sum->crashes += result.crashes;
+  sum->pauses += result.pauses;
+  sum->rebuilds += result.rebuilds;
+  sum->aborts += result.aborts;
+  sum->rebalances += result.rebalances;
+  sum->alerts += result.alerts;
+  sum->commands += result.commands;
+  sum->escalation_events += result.escalation_events;
+  sum->timers += result.timers;
+  sum->commits += result.commits;
+  sum->stores_moved += result.stores_moved;
+  sum->purged += result.purged;
+  sum->takeovers_warm += result.takeovers_warm;
+}
+
+// Lives have nothing in common: each core takes one after the other, up to the first violation.
+WorldResult RunSeeds(uint64_t first, uint64_t last) {
+  std::atomic<uint64_t> next{first};
+  std::mutex mutex;
+  WorldResult sum;
+  const auto run = [&] {
+    for (uint64_t seed = next++; seed <= last; seed = next++) {
+      WorldOptions options;
+      options.seed = seed;
+      const WorldResult result = RunWorld(options);
+      const std::lock_guard lock(mutex);
+      Add(&sum, result);
+      if (result.violation) next = last + 1;
+    }
+  };
+  std::vector<std::thread> others;
+  for (unsigned i = 1; i < std::thread::hardware_concurrency(); ++i) others.emplace_back(run);
+  run();
+  for (std::thread& other : others) other.join();
+  return sum;
+}
 
 TEST_CASE("every seed keeps the invariants") {
   const uint64_t only = FromEnvironment("TRIAGED_SIM_SEED", 0);
   const uint64_t first = only ? only : 1;
   const uint64_t last = only ? only : Seeds();
-  WorldResult sum;
-  for (uint64_t seed = first; seed <= last; ++seed) {
-    WorldOptions options;
-    options.seed = seed;
-    const WorldResult result = RunWorld(options);
-    INFO("run this seed alone with TRIAGED_SIM_SEED=", seed);
-    REQUIRE_MESSAGE(!result.violation, result.violation.value_or(""));
-    sum.crashes += result.crashes;
-    sum.pauses += result.pauses;
-    sum.rebuilds += result.rebuilds;
-    sum.aborts += result.aborts;
-    sum.rebalances += result.rebalances;
-    sum.alerts += result.alerts;
-    sum.commands += result.commands;
-    sum.escalation_events += result.escalation_events;
-    sum.timers += result.timers;
-    sum.commits += result.commits;
-    sum.stores_moved += result.stores_moved;
-    sum.purged += result.purged;
-    sum.takeovers_warm += result.takeovers_warm;
-  }
+  const WorldResult sum = RunSeeds(first, last);
+  INFO("run the seed alone with TRIAGED_SIM_SEED");
+  REQUIRE_MESSAGE(!sum.violation, sum.violation.value_or(""));
   MESSAGE((last - first + 1), " seeds: ", sum.alerts, " alerts, ", sum.commands, " commands, ", sum.escalation_events,
           " events, ", sum.timers, " deadlines, ", sum.commits, " commits, ", sum.aborts, " aborts, ", sum.crashes,
           " crashes, ", sum.pauses, " pauses, ", sum.rebuilds, " rebuilds, ", sum.rebalances, " rebalances, ",
@@ -73,7 +98,7 @@ TEST_CASE("the same seed gives the same bytes") {
 
 // Processes die, often, at one named point.
 TEST_CASE("death at each named point") {
-  const uint64_t seeds = std::max<uint64_t>(Seeds() / 20, 3);
+  const uint64_t seeds = std::max<uint64_t>(Seeds() / 40, 3);
   for (const char* point : {"start", "poll", "assign", "mid_revoke", "committed", "watermarks", "mid_restore",
                             "before_begin", "before_produce", "after_produce", "before_send_offsets",
                             "after_send_offsets", "before_commit", "after_commit", "before_abort"}) {
@@ -94,7 +119,7 @@ TEST_CASE("death at each named point") {
 
 // An owner stands still at one named point until others have taken over, and wakes again.
 TEST_CASE("zombies at each named point of a transaction") {
-  const uint64_t seeds = std::max<uint64_t>(Seeds() / 20, 3);
+  const uint64_t seeds = std::max<uint64_t>(Seeds() / 40, 3);
   for (const char* point :
        {"poll", "before_begin", "before_send_offsets", "after_send_offsets", "before_commit", "after_commit"}) {
     uint64_t pauses = 0;
