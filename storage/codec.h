@@ -115,8 +115,8 @@ Result<int64_t> DecodeNumber(RecordKind kind, std::string_view frame);
 // The kind of a sound frame (version known, checksum right); the payload is not looked into.
 Result<RecordKind> CheckFrame(std::string_view frame);
 
-// True when `error` came from a frame of a newer release: upgrade, do not throw the data away.
-// A record or a store of a newer release: nothing but an upgrade helps.
+// True when `error` is about a record or a store of a newer release: nothing but an upgrade helps, and what is there must
+// not be thrown away.
 bool IsNewerFormat(const Error& error);
 
 }  // namespace triaged
