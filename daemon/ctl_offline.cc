@@ -218,7 +218,8 @@ int RunReplay(const std::string& config_path, const ReplayOptions& options) {
     if (!status) return;
     const ReplayLine line = ReadReplayLine(text);
     const Timestamp at = line.at ? *line.at : EventTimeOf(&normaliser, line.bytes, topic, replay.now());
-    status = line.command ? replay.TakeCommand(line.bytes, at) : replay.TakeAlert(line.bytes, at, line.topic.empty() ? options.topic : line.topic);
+    const std::string& from = line.topic.empty() ? options.topic : line.topic;
+    status = line.command ? replay.TakeCommand(line.bytes, at) : replay.TakeAlert(line.bytes, at, from);
     PrintOutputs(replay, application_id);
   });
   if (status && until) status = replay.AdvanceTo(*until);

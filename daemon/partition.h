@@ -14,8 +14,8 @@
 //
 // A partition that is Closed or Lost keeps its store open until the worker's next assignment, so that one that comes
 // back restores only its tail. A standby's partition (somebody else owns it) stays Assigned: its store is opened by
-// BeginRestore and takes slices without end; if it is taken over, the rest is a restore like any other. Ownership: the worker owns its partitions; a partition owns its store and processor.
-// Not thread-safe: the worker's thread only.
+// BeginRestore and takes slices without end; if it is taken over, the rest is a restore like any other.
+// Ownership: the worker owns its partitions, a partition its store and processor. Thread-safety: none, the worker's only.
 #pragma once
 
 #include <cstdint>

@@ -250,7 +250,8 @@ void Supervisor::Watch() {
     for (int i = 0; i < config_.workers; ++i) {
       const Duration idle = MonotonicTime() - metrics_.LastTurn(i);
       if (idle < config_.watchdog_timeout) continue;
-      LogError("a worker makes no progress: exiting", {{"worker", std::to_string(i)}, {"idle", FormatDuration(idle)}, {"doing", Name(metrics_.Phase(i))}});
+      LogError("a worker makes no progress: exiting", {{"worker", std::to_string(i)}, {"idle", FormatDuration(idle)},
+                                                       {"doing", Name(metrics_.Phase(i))}});
       FlushLog();
       _exit(1);
     }

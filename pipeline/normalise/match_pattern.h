@@ -1,4 +1,4 @@
-// MatchPattern: the expression of a source's `match`, in RE2 syntax (github.com/google/re2/wiki/Syntax).
+// MatchPattern: the expression of a source's `match`, in RE2's syntax (its wiki's page Syntax).
 //
 // Nearly all that tables say is a row of literals and character classes in which the next byte alone decides how to go
 // on. Such a row is run here, without the set-up a general engine needs for every text; everything else is RE2's, and

@@ -132,7 +132,7 @@ TEST_CASE("enrich: what is added says which line of which file it is from, and l
 
 TEST_CASE("enrich: networks give names and zones, the smallest first, IPv6 too") {
   Enriched enriched({Input(EnrichmentKind::kNetworks, "networks.csv",
-                           "network,name,zone\n10.0.0.0/8,corporate,internal\n10.20.0.0/16,data centre,servers\n"
+                           "network,name,zone\n10.16.0.0/12,corporate,internal\n10.20.0.0/16,data centre,servers\n"
                            "10.20.5.0/24,unzoned,\n2001:db8::/32,six,servers6\n::/0,everything6,\n0.0.0.0/0,world,internet\n")});
   using namespace field;
   enriched.Of({{kSourceIp, "10.20.5.9"}, {kDestinationIp, "2001:db8:1::1"}});
@@ -249,8 +249,8 @@ TEST_CASE("enrich: every problem of a file at once, with line and snippet") {
   CHECK(Contains(errors, "etc/file.csv:5: error: 2 cells, but the header has 3"));
   CHECK(Contains(errors, "etc/file.csv:6: error: a quoted cell is never closed"));
   CHECK(Contains(errors, "A,,low"));
-  errors = ErrorsOf(EnrichmentKind::kNetworks, "network,name\n10.1.0.0/8,a\n10.0.0.0/33,b\n10.0.0.0/8,c\n10.0.0.0/8,d\n");
-  CHECK(Contains(errors, ":2: error: '10.1.0.0/8' is no network"));
+  errors = ErrorsOf(EnrichmentKind::kNetworks, "network,name\n10.1.0.0/12,a\n10.16.0.0/33,b\n10.16.0.0/12,c\n10.16.0.0/12,d\n");
+  CHECK(Contains(errors, ":2: error: '10.1.0.0/12' is no network"));
   CHECK(Contains(errors, "bits are set beyond the prefix"));
   CHECK(Contains(errors, ":3: error"));
   CHECK(Contains(errors, "file.csv:5 names the same network as enrichment:file.csv:4"));
