@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "pipeline/base/utf8.h"
+#include "pipeline/normalise/wide_numbers.h"
 
 namespace triaged {
 namespace {
@@ -76,6 +77,7 @@ inline void Extraction::AddHit(PathTrie::Node node, char kind, uint64_t bits) {
 std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
   hit_count_ = touched_count_ = 0;
   block_ = used_ = embedded_used_ = 0;
+  quoted_ = false;
   if (++epoch_ == 0) {
     states_.assign(states_.size(), NodeState{});
     epoch_ = 1;
@@ -101,12 +103,22 @@ std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
       return FromParser(error, limits_.max_depth);
     }
   }
-  const auto error = parser_.parse(buffer_.get(), record.size(), /*realloc_if_needed=*/false).error();
+  auto error = parser_.parse(buffer_.get(), record.size(), /*realloc_if_needed=*/false).error();
+  if (error == simdjson::NUMBER_ERROR) error = ParseQuoted(&parser_, record);
   if (error) return FromParser(error, limits_.max_depth);
   const Tape tape(parser_.doc);
   if (tape.Kind(Tape::kRoot) != '{') return Failure(NormaliseError::kNotAnObject, "valid JSON, but not an object");
   WalkObject(tape, Tape::kRoot, PathTrie::kRoot);
   return std::nullopt;
+}
+
+simdjson::error_code Extraction::ParseQuoted(simdjson::dom::parser* parser, std::string_view text) {
+  const auto quoted = QuoteWideNumbers(text);
+  if (!quoted) return simdjson::NUMBER_ERROR;
+  // The parser copies it, and the document keeps its texts: `quoted` may go.
+  const auto error = parser->parse(quoted->data(), quoted->size(), /*realloc_if_needed=*/true).error();
+  quoted_ = quoted_ || !error;
+  return error;
 }
 
 bool Extraction::ReadEmbedded(std::string_view text, PathTrie::Node node) {
@@ -115,7 +127,9 @@ bool Extraction::ReadEmbedded(std::string_view text, PathTrie::Node node) {
   const size_t depth = static_cast<size_t>(limits_.max_depth) + 1;
   if (parser.max_depth() != depth && parser.allocate(std::max(text.size(), size_t{4096}), depth)) return false;
   // The parser copies the text: it needs padding behind it.
-  if (parser.parse(text.data(), text.size(), /*realloc_if_needed=*/true).error()) return false;
+  auto error = parser.parse(text.data(), text.size(), /*realloc_if_needed=*/true).error();
+  if (error == simdjson::NUMBER_ERROR) error = ParseQuoted(&parser, text);
+  if (error) return false;
   const Tape tape(parser.doc);
   const char kind = tape.Kind(Tape::kRoot);
   if (kind != '{' && kind != '[') return false;

@@ -163,6 +163,19 @@ TEST_CASE("strange JSON") {
   SUBCASE("unsigned 64-bit ids stay exact") {
     CHECK(shipped.Normal(R"({"id":18446744073709551615})")["event.id"] == "18446744073709551615");
     CHECK(shipped.Normal(R"({"id":-9223372036854775808})")["event.id"] == "-9223372036854775808");
+    CHECK_FALSE(Noted(shipped.Normal(R"({"id":18446744073709551615})"), "number_beyond_64_bits"));
+  }
+  SUBCASE("whole numbers beyond 64 bits are read digit for digit, and noted") {
+    const Json alert = shipped.Normal(
+        R"({"note":"say \"9\\\", :99999999999999999999","id":18446744073709551616,"severity":99999999999999999999,)"
+        R"("tags":[-9223372036854775809, 7 ,340282366920938463463374607431768211456],"hostname":"a"})");
+    CHECK(alert["event.id"] == "18446744073709551616");
+    CHECK(alert["tags"] == Json({"-9223372036854775809", "7", "340282366920938463463374607431768211456"}));
+    CHECK(alert["host.name"] == "a");
+    CHECK(Noted(alert, "number_beyond_64_bits"));
+    CHECK(Noted(alert, "illegal_severity"));
+    CHECK_FALSE(alert.contains("event.severity"));
+    CHECK_FALSE(Noted(shipped.Normal(R"({"id":1})"), "number_beyond_64_bits"));
   }
   SUBCASE("null words are no values") {
     for (const char* word : {"-", "None", "N/A", "<NA>", "null", " "}) {
