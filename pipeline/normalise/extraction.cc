@@ -1,5 +1,7 @@
 #include "pipeline/normalise/extraction.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <type_traits>
@@ -22,20 +24,23 @@ NormaliseFailure FromParser(simdjson::error_code code, int max_depth) {
   }
 }
 
+// How a null word or a blank begins.
+constexpr auto kMayBeginNothing = [] {
+  std::array<bool, 256> may{};
+  for (const char ch : {'-', 'N', 'n', '<', '(', ' ', '\t'}) may[static_cast<unsigned char>(ch)] = true;
+  return may;
+}();
+
 }  // namespace
 
 bool IsNullWord(std::string_view text) {
-  // Most values are longer than any of the words, and begin with no space.
-  if (text.size() > 6 && text.front() != ' ' && text.front() != '\t' && text.back() != ' ' && text.back() != '\t') return false;
+  if (text.empty()) return true;
+  if (!kMayBeginNothing[static_cast<unsigned char>(text.front())]) return false;
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   if (text.size() > 6) return false;
-  if (!text.empty() && std::string_view("-Nn<(").find(text.front()) == std::string_view::npos) return false;
   constexpr std::string_view kWords[] = {"", "-", "--", "None", "none", "N/A", "n/a", "<NA>", "null", "NULL", "(null)", "<nil>"};
-  for (std::string_view word : kWords) {
-    if (text == word) return true;
-  }
-  return false;
+  return std::find(std::begin(kWords), std::end(kWords), text) != std::end(kWords);
 }
 
 Extraction::Extraction(const PathTrie& trie, NormaliseLimits limits) : trie_(trie), limits_(limits) {
@@ -153,7 +158,7 @@ void Extraction::WalkObject(const Tape& tape, size_t at, PathTrie::Node node) {
     const size_t end = tape.End(at) - 1;
     size_t key = at + 1;
     while (key < end) {
-      const PathTrie::Node child = trie_.Descend(node, children, PathTrie::OfPadded(tape.Text(key)));
+      const PathTrie::Node child = children.Find(PathTrie::OfPadded(tape.Text(key)));
       const size_t value = key + 1;
       const uint64_t word = tape.Word(value);
       if (Tape::KindOf(word) == '"') {  // most are
