@@ -4,9 +4,9 @@ alone; after each one the oracle (oracle.py) compares what it sent with what the
 kafka_replay_check repeats every recorded step with a processor that never crashed: state, events and documents byte for
 byte.
 
-  exactly_once_test.py TRIAGED --replay-check PROGRAM [--phases kill,rebalance,…] [--cycles 20] [--seed N] [--brokers N] [--kafka 4.0.1]
+  exactly_once_test.py TRIAGED --replay-check PROGRAM [--phases kill,rebalance,…] [--cycles 50] [--seed N] [--brokers N] [--kafka 4.0.1]
 
-  kill        kill -9 at random points under load, --cycles times
+  kill        kill -9 under load, --cycles times: at random times, at named points, while partitions move
   rebalance   a second process joins, the first is killed, the second takes over, the first comes back; twice
   standby     each process follows the other's partitions: a takeover replays only their tail; no other phase beside it
   upgrade     two releases in one group (--next): the newer one opens what the older one wrote, the older one stops
@@ -43,6 +43,7 @@ import time
 import urllib.error
 import urllib.request
 
+import crashes
 import faults
 from oracle import PARTITIONS, Daemon, Load, Source, intake_problems, replay_problems, report, settle, wait_for
 from upgrade import upgrade
@@ -102,21 +103,29 @@ class Trial:
 
 def kill(trial):
     trial.first.stop()
+    trial.source.newest = trial.options.hosts
     load = trial.load(rate=1500)
-    recovery = []
+    recovery, met, rebalances = [], dict.fromkeys(crashes.POINTS, 0), 0
     for cycle in range(trial.options.cycles):
-        trial.first.start()
-        begin = time.monotonic()
-        if cycle % 4 == 3:  # also while it starts, joins and restores
-            time.sleep(trial.rng.uniform(0.005, 1.5))
+        trial.source.add_hosts(4)  # so that there are cases to open and to escalate to the end
+        if cycle % 20 == 10:
+            met[crashes.while_shared(trial, cycle // 20)] += 1
+            rebalances += 1
+        elif cycle % 2:
+            point = crashes.at_a_point(trial, cycle // 2)
+            if point:
+                met[point] += 1
         else:
-            trial.first.wait_ready()
-            recovery.append(time.monotonic() - begin)
-            time.sleep(trial.rng.uniform(0.005, 0.5))
-        trial.first.kill()
+            recovery += crashes.at_random(trial, cycle)
     load.stop()
     trial.only_first()
-    trial.report(f"kill -9, {trial.options.cycles} cycles", cycles=trial.options.cycles, recovery=recovery)
+    points = [point for point, times in met.items() if times]
+    trial.expect(f"too few deaths at named points: {met}", sum(met.values()) >= trial.options.cycles // 4)
+    missed = [point for point in crashes.POINTS if not met[point]]
+    trial.expect(f"never died at {missed}", not missed or trial.options.cycles < 8 * len(crashes.POINTS))
+    trial.report(f"kill -9, {trial.options.cycles} cycles, {sum(met.values())} at {len(points)} named points, {rebalances} while "
+                 "partitions moved", cycles=trial.options.cycles, recovery=recovery)
+    print("  deaths at named points: " + ", ".join(f"{point} {times}" for point, times in met.items() if times), flush=True)
 
 
 def rebalance(trial):
@@ -365,7 +374,8 @@ def main():
     parser.add_argument("--replay-check", required=True, metavar="PROGRAM", help="kafka_replay_check")
     parser.add_argument("--phases", type=phases, default=["kill", "rebalance", "empty-disk"])
     given = os.environ.get
-    parser.add_argument("--cycles", type=int, default=int(given("TRIAGED_CYCLES") or 20), help="of kill")
+    parser.add_argument("--cycles", type=int, default=int(given("TRIAGED_CYCLES") or 50), help="of kill")
+    parser.add_argument("--crash-points", metavar="LIBRARY", help="libcrash_points.so, for the phase kill")
     parser.add_argument("--rounds", type=int, default=4, help="of storm")
     parser.add_argument("--reloads", type=int, default=60)
     parser.add_argument("--next", metavar="PROGRAM", help="triaged of the next format, for the phase upgrade")
