@@ -22,8 +22,8 @@ byte.
   backup      `triagectl backup` under load, the disk lost, `triagectl restore`
   retention   cases are closed and leave, archived, while the daemon is killed; no other phase beside it
   poison      one record in a hundred cannot be read
-  topic-lost  alerts are deleted before they were taken, then the state topic under the daemon: a clear stop; only as the
-              last phase
+  topic-lost  alerts are deleted before they were taken, then the alert topic and the state topic under the daemon: a
+              clear stop each time; only as the last phase
 
 TRIAGED_SEED, TRIAGED_DURATION (seconds: each phase is repeated until they have passed), TRIAGED_CYCLES and TRIAGED_REPORT (a
 file that the report is added to) stand for the arguments of the same names.
@@ -216,33 +216,35 @@ def zombie(trial):
 
 
 def broker_phase(trial):
-    """With several brokers the others go on; with one there is none for some seconds. A broker that is frozen keeps its
-    connections and answers nothing."""
+    """With several brokers the others go on, and each fault meets another one; with one there is none meanwhile. A broker
+    that is frozen keeps its connections and answers nothing."""
     load = trial.load(rate=300)
-    folder = trial.folder / "broker"
+    folder, options = trial.folder / "broker", trial.options
 
     def broker(*arguments):
         subprocess.run([sys.executable, HERE / "broker.py", arguments[0], folder, *arguments[1:]], check=True, timeout=200,
                        stdout=subprocess.DEVNULL)
 
-    told, recovery = [], []
+    told, recovery, resident = [], [], trial.first.resident()
     faults_of_one = [(["stop"], "start"), (["stop", "--kill"], "start"), (["freeze"], "thaw")]
-    for node in range(1, trial.options.brokers + 1):
-        for fault, cure in faults_of_one:
-            begin = time.monotonic()
-            broker(*fault, "--id", str(node))
-            if trial.options.brokers == 1:
-                wait_for(lambda: not trial.first.ready(), 60, "the daemon to say that it is not ready without a broker")
-                told.append(time.monotonic() - begin)
-            time.sleep(trial.rng.uniform(1, 3))
-            broker(cure, *(["--id", str(node)] if cure == "thaw" else []))
-            begin = time.monotonic()
-            trial.first.wait_ready(90)
-            recovery.append(time.monotonic() - begin)
+    first_node = trial.rng.randrange(options.brokers)
+    for number, (fault, cure) in enumerate(faults_of_one):
+        node = (first_node + number) % options.brokers + 1
+        begin = time.monotonic()
+        broker(*fault, "--id", str(node))
+        if options.brokers == 1:
+            wait_for(lambda: not trial.first.ready(), 60, "the daemon to say that it is not ready without a broker")
+            told.append(time.monotonic() - begin)
+        time.sleep(options.outage or trial.rng.uniform(1, 3))
+        broker(cure, *(["--id", str(node)] if cure == "thaw" else []))
+        begin = time.monotonic()
+        trial.first.wait_ready(90)
+        recovery.append(time.monotonic() - begin)
     load.stop()
     words = f"; not ready after {max(told):.1f} s at most" if told else ""
-    trial.report(f"{len(recovery)} outages of a broker out of {trial.options.brokers}", words, cycles=len(recovery),
-                 recovery=recovery)
+    trial.report(f"{len(recovery)} outages of a broker out of {options.brokers}", words, cycles=len(recovery), recovery=recovery)
+    grown = trial.first.resident()
+    trial.expect(f"memory grew from {resident} to {grown} MiB over the outages", grown < resident * 1.5 + 64)
 
 
 def reload_phase(trial):
@@ -265,7 +267,7 @@ def reload_phase(trial):
             refused += error.code == 400 and b"policy.yaml" in error.read()
             trial.expect(f"reload {number} was right and was refused", wrong)
         if number in (trial.options.reloads // 4, trial.options.reloads - 1):
-            resident.append(int(open(f"/proc/{daemon.process.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20)
+            resident.append(daemon.resident())
     policy.write_text(good)
     load.stop()
     trial.expect(f"memory grew from {resident[0]} to {resident[-1]} MiB", resident[-1] < resident[0] * 1.5 + 64)
@@ -381,6 +383,7 @@ def main():
     parser.add_argument("--next", metavar="PROGRAM", help="triaged of the next format, for the phase upgrade")
     parser.add_argument("--wall-clock", metavar="LIBRARY", help="libwall_clock.so, for the phase clock")
     parser.add_argument("--brokers", type=int, default=1)
+    parser.add_argument("--outage", type=int, default=0, help="seconds that a broker is away, in the phase broker")
     parser.add_argument("--kafka", metavar="VERSION", help="a release of Kafka (TRIAGED_KAFKA_VERSION)")
     parser.add_argument("--seed", type=int, default=int(given("TRIAGED_SEED") or time.time()))
     parser.add_argument("--duration", type=int, default=int(given("TRIAGED_DURATION") or 0), help="seconds a phase is repeated")

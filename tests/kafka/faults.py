@@ -251,13 +251,30 @@ def alerts_removed(trial):
     trial.lines.append("400 alerts deleted before they were taken: stopped, and went on only when told to")
 
 
+def alerts_made_anew(trial):
+    """The alert topic is deleted under a running daemon, and made anew by whoever writes to it next."""
+    first = trial.first
+    before = first.log_size()
+    delete_topic(trial.bootstrap, "alerts")
+    trial.source.send(PARTITIONS)
+    begin = time.monotonic()
+    wait_for(lambda: first.process.poll() is not None, 120, "the daemon to stop when its alert topic was made anew")
+    trial.expect("it ended with 0", first.process.returncode != 0)
+    trial.expect(f"it does not say why it stopped:\n{first.log_since(before)[-2000:]}", "made anew" in first.log_since(before))
+    trial.lines.append(f"alert topic deleted and made anew: stopped after {time.monotonic() - begin:.1f} s")
+    first.start("--accept-data-loss")
+    first.wait_ready(90)
+
+
 def topic_lost(trial):
-    """The state topic is deleted under a running daemon, and made anew, empty. That must end in a clear stop, never in a
-    changelog that silently lacks its beginning. Nothing can go on from here: this phase is the last one."""
+    """Alerts are removed, the alert topic and then the state topic are deleted under a running daemon, and made anew. That
+    must end in a clear stop, never in a changelog that silently lacks its beginning. Nothing can go on from here: this phase
+    is the last one."""
     first = trial.first
     trial.source.send(500)
     trial.report("before the state topic is deleted")
     alerts_removed(trial)
+    alerts_made_anew(trial)
     triagectl = [pathlib.Path(trial.options.triaged).parent / "triagectl", f"--config.file={first.folder}/triaged.yaml"]
     before = first.log_size()
     load = trial.load(rate=200)

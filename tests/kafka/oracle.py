@@ -87,6 +87,10 @@ policies: {self.folder}/policy.yaml
         states = dict(re.findall(r"msg=partition worker=\d+ partition=(\d+) state=(\w+)", self.log_since(self.started_at)))
         return {partition for partition, state in states.items() if state == "running"}
 
+    def resident(self):
+        """Its memory in MiB."""
+        return int(open(f"/proc/{self.process.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
     def tail(self):
         self.log.flush()
         return "".join(open(self.folder / "log", errors="replace").readlines()[-30:])
@@ -171,8 +175,8 @@ class Source:
     def write_bytes(self, records):
         # One producer per burst: kcat keeps the last lines of an open pipe in its own buffer.
         subprocess.run(["kcat", "-P", "-E", "-q", "-b", self.bootstrap, "-t", "alerts", "-X", "acks=all", "-X",
-                        "enable.idempotence=true", "-X", "linger.ms=1"], input=records,
-                       check=True, timeout=240)  # it waits for a broker that is away
+                        "enable.idempotence=true", "-X", "linger.ms=1", "-X", "socket.timeout.ms=10000", "-X",
+                        "message.timeout.ms=900000"], input=records, check=True, timeout=900)  # it waits for a broker that is away
 
 
 class Load(threading.Thread):
