@@ -21,6 +21,7 @@ byte.
   clock       the wall clock jumps by an hour and a day, there and back; alerts stamped 2099
   backup      `triagectl backup` under load, the disk lost, `triagectl restore`
   retention   cases are closed and leave, archived, while the daemon is killed; no other phase beside it
+  hot         a backlog in one partition beside a trickle in another one
   poison      one record in a hundred cannot be read
   topic-lost  alerts are deleted before they were taken, then the alert topic and the state topic under the daemon: a
               clear stop each time; only as the last phase
@@ -325,7 +326,7 @@ def empty_disk(trial):
 
 PHASES = {"kill": kill, "rebalance": rebalance, "standby": standby, "upgrade": upgrade, "storm": storm, "zombie": zombie, "broker": broker_phase,
           "reload": reload_phase, "damage": damage, "empty-disk": empty_disk, "disk-full": faults.disk_full,
-          "clock": faults.clock, "backup": faults.backup, "poison": faults.poison, "retention": faults.retention, "topic-lost": faults.topic_lost}
+          "clock": faults.clock, "backup": faults.backup, "poison": faults.poison, "hot": faults.hot, "retention": faults.retention, "topic-lost": faults.topic_lost}
 
 
 def run(trial):

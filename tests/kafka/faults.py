@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.request
 
-from oracle import APPLICATION, PARTITIONS, Outcome, read_topic, settle, wait_for
+from oracle import APPLICATION, PARTITIONS, Outcome, read_records, read_topic, settle, wait_for
 
 DISK_MIB = 64
 
@@ -191,6 +191,42 @@ def poison(trial):
         time.sleep(0.2)
     load.stop()
     trial.report(f"poison, {trial.source.poisoned} records", cycles=20)
+
+
+HOT_ALERTS = 90_000  # what one case takes at most is 100,000
+
+
+def hot(trial):
+    """A backlog of one host's alerts in one partition, and a few of other hosts behind it in another one. One process runs
+    all partitions: the few do not wait until the many are done, and the memory stays bounded."""
+    first, source = trial.first, trial.source
+    resident = first.resident()
+    first.stop()
+    source.add_hosts(21)
+    many, few = source.hosts[-21], source.hosts[-20:]
+    source.attacked -= set(source.hosts[-21:])
+    source.write_bytes("\n".join(json.dumps(source.alert(many)) for _ in range(HOT_ALERTS)).encode() + b"\n", "-p", "0")
+    source.write_bytes("\n".join(json.dumps(source.alert(host)) for host in few).encode() + b"\n", "-p", "1")
+    first.start()
+    outcome = settle(trial.bootstrap, source, [first])
+    grown = first.resident() - resident
+    names = {host: key for key, case in outcome.cases.items() for host in
+             (one["value"] for one in case["five_ws"]["where"].get("hosts", [])) if host == many or host in few}
+    done = max((record["ts"] for record in read_records(trial.bootstrap, "cases") if record["key"] == names[many]), default=0)
+    begun, opened = None, 0
+    for record in read_records(trial.bootstrap, "escalations"):
+        event = json.loads(record["payload"])
+        if event["type"] != "io.triaged.case.opened.v1" or event["subject"] not in names.values():
+            continue
+        if event["subject"] == names[many]:
+            begun = record["ts"]
+        else:
+            opened = max(opened, record["ts"])
+    trial.expect(f"the few waited for the many: opened {opened - begun} ms after these began, which took {done - begun} ms",
+                 opened - begun < (done - begun) * 0.75)
+    trial.expect(f"memory grew by {grown} MiB over a backlog of {HOT_ALERTS}", grown < 256)
+    trial.report("a hot partition", f"; {HOT_ALERTS} alerts of one host took {(done - begun) / 1000:.1f} s, those of others beside it "
+                 f"were decided after {(opened - begun) / 1000:.1f} s; memory grew by {grown} MiB")
 
 
 def request(port, key, version, body):

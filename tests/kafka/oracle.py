@@ -172,11 +172,11 @@ class Source:
     def write(self, lines):
         self.write_bytes(("\n".join(lines) + "\n").encode())
 
-    def write_bytes(self, records):
-        # One producer per burst: kcat keeps the last lines of an open pipe in its own buffer.
+    def write_bytes(self, records, *arguments):
+        # One producer per burst: kcat keeps the last lines of an open pipe in its own buffer. It waits for a broker that is away.
         subprocess.run(["kcat", "-P", "-E", "-q", "-b", self.bootstrap, "-t", "alerts", "-X", "acks=all", "-X",
                         "enable.idempotence=true", "-X", "linger.ms=1", "-X", "socket.timeout.ms=10000", "-X",
-                        "message.timeout.ms=900000"], input=records, check=True, timeout=900)  # it waits for a broker that is away
+                        "message.timeout.ms=900000", *arguments], input=records, check=True, timeout=900)
 
 
 class Load(threading.Thread):
@@ -201,13 +201,18 @@ class Load(threading.Thread):
 
 
 def read_topic(bootstrap, topic):
-    """Every committed (key, value) of a topic, from the beginning to the end, one by one: a long run's do not fit at once."""
+    """Every committed (key, value) of a topic; see read_records."""
+    for record in read_records(bootstrap, topic):
+        yield record.get("key"), record.get("payload")
+
+
+def read_records(bootstrap, topic):
+    """Every committed record of a topic, as kcat's JSON, from the beginning to the end, one by one: a long run's do not fit at once."""
     with subprocess.Popen(["timeout", "900", "kcat", "-C", "-q", "-e", "-b", bootstrap, "-t", f"{APPLICATION}.{topic}", "-o",
                            "beginning", "-X", "isolation.level=read_committed", "-J"], stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as reader:
         for line in reader.stdout:
-            record = json.loads(line.decode(errors="replace"))  # a dead letter has its original's bytes
-            yield record.get("key"), record.get("payload")
+            yield json.loads(line.decode(errors="replace"))  # a dead letter has its original's bytes
     if reader.returncode == 124:
         raise SystemExit(f"FAILED: {APPLICATION}.{topic} could not be read to its end in time")
 
