@@ -1,6 +1,7 @@
 // Death at a named point, for one process: preloaded, it ends the process with SIGKILL, as `kill -9` would, when the
 // call that the point names is made for the Nth time. TRIAGED_CRASH_POINT=POINT:N, for during_commit POINT:N:MICROSECONDS
-// (how long after the call began). The daemon itself knows nothing of it. exactly_once_test.py's kill uses each point.
+// (how long after the call began). At the point hang_in_commit it does not die: that call never returns. The daemon itself
+// knows nothing of it. exactly_once_test.py's kill and hang use each point.
 #include <dlfcn.h>
 #include <librdkafka/rdkafka.h>
 #include <signal.h>
@@ -33,9 +34,13 @@ struct Plan {
   }
 };
 
+[[noreturn]] void Hang() {
+  while (true) pause();
+}
+
 [[noreturn]] void Die() {
   kill(getpid(), SIGKILL);
-  while (true) pause();
+  Hang();
 }
 
 Plan& ThePlan() {
@@ -96,6 +101,7 @@ rd_kafka_error_t* rd_kafka_send_offsets_to_transaction(rd_kafka_t* client, const
 rd_kafka_error_t* rd_kafka_commit_transaction(rd_kafka_t* client, int milliseconds) {
   static auto* const next = Next(&rd_kafka_commit_transaction, "rd_kafka_commit_transaction");
   At("before_commit");
+  if (Now("hang_in_commit")) Hang();
   if (Now("during_commit")) {
     std::thread([] {
       std::this_thread::sleep_for(std::chrono::microseconds(ThePlan().microseconds));

@@ -1,5 +1,5 @@
-"""Deaths of a daemon under load, for the phase kill of exactly_once_test.py: at random times, at named points
-(crash_points.cc, preloaded), and in the middle of a rebalance.
+"""Deaths of a daemon under load, for the phases kill and hang of exactly_once_test.py: at random times, at named points
+(crash_points.cc, preloaded), in the middle of a rebalance, and by its own watchdog.
 """
 import signal
 import subprocess
@@ -75,3 +75,30 @@ def while_shared(trial, number):
         second.kill()
     first.kill()
     return point
+
+
+WATCHDOG_SECONDS = 90  # the least that the configuration takes
+WATCHDOG = f"watchdog_timeout: {WATCHDOG_SECONDS}s\n"
+
+
+def hang(trial):
+    """A commit never returns. The process cannot mend that: it must say so and end, and its next start goes on."""
+    first = trial.first
+    first.stop()
+    before = first.log_size()
+    load = trial.load(rate=300)
+    first.environment = {"LD_PRELOAD": trial.options.crash_points,
+                         "TRIAGED_CRASH_POINT": f"hang_in_commit:{trial.rng.randint(1, 40)}"}
+    first.start()
+    first.environment = {}
+    begin = time.monotonic()
+    wait_for(lambda: first.process.poll() is not None, WATCHDOG_SECONDS + 60, "the watchdog to end a process whose worker hangs")
+    seconds = time.monotonic() - begin
+    said = first.log_since(before)
+    trial.expect(f"ended by itself after {seconds:.0f} s, before the watchdog", seconds >= WATCHDOG_SECONDS)
+    trial.expect("it ended with 0", first.process.returncode != 0)
+    trial.expect(f"the log does not say what hung:\n{said[-1500:]}", "committing" in said)
+    first.start()
+    first.wait_ready(90)
+    load.stop()
+    trial.report("a worker that hangs", f"; ended by the watchdog after {seconds:.0f} s")

@@ -7,6 +7,7 @@ byte.
   exactly_once_test.py TRIAGED --replay-check PROGRAM [--phases kill,rebalance,…] [--cycles 50] [--seed N] [--brokers N] [--kafka 4.0.1]
 
   kill        kill -9 under load, --cycles times: at random times, at named points, while partitions move
+  hang        a call of the Kafka client never returns: the watchdog ends the process
   rebalance   a second process joins, the first is killed, the second takes over, the first comes back; twice
   standby     each process follows the other's partitions: a takeover replays only their tail; no other phase beside it
   upgrade     two releases in one group (--next): the newer one opens what the older one wrote, the older one stops
@@ -62,6 +63,7 @@ class Trial:
         self.source = Source(bootstrap, self.rng, options.hosts)
         more = faults.RETENTION if "retention" in options.phases else ""
         more += "standby: true\n" if "standby" in options.phases else ""
+        more += crashes.WATCHDOG if "hang" in options.phases else ""
         self.first = Daemon(options.triaged, bootstrap, folder, "first", more)
         self.second = Daemon(options.triaged, bootstrap, folder, "second", more)
         self.problems = []
@@ -324,7 +326,7 @@ def empty_disk(trial):
     trial.report("restore on an empty disk", recovery=[seconds])
 
 
-PHASES = {"kill": kill, "rebalance": rebalance, "standby": standby, "upgrade": upgrade, "storm": storm, "zombie": zombie, "broker": broker_phase,
+PHASES = {"kill": kill, "hang": crashes.hang, "rebalance": rebalance, "standby": standby, "upgrade": upgrade, "storm": storm, "zombie": zombie, "broker": broker_phase,
           "reload": reload_phase, "damage": damage, "empty-disk": empty_disk, "disk-full": faults.disk_full,
           "clock": faults.clock, "backup": faults.backup, "poison": faults.poison, "hot": faults.hot, "retention": faults.retention, "topic-lost": faults.topic_lost}
 
@@ -378,7 +380,7 @@ def main():
     parser.add_argument("--phases", type=phases, default=["kill", "rebalance", "empty-disk"])
     given = os.environ.get
     parser.add_argument("--cycles", type=int, default=int(given("TRIAGED_CYCLES") or 50), help="of kill")
-    parser.add_argument("--crash-points", metavar="LIBRARY", help="libcrash_points.so, for the phase kill")
+    parser.add_argument("--crash-points", metavar="LIBRARY", help="libcrash_points.so, for the phases kill and hang")
     parser.add_argument("--rounds", type=int, default=4, help="of storm")
     parser.add_argument("--reloads", type=int, default=60)
     parser.add_argument("--next", metavar="PROGRAM", help="triaged of the next format, for the phase upgrade")
