@@ -174,19 +174,20 @@ def retention(trial):
 
 
 POISON = [b"{not json", b"[" * 10_000, b'{"host":{"name":"\\ud800"}}', b'{"a":"nul \0 inside"}', b"\xff\xfe\xfa", b"[1,2", b"nul",
-          b'{"ecs":{"version":"8.11"}} trailing', b'{"number": 123456789012345678901234567890}']
+          b'{"ecs":{"version":"8.11"}} trailing']
+ODD = [', "odd": 1, "odd": 2}', ', "odd": 9007199254740993}', ', "odd": 123456789012345678901234567890}']
 
 
 def poison(trial):
     """One record in a hundred cannot be read. Each becomes a dead letter, no partition stands still, and what is odd but
-    right (a key twice, a number beyond 2^53) is an alert like any other."""
+    right (a key twice, a number beyond 2^53 or 2^64) is an alert like any other."""
     load = trial.load(rate=1000)
     for round_ in range(20):
         lines = [trial.rng.choice(POISON) for _ in range(20)]
         trial.source.poisoned += len(lines)
         host = trial.rng.choice(trial.source.hosts)
         odd = json.dumps(trial.source.alert(host))
-        odd = odd[:-1] + (', "odd": 9007199254740993}' if round_ % 2 else ', "odd": 1, "odd": 2}')
+        odd = odd[:-1] + ODD[round_ % len(ODD)]
         trial.source.write_bytes(b"\n".join([*lines, odd.encode()]) + b"\n")
         time.sleep(0.2)
     load.stop()

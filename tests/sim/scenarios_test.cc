@@ -13,6 +13,7 @@ namespace {
 WorldOptions Calm(int32_t partitions = 2, int64_t processes = 1) {
   WorldOptions options;
   options.network_faults = options.crashes = options.pauses = false;
+  options.disk_faults = options.outages = options.clock_jumps = false;
   options.partitions = partitions;
   options.direct = false;
   options.least_processes = options.most_processes = processes;
@@ -127,7 +128,7 @@ TEST_CASE("an empty disk is restored from the changelog") {
   Alerts(world, 30);
   Settle(world);
   world.processes()[0]->StopCleanly();
-  world.processes()[0]->WipeDisk();
+  world.processes()[0]->disk->Wipe();
   Alerts(world, 3);
   Settle(world);
   CHECK(world.result.restored_records > 20);
@@ -318,6 +319,33 @@ TEST_CASE("retention that removes what was taken, and the markers behind it, los
     }
     StartAgain(world, world.processes()[0].get(), true);
     Alerts(world, 5);
+    Settle(world);
+    CheckEnd(world);
+  }
+}
+
+// The partitions' leaders move to a broker whose clock is behind: their next records are stamped before the last ones.
+TEST_CASE("records that are stamped before the ones in front of them are taken") {
+  for (const bool direct : {false, true}) {
+    WorldOptions options = Calm(2);
+    options.direct = direct;
+    World world(options);
+    Alerts(world, 10);
+    Settle(world);
+    for (int i = 0; i < 40; ++i) {
+      world.broker.SetSkew(static_cast<size_t>(i) % SimBroker::kBrokers, Duration(i % 2 ? -60'000 : 60'000));
+      Alerts(world, 1);
+      Command note;
+      note.id = "note-" + std::to_string(i);
+      note.case_id = {i / 2 % 2, 1};
+      note.actor = "ada";
+      note.role = "l1";
+      note.action = CommandAction::kNote;
+      note.text = "seen";
+      world.ProduceCommand(note);
+      if (i % 8 == 0) world.broker.MoveLeaders();
+      if (i % 10 == 9) world.Turn();
+    }
     Settle(world);
     CheckEnd(world);
   }
