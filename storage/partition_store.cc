@@ -80,14 +80,23 @@ Status RocksPartitionStore::OpenDatabase() {
 
 Status RocksPartitionStore::CheckRoom() const { return WantRoom(kFlushesOfRoom); }
 
-Status RocksPartitionStore::WantRoom(uint64_t flushes) const {
-  if (resources_->options().in_memory) return {};
-  const uint64_t wanted = flushes * resources_->DbOptions().write_buffer_size;
+// nullopt: nobody can tell.
+std::optional<uint64_t> RocksPartitionStore::FreeBytes() const {
+  if (resources_->options().in_memory) {
+    uint64_t free = 0;
+    return resources_->env()->GetFreeSpace(directory_, &free).ok() ? std::optional(free) : std::nullopt;
+  }
   std::error_code error;
   const auto space = std::filesystem::space(directory_, error);
-  if (error || space.available >= wanted) return {};
+  return error ? std::nullopt : std::optional<uint64_t>(space.available);
+}
+
+Status RocksPartitionStore::WantRoom(uint64_t flushes) const {
+  const uint64_t wanted = flushes * resources_->DbOptions().write_buffer_size;
+  const std::optional<uint64_t> free = FreeBytes();
+  if (!free || *free >= wanted) return {};
   return EnvironmentError("store " + directory_ + ": the disk is full (No space left on device): " +
-                          std::to_string(space.available >> 10) + " KiB are free, " + std::to_string(wanted >> 10) +
+                          std::to_string(*free >> 10) + " KiB are free, " + std::to_string(wanted >> 10) +
                           " KiB are wanted; make room");
 }
 
@@ -98,8 +107,8 @@ Status RocksPartitionStore::CheckDirectory() const {
     std::filesystem::create_directories(directory_, error);
     if (!error) std::filesystem::permissions(directory_, std::filesystem::perms::owner_all, error);
     if (error) return EnvironmentError("create store directory " + directory_ + ": " + error.message());
-    if (Status room = WantRoom(kFlushesOfRoomToOpen); !room) return room;
   }
+  if (Status room = WantRoom(kFlushesOfRoomToOpen); !room) return room;
   std::vector<std::string> names;
   const rocksdb::Status status = resources_->env()->GetChildren(directory_, &names);
   if (status.IsNotFound()) return {};  // in memory: RocksDB makes it
@@ -124,9 +133,7 @@ Status RocksPartitionStore::CheckIdentity() {
     rocksdb::WriteBatch marks;
     marks.Put(ToSlice(kFormatKey), EncodeNumber(RecordKind::kFormat, kStoreFormat));
     marks.Put(ToSlice(kPartitionKey), EncodeNumber(RecordKind::kPartition, partition_));
-    rocksdb::WriteOptions options;
-    options.disableWAL = true;
-    const rocksdb::Status status = db_->Write(options, &marks);
+    const rocksdb::Status status = resources_->Write(db_.get(), &marks);
     if (!status.ok()) return RocksError("mark store " + directory_, status);
     return {};
   }
@@ -173,9 +180,7 @@ Status RocksPartitionStore::ApplyChangelog(const std::vector<StateRecord>& recor
     batch.Put(record.key, *record.value);
   }
   batch.Put(ToSlice(kPositionKey), EncodeNumber(RecordKind::kPosition, position));
-  rocksdb::WriteOptions options;
-  options.disableWAL = true;
-  const rocksdb::Status status = db_->Write(options, &batch);
+  const rocksdb::Status status = resources_->Write(db_.get(), &batch);
   if (!status.ok()) return RocksError(doing, status);
   position_ = position;
   return {};

@@ -43,7 +43,7 @@ RocksResources::RocksResources(const StoreOptions& options, rocksdb::Env* env)
     : options_(options),
       env_(env == nullptr ? rocksdb::Env::Default() : env),
       cache_(rocksdb::NewLRUCache(options.memory_budget_bytes / 2)) {
-  if (!options_.in_memory) return;
+  if (!options_.in_memory || env != nullptr) return;
   memory_env_.reset(rocksdb::NewMemEnv(env_));
   env_ = memory_env_.get();
 }
@@ -83,6 +83,12 @@ rocksdb::Options RocksResources::DbOptions(std::shared_ptr<StoreEvents> events) 
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   return options;
+}
+
+rocksdb::Status RocksResources::Write(rocksdb::DB* db, rocksdb::WriteBatch* batch) const {
+  rocksdb::WriteOptions options;
+  options.disableWAL = true;
+  return db->Write(options, batch);
 }
 
 Error CorruptionError(std::string_view doing, std::string_view what) {

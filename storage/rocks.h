@@ -29,13 +29,16 @@ struct StoreEvents {
 // Immutable after construction, so threads may share it.
 class RocksResources : public SharedStoreResources {
  public:
-  // `env`, when given, replaces the real one (tests inject faults); it must outlive the resources.
+  // `env`, when given, replaces the real one (tests inject faults), or with `in_memory` the memory; it must outlive the
+  // resources.
   explicit RocksResources(const StoreOptions& options, rocksdb::Env* env = nullptr);
 
   const StoreOptions& options() const override { return options_; }
   rocksdb::Env* env() const { return env_; }
   // Options of one store; `events`, when given, is counted up.
   rocksdb::Options DbOptions(std::shared_ptr<StoreEvents> events = nullptr) const;
+  // Every write of a store goes through here, without a log. Tests make it fail.
+  virtual rocksdb::Status Write(rocksdb::DB* db, rocksdb::WriteBatch* batch) const;
 
  private:
   StoreOptions options_;

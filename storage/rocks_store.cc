@@ -346,9 +346,7 @@ Status RocksPartitionStore::Commit(int64_t position) {
   if (batch_.Count() > 0 || reached != position_) {
     const std::string value = EncodeNumber(RecordKind::kPosition, reached);
     rocksdb::Status status = batch_.Put(ToSlice(kPositionKey), value);
-    rocksdb::WriteOptions options;
-    options.disableWAL = true;
-    if (status.ok()) status = db_->Write(options, &batch_);
+    if (status.ok()) status = resources_->Write(db_.get(), &batch_);
     if (!status.ok()) {
       prepared_ = false;
       return RocksError(Doing("write a step"), status);

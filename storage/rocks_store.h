@@ -76,6 +76,7 @@ class RocksPartitionStore : public PartitionStore {
   std::string Doing(std::string_view what) const;  // "read case 3-17 in state/3"
   Error Damage(std::string_view doing, const Error& error) const;
   Status CheckDirectory() const;
+  std::optional<uint64_t> FreeBytes() const;
   Status WantRoom(uint64_t flushes) const;
   Status CheckIdentity();
   // nullopt: no such key.

@@ -288,9 +288,24 @@ std::optional<Timestamp> Processor::NextDeadline() const {
 }
 
 void SortInputs(std::vector<InputRecord>* inputs) {
-  std::stable_sort(inputs->begin(), inputs->end(), [](const InputRecord& a, const InputRecord& b) {
-    return std::tie(a.timestamp, a.topic, a.partition, a.offset) < std::tie(b.timestamp, b.topic, b.partition, b.offset);
-  });
+  const auto place = [](const InputRecord& input) { return std::tie(input.topic, input.partition, input.offset); };
+  const auto before = [&](const InputRecord& a, const InputRecord& b) { return place(a) < place(b); };
+  if (!std::is_sorted(inputs->begin(), inputs->end(), before)) std::stable_sort(inputs->begin(), inputs->end(), before);
+  // A stamp may be older than the one before it (another broker leads, or a producer stamps): a record never overtakes
+  // its source's earlier ones, which would then count as taken.
+  std::vector<std::pair<Timestamp, size_t>> order;
+  order.reserve(inputs->size());
+  for (size_t i = 0; i < inputs->size(); ++i) {
+    const InputRecord& input = (*inputs)[i];
+    const bool follows = i > 0 && (*inputs)[i - 1].topic == input.topic && (*inputs)[i - 1].partition == input.partition;
+    order.emplace_back(follows ? std::max(order.back().first, input.timestamp) : input.timestamp, i);
+  }
+  if (std::is_sorted(order.begin(), order.end())) return;
+  std::sort(order.begin(), order.end());
+  std::vector<InputRecord> sorted;
+  sorted.reserve(inputs->size());
+  for (const auto& [time, at] : order) sorted.push_back(std::move((*inputs)[at]));
+  *inputs = std::move(sorted);
 }
 
 }  // namespace triaged

@@ -96,7 +96,8 @@ class Processor {
   std::unique_ptr<Impl> impl_;
 };
 
-// The order in which a step takes its inputs: record time, topic, partition, offset (DOMAIN.md, Commands).
+// The order in which a step takes its inputs: record time, topic, partition, offset (DOMAIN.md, Commands). The records of
+// one partition keep the order of their offsets: one with an older stamp counts as of the time of those before it.
 void SortInputs(std::vector<InputRecord>* inputs);
 
 // Stage one: parse, normalise, choose the case key, and send the alert's bytes to its partition of the intake topic.

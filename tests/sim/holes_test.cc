@@ -19,6 +19,7 @@ WorldOptions Zombies(std::string pause_point) {
   options.least_processes = options.most_processes = 2;
   options.partitions = 2;
   options.network_faults = options.crashes = false;
+  options.disk_faults = options.outages = options.clock_jumps = false;
   options.standby = false;
   return options;
 }
@@ -64,6 +65,10 @@ TEST_CASE("hole: a standby misses a record of the changelog") {
   options.standby = true;
   options.least_processes = 2;
   MustBeNoticed({.follower_skips = true}, options);
+}
+TEST_CASE("hole: a write that the disk refused passes for done") { MustBeNoticed({.store_error_ignored = true}); }
+TEST_CASE("hole: the host's wall clock passes for broker time") {
+  MustBeNoticed({.wall_clock_is_broker_time = true});
 }
 TEST_CASE("hole: the store's position runs ahead of the changelog") { MustBeNoticed({.position_guessed = true}); }
 

@@ -15,6 +15,7 @@ int64_t Log::last_stable() const {
 
 void SimBroker::Advance(Duration by) {
   now_ += by;
+  if (down_) return;
   if (background_) background_();
   for (auto& [id, producer] : producers_) {
     if (producer.phase == Phase::kOngoing && now_ - producer.begun > transaction_timeout_) {
@@ -40,6 +41,24 @@ void SimBroker::Advance(Duration by) {
   }
 }
 
+// The coordinators come back with full session times.
+void SimBroker::SetDown(bool down) {
+  if (down_ && !down) {
+    for (auto& [id, member] : members_) member.seen = now_;
+    rebalance_begun_ = now_;
+  }
+  down_ = down;
+}
+
+void SimBroker::SetSkew(size_t broker, Duration skew) {
+  skew_.at(broker) = skew;
+  most_ahead_ = std::max(most_ahead_, skew);
+}
+
+Timestamp SimBroker::Stamp(const TopicPartition& where) const {
+  return now_ + skew_[(where.topic.size() + static_cast<size_t>(where.partition) + elections_) % kBrokers];
+}
+
 // ---- topics
 
 void SimBroker::CreateTopic(const std::string& topic, int32_t partitions) {
@@ -55,9 +74,9 @@ Log& SimBroker::LogOf(const TopicPartition& where) {
   return at->second;
 }
 
-int64_t SimBroker::Append(const TopicPartition& where, Entry entry) {
+int64_t SimBroker::Append(const TopicPartition& where, Entry entry, std::optional<Timestamp> stamp) {
   Log& log = LogOf(where);
-  entry.at = now_;
+  entry.at = stamp.value_or(Stamp(where));
   log.entries.push_back(std::move(entry));
   return log.high() - 1;
 }

@@ -6,6 +6,7 @@
 // Not thread-safe.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
@@ -56,6 +57,17 @@ class SimBroker {
   Timestamp now() const { return now_; }
   // Moves the clock; ends transactions and sessions that ran out.
   void Advance(Duration by);
+  // All brokers are away: no session, transaction or rebalance runs out until they are back, and what was acknowledged
+  // is there then. The client's calls fail (SimClient).
+  void SetDown(bool down);
+  bool down() const { return down_; }
+  // Each log has a leader, whose clock stamps what is appended.
+  static constexpr size_t kBrokers = 3;
+  void SetSkew(size_t broker, Duration skew);
+  void MoveLeaders() { ++elections_; }
+  Timestamp Stamp(const TopicPartition& where) const;
+  // No broker's clock was ever ahead of this.
+  Timestamp latest() const { return now_ + most_ahead_; }
   // What goes on in the background of every living client: their heartbeats.
   void set_background(std::function<void()> background) { background_ = std::move(background); }
 
@@ -64,7 +76,8 @@ class SimBroker {
   int32_t Partitions(const std::string& topic) const;
   Log& LogOf(const TopicPartition& where);
   const std::map<TopicPartition, Log>& logs() const { return logs_; }
-  int64_t Append(const TopicPartition& where, Entry entry);  // a plain producer
+  // A plain producer; `stamp`, when given, is its own, on a topic that keeps it.
+  int64_t Append(const TopicPartition& where, Entry entry, std::optional<Timestamp> stamp = std::nullopt);
   // Deletes and recreates a topic.
   void Recreate(const std::string& topic);
 
@@ -134,6 +147,10 @@ class SimBroker {
   const Duration transaction_timeout_;
   std::function<void()> background_;
   Timestamp now_ = FromUnixMillis(1'790'000'000'000);
+  bool down_ = false;
+  std::array<Duration, kBrokers> skew_{};
+  Duration most_ahead_{0};
+  size_t elections_ = 0;
   std::map<TopicPartition, Log> logs_;
   std::map<std::string, int32_t> topics_;
   std::map<std::string, Producer> producers_;

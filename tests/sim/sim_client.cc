@@ -7,13 +7,25 @@
 #include "pipeline/base/hash.h"
 
 namespace triaged::sim {
+namespace {
+
+constexpr Duration kMessageTimeout{10'000};
+
+}  // namespace
 
 SimClient::SimClient(Options options, SimHost* host)
     : options_(std::move(options)), host_(host), names_(TopicNames::For(options_.application_id)) {}
 
-Status SimClient::Start(Duration) {
+bool SimClient::Away(Duration bound) {
+  if (!host_->broker().down()) return false;
+  host_->broker().Advance(bound);
+  return true;
+}
+
+Status SimClient::Start(Duration bound) {
   host_->Point("start");
   Pass(5);
+  if (Away(bound)) return EnvironmentError("start: no broker answers");
   if (host_->Fault("start")) return EnvironmentError("start: broker away");
   producer_ = host_->broker().InitProducer(options_.application_id + "-" + options_.instance);
   member_ = host_->broker().Join(options_.instance, options_.topics);
@@ -98,6 +110,7 @@ PollResult SimClient::Poll(const PollLimits& limits) {
     return result;
   };
   if (host_->Fault("fatal")) return fatal("fatal error of the producer", false);
+  if (Away(limits.max_wait)) return result;
   if (host_->broker().Check(member_) == GroupFault::kFencedInstance) return fatal("FENCED_INSTANCE_ID", true);
   result.event = GroupNews();
   if (result.event) return result;
@@ -135,6 +148,7 @@ Status SimClient::Assign(const std::vector<PartitionOffset>& partitions) {
 Result<std::map<TopicPartition, BrokerClient::Committed>> SimClient::CommittedOffsets(
     const std::vector<TopicPartition>& partitions, Duration bound) {
   host_->Point("committed");
+  if (Away(bound)) return EnvironmentError("committed(): no broker answers");
   auto committed = host_->broker().Committed(partitions);
   if (committed && !host_->Fault("committed")) {
     Pass(3);
@@ -149,9 +163,10 @@ Result<std::map<TopicPartition, BrokerClient::Committed>> SimClient::CommittedOf
   return EnvironmentError("committed(): timed out");
 }
 
-Result<BrokerClient::Watermarks> SimClient::QueryWatermarks(const TopicPartition& partition, Duration) {
+Result<BrokerClient::Watermarks> SimClient::QueryWatermarks(const TopicPartition& partition, Duration bound) {
   host_->Point("watermarks");
   Pass(2);
+  if (Away(bound)) return EnvironmentError("watermarks: no broker answers");
   if (host_->Fault("watermarks")) return EnvironmentError("watermarks: timed out");
   const Log& log = host_->broker().LogOf(partition);
   if (host_->bugs().watermark_cached && partition.topic == names_.state) return cached_[partition];
@@ -170,11 +185,16 @@ Status SimClient::OpenChangelog(int32_t partition, int64_t from, int64_t end) {
   return {};
 }
 
-Result<ChangelogSlice> SimClient::ReadChangelog(int32_t partition, size_t max_records, Duration) {
+Result<ChangelogSlice> SimClient::ReadChangelog(int32_t partition, size_t max_records, Duration bound) {
   host_->Point("mid_restore");
   Pass(3);
   if (host_->Fault("restore")) return EnvironmentError("changelog: broker away");
   Reader& reader = readers_.at(partition);
+  if (Away(bound)) {  // nothing comes, and nobody says why
+    ChangelogSlice nothing;
+    nothing.next_offset = reader.next;
+    return nothing;
+  }
   const Log& log = host_->broker().LogOf({names_.state, partition});
   const bool uncommitted = host_->bugs().changelog_uncommitted;
   const int64_t stable = uncommitted ? log.high() : log.last_stable();
@@ -217,6 +237,7 @@ Status SimClient::Produce(const OutputRecord& record) {
     return EnvironmentError("produce: message timed out");
   }
   if (host_->TooLarge(record)) return BadInput("produce: MSG_SIZE_TOO_LARGE");
+  if (Away(kMessageTimeout)) return EnvironmentError("produce: no broker answers");
   const std::string& topic = names_.Of(record.topic);
   const int32_t partitions = host_->broker().Partitions(topic);
   const int32_t partition =
@@ -228,7 +249,8 @@ Status SimClient::Produce(const OutputRecord& record) {
   const auto offset = host_->broker().Produce(producer_, {topic, partition}, std::move(entry));
   if (!offset) return offset.error();
   if (record.topic == OutputTopic::kState) state_offsets_[partition] = *offset;
-  stamped_ = stamped_at_ = host_->broker().now();
+  stamped_ = host_->broker().Stamp({topic, partition});
+  stamped_at_ = host_->broker().now();
   host_->Point("after_produce");
   return {};
 }
@@ -236,6 +258,7 @@ Status SimClient::Produce(const OutputRecord& record) {
 Status SimClient::SendOffsets(const std::vector<PartitionOffset>& offsets) {
   TRIAGED_CHECK(began_);
   host_->Point("before_send_offsets");
+  if (Away(kMessageTimeout)) return EnvironmentError("send offsets: no broker answers");
   if (host_->Fault("send_offsets")) return EnvironmentError("send offsets: coordinator away");
   std::vector<PartitionOffset> sent = offsets;
   const Bugs& bugs = host_->bugs();
@@ -271,6 +294,7 @@ CommitOutcome SimClient::Commit(Duration bound) {
   TRIAGED_CHECK(began_);
   host_->Point("before_commit");
   Pass(5);
+  if (Away(bound)) return CommitOutcome::kUnknown;
   if (host_->Fault("commit_aborts")) {
     if (!host_->bugs().store_before_kafka) return CommitOutcome::kAborted;
     host_->broker().EndTransaction(producer_, false);
@@ -294,8 +318,9 @@ CommitOutcome SimClient::Commit(Duration bound) {
   return CommitOutcome::kCommitted;
 }
 
-Status SimClient::Abort(Duration) {
+Status SimClient::Abort(Duration bound) {
   host_->Point("before_abort");
+  if (Away(bound)) return EnvironmentError("abort: no broker answers");
   if (host_->Fault("abort")) {
     if (!host_->bugs().abort_unchecked) return EnvironmentError("abort: coordinator away");
     began_ = false;
@@ -312,6 +337,7 @@ Status SimClient::Abort(Duration) {
 
 std::optional<Timestamp> SimClient::BrokerTime() const {
   if (!stamped_) return std::nullopt;
+  if (host_->bugs().wall_clock_is_broker_time) return host_->WallTime();
   return *stamped_ + (host_->broker().now() - stamped_at_);
 }
 
@@ -319,6 +345,8 @@ Duration SimClient::Monotonic() const { return host_->broker().now().time_since_
 
 int32_t SimClient::StatePartitions() const { return host_->broker().Partitions(names_.state); }
 
-void SimClient::Leave(Duration) { host_->broker().Leave(member_); }
+void SimClient::Leave(Duration bound) {
+  if (!Away(bound)) host_->broker().Leave(member_);
+}
 
 }  // namespace triaged::sim

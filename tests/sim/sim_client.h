@@ -30,6 +30,8 @@ struct Bugs {
   bool end_at_last_stable = false;          // the last stable offset passes for the end of a partition
   bool follower_skips = false;              // a standby misses records of the changelog
   bool end_at_once = false;                 // a backlog passes for read before it is
+  bool store_error_ignored = false;         // a write that the disk refused passes for done
+  bool wall_clock_is_broker_time = false;   // the host's clock decides, which jumps
 };
 
 // What a simulated process runs in.
@@ -46,6 +48,7 @@ class SimHost {
   // True for a record that Kafka refuses for its size.
   virtual bool TooLarge(const OutputRecord& record) = 0;
   virtual void OnRestored(size_t records) = 0;
+  virtual Timestamp WallTime() = 0;
 };
 
 struct Crash {};  // thrown through the worker: the process is gone
@@ -91,6 +94,8 @@ class SimClient : public BrokerClient {
   std::optional<GroupEvent> GroupNews();
   InputClass ClassOf(const std::string& topic) const;
   size_t Fetch(InputClass input_class, size_t room, PollResult* result);
+  // True while the brokers are away; the call then takes all the time it has.
+  bool Away(Duration bound);
   void Pass(int64_t most_ms) { host_->broker().Advance(Duration(host_->random().Between(0, most_ms))); }
 
   const Options options_;

@@ -2,17 +2,10 @@
 #include <algorithm>
 
 #include "pipeline/base/check.h"
-#include "storage/rocks.h"
 #include "tests/sim/sim_world.h"
 
 namespace triaged::sim {
 namespace {
-
-constexpr const char* kStore = "/store/";
-
-rocksdb::Env* EnvOf(const std::shared_ptr<SharedStoreResources>& disk) {
-  return dynamic_cast<RocksResources&>(*disk).env();
-}
 
 // How often each fault happens, in a million calls.
 uint64_t FaultRate(std::string_view name) {
@@ -44,7 +37,8 @@ Process::Process(World* the_world, std::string name, const Process* sibling)
   StoreOptions options;
   options.in_memory = true;
   options.memory_budget_bytes = 16 * 1024 * 1024;
-  disk = SharedStoreResources::Make(options);
+  disk = SimDisk::Make(options);
+  disk->set_write_errors_ignored(world->options.bugs.store_error_ignored);
 }
 
 std::vector<Process*> Process::Siblings() const {
@@ -87,11 +81,14 @@ void Process::Point(const char* name) {
 
 bool Process::TooLarge(const OutputRecord& record) { return world->too_large && world->too_large(record); }
 
+Timestamp Process::WallTime() { return world->broker.now() + wall_jump; }
+
 void Process::OnRestored(size_t records) { world->result.restored_records += records; }
 
 void Process::OnStep(int, const StepReport& report) { world->result.timers += report.facts.timers_fired; }
 
-void Process::OnTrouble(int, int32_t, Trouble kind, const std::string&) {
+void Process::OnTrouble(int, int32_t partition, Trouble kind, const std::string& /*message*/) {
+  if (kind == Trouble::kRetry && partition >= 0) ++world->result.store_retries;
   if (kind == Trouble::kLostClient) ++world->result.rebuilds;
   if (kind == Trouble::kStoreMoved) ++world->result.stores_moved;
 }
@@ -151,6 +148,7 @@ void Process::Start() {
 void Process::RunOnce() {
   try {
     const Status turn = worker->RunOnce();
+    disk->Quiesce();
     if (turn) return;
     if (may_stop) stopped = turn.error();
     if (doomed || may_stop) {
@@ -166,96 +164,42 @@ void Process::RunOnce() {
 void Process::StopCleanly() {
   try {
     const Status finished = worker->Finish();
-    if (!finished) world->Violation("worker " + instance + " could not finish: " + finished.error().message);
+    // What a sick disk did not take, the changelog has.
+    if (!finished && disk->fault() == DiskFault::kNone) world->Violation("worker " + instance + " could not finish: " + finished.error().message);
     worker.reset();
   } catch (const Crash&) {
     Die();
   }
 }
 
-std::vector<std::string> Process::Directories() const {
-  std::vector<std::string> directories;
-  for (int32_t i = 0; i < world->partitions; ++i) directories.push_back(kStore + std::to_string(i));
-  return directories;
-}
-
-// What the disk would hold after a kill: RocksDB writes without a log here, so what was not flushed is not in it. A
-// compaction may run beside us; then the picture is taken again.
-Process::Files Process::Snapshot() const {
-  rocksdb::Env* env = EnvOf(disk);
-  const auto list = [&] {
-    std::map<std::string, uint64_t> sizes;
-    for (const std::string& directory : Directories()) {
-      std::vector<std::string> names;
-      if (!env->GetChildren(directory, &names).ok()) continue;
-      for (const std::string& name : names) {
-        if (name == "." || name == ".." || name == "LOCK" || name.starts_with("LOG")) continue;
-        uint64_t size = 0;
-        if (env->GetFileSize(directory + "/" + name, &size).ok()) sizes[directory + "/" + name] = size;
-      }
-    }
-    return sizes;
-  };
-  while (true) {
-    const auto before = list();
-    Files files;
-    for (const auto& [name, size] : before) {
-      std::string bytes;
-      if (rocksdb::ReadFileToString(env, name, &bytes).ok()) files[name] = std::move(bytes);
-    }
-    if (files.size() == before.size() && list() == before) return files;
-  }
-}
-
-void Process::Rewrite(const Files& files) {
-  WipeDisk();
-  rocksdb::Env* env = EnvOf(disk);
-  for (const auto& [name, bytes] : files) {
-    const rocksdb::Status written = rocksdb::WriteStringToFile(env, bytes, name, false);
-    TRIAGED_CHECK(written.ok());
-  }
-}
-
-void Process::WipeDisk() {
-  rocksdb::Env* env = EnvOf(disk);
-  for (const std::string& directory : Directories()) {
-    std::vector<std::string> names;
-    if (!env->GetChildren(directory, &names).ok()) continue;
-    for (const std::string& name : names) {
-      if (name != "." && name != "..") env->DeleteFile(directory + "/" + name);
-    }
-  }
-}
-
-// Turns one kind of the store's files into noise. A kind and not a file: how many tables there are is the matter of a
-// compaction that runs beside us, and the seed alone must decide what happens.
+// Turns one kind of the store's files into noise.
 void Process::GarbleDisk() {
   static constexpr std::string_view kKinds[] = {"CURRENT", "MANIFEST-", ".sst"};
   const std::string_view kind = kKinds[world->random.Below(std::size(kKinds))];
-  Random noise(world->random.Next());
-  for (auto& [name, bytes] : Snapshot()) {
-    if (name.find(kind) == std::string::npos) continue;
-    std::string garbled = bytes;
-    for (char& byte : garbled) byte = static_cast<char>(noise.Next());
-    const rocksdb::Status written = rocksdb::WriteStringToFile(EnvOf(disk), garbled, name, false);
-    TRIAGED_CHECK(written.ok());
-  }
+  disk->Garble(kind, world->random.Next());
 }
 
+void Process::HealDisk() {
+  disk->Quiesce();
+  disk->SetFault(DiskFault::kNone, 0);
+}
+
+// Closing a store writes what is not flushed, as a death does not: the disk takes nothing any more.
 void Process::Die() {
   ++world->result.crashes;
-  const Files files = Snapshot();
-  // Closing writes what is not flushed, as a death does not: undone by Rewrite.
+  disk->Kill();
   for (Process* sibling : Siblings()) {
     sibling->worker.reset();
     sibling->not_before = world->broker.now() + Duration(world->random.Between(0, 20'000));
   }
+  const bool power_cut = world->options.disk_faults && world->weather.Below(3) == 0;
+  world->result.power_cuts += power_cut;
+  disk->Revive(power_cut, world->weather.Next());
   const uint64_t fate = world->random.Below(10);
   if (fate < 2) {
-    WipeDisk();
-  } else {
-    Rewrite(files);
-    if (fate == 2) GarbleDisk();
+    disk->Wipe();
+  } else if (fate == 2) {
+    GarbleDisk();
   }
 }
 

@@ -74,7 +74,7 @@ std::shared_ptr<const Engine> OtherEngine() {
   return engine;
 }
 
-World::World(const WorldOptions& the_options) : options(the_options), random(the_options.seed) {
+World::World(const WorldOptions& the_options) : options(the_options), random(the_options.seed), weather(~the_options.seed) {
   engine = ShippedEngine();
   partitions = static_cast<int32_t>(random.Between(1, 4));
   direct = random.Below(4) == 0;
@@ -138,7 +138,7 @@ void World::ProduceAlert(const std::string& host, const std::string& rule, int s
                                : "\n" + first.substr(0, at) + before + "second-" + first.substr(at + before.size()));
     if (at != std::string::npos) ++result.alerts;  // broken text takes all that follows it
   }
-  broker.Append({topic, where}, std::move(entry));
+  broker.Append({topic, where}, std::move(entry), ProducersStamp());
   ++result.alerts;
 }
 
@@ -234,6 +234,7 @@ void World::Pause(Process* process) {
 }
 
 void World::Event() {
+  Weather();
   const uint64_t dice = random.Below(1000);
   if (dice < 560) {
     if (Process* process = Pick()) {
@@ -241,6 +242,8 @@ void World::Event() {
     } else {
       broker.Advance(Duration(random.Between(1, 2000)));
     }
+  } else if (dice < 850 && broker.down()) {
+    broker.Advance(Duration(random.Between(0, 500)));
   } else if (dice < 640) {
     ProduceAlerts();
   } else if (dice < 670) {
@@ -289,6 +292,8 @@ void World::CheckEscalations() {
       if (entry.control || entry.fate != Fate::kCommitted) continue;
       const std::string id(HeaderOf(entry, "ce_id"));
       if (id.empty()) Violation("an escalation event has no id");
+      const auto time = ParseTimestamp(HeaderOf(entry, "ce_time"));
+      if (!time || *time > broker.latest()) Violation("escalation event " + id + " is ahead of time");
       if (!event_ids_.insert(id).second) Violation("escalation event " + id + " appears twice");
       ++result.escalation_events;
       ++events_of_type_[std::string(HeaderOf(entry, "ce_type"))];
@@ -414,6 +419,7 @@ uint64_t World::Published(std::string_view type) const {
 // No more faults: everything must come to rest.
 void World::Settle() {
   faults_on = false;
+  EndWeather();
   // Of two with one name only the newer may stay, as a person would see to.
   for (size_t i = 0; i < processes_.size(); ++i) {
     for (size_t j = i + 1; j < processes_.size(); ++j) {

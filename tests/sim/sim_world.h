@@ -10,6 +10,8 @@
 //   5. every event that a case counted was published; no open case is overdue
 //   6. what left after its retention is in the archive once, and nowhere else
 //   7. what was merged away, also across partitions, is held once by its target; cases count every alert once
+// and always:
+//   8. no event bears a time that no broker's clock has shown yet: deadlines do not fire early
 //
 // The same seed gives the same bytes. A violation is told as text, not asserted, so that planted bugs can be tested.
 #pragma once
@@ -26,6 +28,7 @@
 #include "pipeline/model/command.h"
 #include "tests/sim/sim_broker.h"
 #include "tests/sim/sim_client.h"
+#include "tests/sim/sim_disk.h"
 #include "tests/sim/sim_random.h"
 
 namespace triaged::sim {
@@ -48,6 +51,9 @@ struct WorldOptions {
   bool network_faults = true;
   bool crashes = true;
   bool pauses = true;
+  bool disk_faults = true;
+  bool outages = true;      // the brokers are down for up to minutes
+  bool clock_jumps = true;  // brokers' clocks differ, hosts' clocks jump, producers stamp what they like
   int64_t least_processes = 1;
   int64_t most_processes = 3;
   // Chosen by the seed when not given.
@@ -63,6 +69,7 @@ struct WorldResult {
   uint64_t crashes = 0, pauses = 0, rebuilds = 0, aborts = 0, rebalances = 0, stores_moved = 0;
   uint64_t restored_records = 0;  // to take partitions over
   uint64_t takeovers_warm = 0;    // of partitions that had been followed to the end
+  uint64_t disk_faults = 0, power_cuts = 0, store_retries = 0, outages = 0, clock_jumps = 0;
   uint64_t alerts = 0, commands = 0, escalation_events = 0, timers = 0, commits = 0, purged = 0;
 };
 
@@ -96,21 +103,24 @@ class Process : public SimHost, public WorkerObserver {
   void OnStandby(int32_t partition, std::optional<int64_t> behind) override;
   void OnPartitionState(int worker, int32_t partition, PartitionState state) override;
   bool TooLarge(const OutputRecord& record) override;
+  Timestamp WallTime() override;
   void OnRestored(size_t records) override;
 
   void Start();
   void RunOnce();  // catches a Crash
   void StopCleanly();
-  void Die();  // with its siblings; what was not flushed is lost
-  void WipeDisk();
+  void Die();  // with its siblings; what was not flushed is lost, and after a power cut what was not synced
   void GarbleDisk();
+  void HealDisk();
 
   World* const world;
   const std::string instance;
-  std::shared_ptr<SharedStoreResources> disk;
+  std::shared_ptr<SimDisk> disk;
   std::shared_ptr<StoreClaims> claims;
   std::unique_ptr<Worker> worker;
   SimClient* client = nullptr;  // of the worker; may dangle between clients: see Heartbeat
+  Timestamp sick_until{};  // its disk
+  Duration wall_jump{0};   // its wall clock is off by
   bool paused = false;
   bool doomed = false;  // its instance lives elsewhere as well: stopping for that is right
   Timestamp not_before{};
@@ -118,10 +128,6 @@ class Process : public SimHost, public WorkerObserver {
   bool may_stop = false;
 
  private:
-  using Files = std::map<std::string, std::string>;
-  Files Snapshot() const;
-  void Rewrite(const Files& files);
-  std::vector<std::string> Directories() const;
   std::vector<Process*> Siblings() const;  // itself among them
   std::set<int32_t> warm_;                 // followed, and at the end
   std::set<int32_t> handed_over_;          // warm when they were last given up
@@ -135,6 +141,7 @@ class World {
   // For the processes.
   const WorldOptions options;
   Random random;
+  Random weather;  // of disks, outages and clocks: a life without them is the same one
   SimBroker broker;
   WorldResult result;
   std::string application = "sim";
@@ -168,6 +175,11 @@ class World {
 
  private:
   void Event();
+  void Weather();
+  void DiskWeather();
+  void ClockWeather();
+  std::optional<Timestamp> ProducersStamp();
+  void EndWeather();
   void Mishap(uint64_t dice);
   void ProduceSomeCommand();
   Process* Pick();
@@ -192,6 +204,7 @@ class World {
   std::optional<std::string> ReplaySteps(const Partition& partition);
 
   std::vector<std::unique_ptr<Process>> processes_;
+  Timestamp outage_until_{};
   std::map<TopicPartition, int64_t> scanned_;
   std::set<std::string> event_ids_;
   std::map<std::string, uint64_t> events_of_case_;
