@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "daemon/input_place.h"
 #include "pipeline/base/check.h"
 #include "pipeline/report/report.h"
 #include "storage/codec.h"
@@ -186,7 +187,7 @@ Status Partition::CompareWithGroup(const Group& group, std::vector<std::string>*
     const auto committed = group.committed.find(source);
     const auto marks = group.watermarks.find(source);
     TRIAGED_CHECK(committed != group.committed.end() && marks != group.watermarks.end());
-    Status compared = CompareSource(source, committed->second.offset, marks->second, warnings);
+    Status compared = CompareSource(source, committed->second, marks->second, warnings);
     if (!compared) return compared;
   }
   return {};
@@ -194,8 +195,9 @@ Status Partition::CompareWithGroup(const Group& group, std::vector<std::string>*
 
 // progress = group offset: go on. Progress ahead, or no group offset: the changelog is the truth. Group ahead: a
 // transaction that the group knows of is missing from the changelog.
-Status Partition::CompareSource(const TopicPartition& source, std::optional<int64_t> offset,
+Status Partition::CompareSource(const TopicPartition& source, const BrokerClient::Committed& committed,
                                 BrokerClient::Watermarks marks, std::vector<std::string>* warnings) {
+  const std::optional<int64_t>& offset = committed.offset;
   const Progress& progress = store_->progress();
   const auto own = progress.next.find(Where(source));
   const bool known = own != progress.next.end();
@@ -218,12 +220,14 @@ Status Partition::CompareSource(const TopicPartition& source, std::optional<int6
     }
     warnings->push_back(what + "; accepted, as configured");
   }
-  if (next < marks.low) {
-    warnings->push_back(Where(source) + ": retention removed records " + std::to_string(next) + " to " +
-                        std::to_string(marks.low - 1) +
-                        " before they were taken (transaction markers count among them); check the topic's retention");
-    next = marks.low;
+  const int64_t end = std::max(next, offset ? DecodeEnd(committed.metadata).value_or(0) : 0);
+  if (const auto gone = FindLostInput(source, end, marks)) {
+    if (!options_.accept_data_loss) return Error{ErrorClass::kInvariant, gone->what + "; " + gone->cure};
+    warnings->push_back(gone->what + "; accepted, as configured");
+    if (gone->go_on < next) rewound_[source.topic] = gone->go_on;
+    next = gone->go_on;
   }
+  next = std::max(next, marks.low);
   start_[source.topic] = next;
   return {};
 }
@@ -238,6 +242,9 @@ Status Partition::FinishRestore(const Group& group, std::shared_ptr<const Engine
     return EnvironmentError(note);
   }
   start_.clear();
+  end_.clear();
+  rewound_.clear();
+  rewinding_ = false;
   if (Status compared = CompareWithGroup(group, warnings); !compared) return compared;
   new_lineage_ = new_lineage;
   processor_ = std::make_unique<Processor>(options_.processor, std::move(engine), store_.get());
@@ -251,6 +258,8 @@ void Partition::SetEngine(std::shared_ptr<const Engine> engine) {
 }
 
 int64_t Partition::NextOffset(std::string_view topic) const {
+  const auto rewound = rewound_.find(topic);
+  if (rewound != rewound_.end() && !rewinding_) return rewound->second;
   const auto start = start_.find(topic);
   const int64_t begin = start != start_.end() ? start->second : 0;
   const auto& next = store_->progress().next;
@@ -260,8 +269,21 @@ int64_t Partition::NextOffset(std::string_view topic) const {
 
 std::vector<PartitionOffset> Partition::NextOffsets() const {
   std::vector<PartitionOffset> offsets;
-  for (const TopicPartition& source : options_.sources) offsets.push_back({source, NextOffset(source.topic), {}});
+  for (const TopicPartition& source : options_.sources) {
+    const int64_t next = NextOffset(source.topic);
+    offsets.push_back({source, next, EncodeEnd(std::max(next, EndOf(source.topic)))});
+  }
   return offsets;
+}
+
+int64_t Partition::EndOf(std::string_view topic) const {
+  const auto at = end_.find(topic);
+  return at != end_.end() ? at->second : 0;
+}
+
+void Partition::ReachEnd(const PartitionOffset& end) {
+  const auto& sources = options_.sources;
+  if (std::find(sources.begin(), sources.end(), end.where) != sources.end()) end_[end.where.topic] = end.offset;
 }
 
 void Partition::StageFirstProgress() {
@@ -276,6 +298,7 @@ void Partition::StageFirstProgress() {
   if (progress.lineage.empty()) progress.lineage = new_lineage_;
   for (const TopicPartition& source : options_.sources) progress.next[Where(source)] = NextOffset(source.topic);
   store_->SetProgress(std::move(progress));
+  rewinding_ = true;
 }
 
 Result<PartitionStep> Partition::Staged(StepResult result) {
@@ -283,7 +306,7 @@ Result<PartitionStep> Partition::Staged(StepResult result) {
   step.touched = result.taken > 0 || result.facts.timers_fired > 0 || !result.outputs.empty();
   step.result = std::move(result);
   if (!step.touched) {
-    store_->Discard();
+    Discard();
     return step;
   }
   auto staged = store_->StagedRecords();
@@ -329,10 +352,12 @@ Result<PartitionStep> Partition::Refuse(const InputRecord& input, std::string_vi
 
 Status Partition::Commit(std::optional<int64_t> position) {
   dirty_ = true;
+  if (rewinding_) rewound_.clear();
   return store_->Commit(position.value_or(store_->position()));
 }
 
 void Partition::Discard() {
+  rewinding_ = false;
   if (store_) store_->Discard();
 }
 

@@ -91,8 +91,10 @@ class Partition {
 
   // ---- running -------------------------------------------------------------------------------------------------
   void SetEngine(std::shared_ptr<const Engine> engine);
-  // The next offset to take of each source: absolute, staged changes included.
+  // The next offset to take of each source: absolute, staged changes included; and what is kept with it in the group.
   std::vector<PartitionOffset> NextOffsets() const;
+  // Everything below the end was taken. A place of somebody else is passed over.
+  void ReachEnd(const PartitionOffset& end);
   int64_t NextOffset(std::string_view topic) const;
   // When this partition wants a step without input; nullopt: nothing armed.
   std::optional<Timestamp> NextDeadline() const { return processor_->NextDeadline(); }
@@ -118,8 +120,9 @@ class Partition {
   Status Wipe();
   Status SetAside(const Error& why, std::string* note);
   Status CompareWithGroup(const Group& group, std::vector<std::string>* warnings);
-  Status CompareSource(const TopicPartition& source, std::optional<int64_t> offset, BrokerClient::Watermarks marks,
-                       std::vector<std::string>* warnings);
+  Status CompareSource(const TopicPartition& source, const BrokerClient::Committed& committed,
+                       BrokerClient::Watermarks marks, std::vector<std::string>* warnings);
+  int64_t EndOf(std::string_view topic) const;
   // Every progress record names its lineage and where each source stands, from the first step on.
   void StageFirstProgress();
   Result<PartitionStep> Staged(StepResult result);
@@ -129,7 +132,11 @@ class Partition {
   PartitionState state_ = PartitionState::kAssigned;
   std::unique_ptr<PartitionStore> store_;
   std::unique_ptr<Processor> processor_;
-  std::map<std::string, int64_t, std::less<>> start_;  // by topic: where this assignment begins
+  // By topic:
+  std::map<std::string, int64_t, std::less<>> start_;    // where this assignment begins
+  std::map<std::string, int64_t, std::less<>> end_;      // no record is left below
+  std::map<std::string, int64_t, std::less<>> rewound_;  // made anew: holds instead of the progress until that was written
+  bool rewinding_ = false;                               // … which the staged step does
   std::optional<std::string> expected_lineage_;  // the store's, until the changelog's first progress record agreed
   bool restored_here_ = false;                   // this process opened the store and applied everything since
   std::string new_lineage_;                      // for the first progress record, if there is none

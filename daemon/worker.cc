@@ -275,7 +275,10 @@ Status Worker::RunOnce() {
 
   if (Status stepped = StepRecords(std::move(polled.records)); !stepped || !client_) return stepped;
   for (const PartitionOffset& end : polled.reached_end) {
-    if (reached_end_.contains(end.where)) alerts_.ReachEnd(end);  // else it was rewound
+    if (!reached_end_.contains(end.where)) continue;  // it was rewound
+    alerts_.ReachEnd(end);
+    const auto at = partitions_.find(end.where.partition);
+    if (at != partitions_.end() && at->second->state() == PartitionState::kRunning) at->second->ReachEnd(end);
   }
   if (Status advanced = AdvanceAssignment(); !advanced || !client_) return advanced;
   const Duration quiet = Now() - last_commit_;

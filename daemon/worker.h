@@ -176,7 +176,6 @@ class Worker {
   Status RestoreSlice(Partition& partition, Duration bound);
   Status FinishRestore(Partition& partition);
   Status CheckExpired();
-  Status CheckRemoved(const TopicPartition& source, int64_t next, int64_t low);
   void RetryLater(Partition& partition, const Error& error);
   Status RetryOrStop(Partition& partition, const Error& error);
   struct Taking;

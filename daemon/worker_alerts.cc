@@ -47,6 +47,9 @@ AlertSources::AlertSources(ProcessorOptions options, std::shared_ptr<const Engin
 void AlertSources::SetEngine(std::shared_ptr<const Engine> engine) { intake_.SetEngine(std::move(engine)); }
 
 void AlertSources::Reset(const std::vector<TopicPartition>& assigned) {
+  for (const auto& [where, source] : sources_) {
+    if (source.next) known_[where] = *source.next;
+  }
   sources_.clear();
   last_ = sources_.end();
   refused_.clear();
@@ -61,6 +64,11 @@ std::vector<TopicPartition> AlertSources::Unresolved() const {
     if (!source.next) unresolved.push_back(where);
   }
   return unresolved;
+}
+
+int64_t AlertSources::Known(const TopicPartition& source) const {
+  const auto at = known_.find(source);
+  return at != known_.end() ? at->second : 0;
 }
 
 void AlertSources::Resolve(const TopicPartition& source, int64_t next, const Balance& balance, bool first_sight) {

@@ -36,6 +36,10 @@ class AlertSources {
   void Resolve(const TopicPartition& source, int64_t next, const Balance& balance, bool first_sight);
   bool empty() const { return sources_.empty(); }
 
+  // Where this worker stood when it last had the source; 0: never. It outlives assignments and clients: Kafka forgets the
+  // group's offset of a topic that is deleted.
+  int64_t Known(const TopicPartition& source) const;
+
   // Where consumption starts: resolved sources only.
   std::vector<PartitionOffset> NextOffsets() const;
 
@@ -71,6 +75,7 @@ class AlertSources {
 
   Intake intake_;
   std::map<TopicPartition, Source> sources_;
+  std::map<TopicPartition, int64_t> known_;
   std::map<TopicPartition, Source>::iterator last_ = sources_.end();  // of the record taken last: they come in runs
   std::map<std::pair<TopicPartition, int64_t>, std::string> refused_;
   StepFacts facts_;

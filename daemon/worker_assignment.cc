@@ -4,6 +4,7 @@
 // between polls, so that the member stays in the group.
 #include <algorithm>
 
+#include "daemon/input_place.h"
 #include "daemon/worker.h"
 #include "pipeline/base/check.h"
 
@@ -91,27 +92,16 @@ Status Worker::ResolveAlerts(const std::map<TopicPartition, BrokerClient::Commit
              SourceKey(source.topic, source.partition) +
                  ": its group offset carries no balance of ours; stage one counts from zero");
     }
-    int64_t next = at->second.offset.value_or(marks->low);
-    const bool removed = next < marks->low;
-    if (removed) {
-      if (Status accepted = CheckRemoved(source, next, marks->low); !accepted) return accepted;
-      next = marks->low;
+    int64_t next = at->second.offset.value_or(std::max(alerts_.Known(source), marks->low));
+    const auto gone = FindLostInput(source, next, *marks);
+    if (gone) {
+      if (!options_.accept_data_loss) return Stop(-1, {ErrorClass::kInvariant, gone->what + "; " + gone->cure});
+      Report(Trouble::kWarning, -1, gone->what + "; accepted, as configured");
+      next = gone->go_on;
     }
-    alerts_.Resolve(source, next, balance.value_or(Balance{}), removed || !at->second.offset);
+    alerts_.Resolve(source, next, balance.value_or(Balance{}), gone || !at->second.offset);
     consume_changed_ = true;
   }
-  return {};
-}
-
-// Alerts that are gone before they were taken are lost, which nobody may learn from a line of log alone.
-Status Worker::CheckRemoved(const TopicPartition& source, int64_t next, int64_t low) {
-  const std::string what = SourceKey(source.topic, source.partition) + ": records " + std::to_string(next) + " to " +
-                           std::to_string(low - 1) + " were removed before they were taken (retention, DeleteRecords)";
-  if (!options_.accept_data_loss) {
-    return Stop(-1, {ErrorClass::kInvariant, what + "; raise the topic's retention, send them again if they are kept "
-                                                    "elsewhere, and start once with --accept-data-loss to go on behind them"});
-  }
-  Report(Trouble::kWarning, -1, what + "; accepted, as configured");
   return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace triaged {
@@ -39,12 +40,16 @@ bool IsIpv4(std::string_view text) {
   return dots == 3 && digits > 0;
 }
 
-bool IsIpv6(std::string_view text) {
+std::optional<Address> Ipv6(std::string_view text, std::string_view port) {
   char copy[INET6_ADDRSTRLEN] = {};
-  if (text.size() < 2 || text.size() >= sizeof copy || text.find(':') == std::string_view::npos) return false;
+  if (text.size() < 2 || text.size() >= sizeof copy || text.find(':') == std::string_view::npos) return std::nullopt;
   std::memcpy(copy, text.data(), text.size());
   in6_addr address;
-  return inet_pton(AF_INET6, copy, &address) == 1;
+  if (inet_pton(AF_INET6, copy, &address) != 1) return std::nullopt;
+  char shown[INET6_ADDRSTRLEN];
+  const bool mapped = IN6_IS_ADDR_V4MAPPED(&address);
+  inet_ntop(mapped ? AF_INET : AF_INET6, mapped ? &address.s6_addr[12] : &address.s6_addr[0], shown, sizeof shown);
+  return Address{text, shown == text ? "" : shown, port};
 }
 
 }  // namespace
@@ -52,24 +57,20 @@ bool IsIpv6(std::string_view text) {
 std::optional<Address> ParseAddress(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  if (IsIpv4(text)) return Address{text, {}};
+  if (IsIpv4(text)) return Address{text, {}, {}};
   if (text.starts_with('[')) {
     const size_t end = text.find(']');
-    if (end == std::string_view::npos || !IsIpv6(text.substr(1, end - 1))) return std::nullopt;
+    if (end == std::string_view::npos) return std::nullopt;
     const std::string_view rest = text.substr(end + 1);
-    if (rest.empty()) return Address{text.substr(1, end - 1), {}};
-    if (rest.front() != ':' || !IsNumber(rest.substr(1), 65535)) return std::nullopt;
-    return Address{text.substr(1, end - 1), rest.substr(1)};
+    if (!rest.empty() && (rest.front() != ':' || !IsNumber(rest.substr(1), 65535))) return std::nullopt;
+    return Ipv6(text.substr(1, end - 1), rest.substr(std::min<size_t>(rest.size(), 1)));
   }
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
   if (IsIpv4(text.substr(0, colon)) && IsNumber(text.substr(colon + 1), 65535)) {
-    return Address{text.substr(0, colon), text.substr(colon + 1)};
+    return Address{text.substr(0, colon), {}, text.substr(colon + 1)};
   }
-  if (!IsIpv6(text)) return std::nullopt;
-  const std::string_view mapped = text.substr(colon + 1);
-  const bool is_mapped = IsIpv4(mapped) && (text.starts_with("::ffff:") || text.starts_with("::FFFF:"));
-  return Address{is_mapped ? mapped : text, {}};
+  return Ipv6(text, {});
 }
 
 }  // namespace triaged

@@ -2,13 +2,18 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace triaged {
 
 struct Address {
-  std::string_view ip;    // part of the input: an IPv4-mapped IPv6 address gives its IPv4 part
-  std::string_view port;  // of "a.b.c.d:port" or "[v6]:port", else ""
+  std::string_view written;  // part of the input
+  std::string canonical;     // where it is written otherwise than here, else ""
+  std::string_view port;     // of "a.b.c.d:port" or "[v6]:port", else ""
+
+  // The same address is the same text however its source wrote it: IPv6 as RFC 5952 has it, an IPv4-mapped one as IPv4.
+  std::string_view ip() const { return canonical.empty() ? written : std::string_view(canonical); }
 };
 
 // IPv4 in dotted decimal without leading zeros, IPv6 (RFC 4291 texts), either with a port. nullopt: no address.

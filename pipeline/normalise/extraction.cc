@@ -1,10 +1,13 @@
 #include "pipeline/normalise/extraction.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <type_traits>
 
 #include "pipeline/base/utf8.h"
+#include "pipeline/normalise/wide_numbers.h"
 
 namespace triaged {
 namespace {
@@ -21,20 +24,23 @@ NormaliseFailure FromParser(simdjson::error_code code, int max_depth) {
   }
 }
 
+// How a null word or a blank begins.
+constexpr auto kMayBeginNothing = [] {
+  std::array<bool, 256> may{};
+  for (const char ch : {'-', 'N', 'n', '<', '(', ' ', '\t'}) may[static_cast<unsigned char>(ch)] = true;
+  return may;
+}();
+
 }  // namespace
 
 bool IsNullWord(std::string_view text) {
-  // Most values are longer than any of the words, and begin with no space.
-  if (text.size() > 6 && text.front() != ' ' && text.front() != '\t' && text.back() != ' ' && text.back() != '\t') return false;
+  if (text.empty()) return true;
+  if (!kMayBeginNothing[static_cast<unsigned char>(text.front())]) return false;
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   if (text.size() > 6) return false;
-  if (!text.empty() && std::string_view("-Nn<(").find(text.front()) == std::string_view::npos) return false;
   constexpr std::string_view kWords[] = {"", "-", "--", "None", "none", "N/A", "n/a", "<NA>", "null", "NULL", "(null)", "<nil>"};
-  for (std::string_view word : kWords) {
-    if (text == word) return true;
-  }
-  return false;
+  return std::find(std::begin(kWords), std::end(kWords), text) != std::end(kWords);
 }
 
 Extraction::Extraction(const PathTrie& trie, NormaliseLimits limits) : trie_(trie), limits_(limits) {
@@ -76,6 +82,7 @@ inline void Extraction::AddHit(PathTrie::Node node, char kind, uint64_t bits) {
 std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
   hit_count_ = touched_count_ = 0;
   block_ = used_ = embedded_used_ = 0;
+  quoted_ = false;
   if (++epoch_ == 0) {
     states_.assign(states_.size(), NodeState{});
     epoch_ = 1;
@@ -101,12 +108,22 @@ std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
       return FromParser(error, limits_.max_depth);
     }
   }
-  const auto error = parser_.parse(buffer_.get(), record.size(), /*realloc_if_needed=*/false).error();
+  auto error = parser_.parse(buffer_.get(), record.size(), /*realloc_if_needed=*/false).error();
+  if (error == simdjson::NUMBER_ERROR) error = ParseQuoted(&parser_, record);
   if (error) return FromParser(error, limits_.max_depth);
   const Tape tape(parser_.doc);
   if (tape.Kind(Tape::kRoot) != '{') return Failure(NormaliseError::kNotAnObject, "valid JSON, but not an object");
   WalkObject(tape, Tape::kRoot, PathTrie::kRoot);
   return std::nullopt;
+}
+
+simdjson::error_code Extraction::ParseQuoted(simdjson::dom::parser* parser, std::string_view text) {
+  const auto quoted = QuoteWideNumbers(text);
+  if (!quoted) return simdjson::NUMBER_ERROR;
+  // The parser copies it, and the document keeps its texts: `quoted` may go.
+  const auto error = parser->parse(quoted->data(), quoted->size(), /*realloc_if_needed=*/true).error();
+  quoted_ = quoted_ || !error;
+  return error;
 }
 
 bool Extraction::ReadEmbedded(std::string_view text, PathTrie::Node node) {
@@ -115,7 +132,9 @@ bool Extraction::ReadEmbedded(std::string_view text, PathTrie::Node node) {
   const size_t depth = static_cast<size_t>(limits_.max_depth) + 1;
   if (parser.max_depth() != depth && parser.allocate(std::max(text.size(), size_t{4096}), depth)) return false;
   // The parser copies the text: it needs padding behind it.
-  if (parser.parse(text.data(), text.size(), /*realloc_if_needed=*/true).error()) return false;
+  auto error = parser.parse(text.data(), text.size(), /*realloc_if_needed=*/true).error();
+  if (error == simdjson::NUMBER_ERROR) error = ParseQuoted(&parser, text);
+  if (error) return false;
   const Tape tape(parser.doc);
   const char kind = tape.Kind(Tape::kRoot);
   if (kind != '{' && kind != '[') return false;
@@ -139,7 +158,7 @@ void Extraction::WalkObject(const Tape& tape, size_t at, PathTrie::Node node) {
     const size_t end = tape.End(at) - 1;
     size_t key = at + 1;
     while (key < end) {
-      const PathTrie::Node child = trie_.Descend(node, children, PathTrie::OfPadded(tape.Text(key)));
+      const PathTrie::Node child = children.Find(PathTrie::OfPadded(tape.Text(key)));
       const size_t value = key + 1;
       const uint64_t word = tape.Word(value);
       if (Tape::KindOf(word) == '"') {  // most are

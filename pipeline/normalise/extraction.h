@@ -36,6 +36,9 @@ class Extraction {
   // Adds one text at the path `key` below `node` (of key=value text). Both texts must live as long as the values.
   void AddText(PathTrie::Node node, std::string_view key, std::string_view text);
 
+  // Whether the record or a document in it has a whole number beyond 64 bits: it became a text of its digits.
+  bool quoted() const { return quoted_; }
+
   // The nodes that are present, in the order of the document.
   std::span<const PathTrie::Node> touched() const { return {touched_.data(), touched_count_}; }
 
@@ -71,6 +74,8 @@ class Extraction {
     int32_t last = -1;
   };
 
+  // Parses `text` once more, after simdjson found a number in it that it cannot read.
+  simdjson::error_code ParseQuoted(simdjson::dom::parser* parser, std::string_view text);
   // Each takes the place on the tape of what it walks.
   void WalkObject(const Tape& tape, size_t at, PathTrie::Node node);
   void WalkSelected(const Tape& tape, size_t at, PathTrie::Node node);
@@ -97,6 +102,7 @@ class Extraction {
   simdjson::dom::parser parser_;
   std::vector<std::unique_ptr<simdjson::dom::parser>> embedded_;  // a document each, of this record
   size_t embedded_used_ = 0;
+  bool quoted_ = false;
   std::unique_ptr<char[]> buffer_;
   size_t buffer_size_ = 0;
   std::vector<Hit> hits_;  // the first hit_count_ are of this record; the others are room

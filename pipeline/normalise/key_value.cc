@@ -1,5 +1,6 @@
 #include "pipeline/normalise/key_value.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -12,24 +13,52 @@ constexpr std::array<std::string_view, 7> kHeader = {"",     "deviceVendor",    
 
 bool HasBackslash(std::string_view text) { return text.find('\\') != std::string_view::npos; }
 
-// The next unescaped `ch` from `at`, or npos.
+// The next `ch` from `at` without a backslash that escapes it, or npos.
 size_t FindPlain(std::string_view text, char ch, size_t at) {
-  for (; at < text.size(); ++at) {
-    if (text[at] == '\\') {
-      ++at;
-    } else if (text[at] == ch) {
-      return at;
-    }
+  for (size_t found = text.find(ch, at); found != std::string_view::npos; found = text.find(ch, found + 1)) {
+    size_t plain = found;
+    while (plain > at && text[plain - 1] == '\\') --plain;
+    if ((found - plain) % 2 == 0) return found;  // backslashes in pairs are themselves escaped
   }
   return std::string_view::npos;
 }
 
-// The text from "CEF:" on, when a version number follows it.
-std::string_view From(std::string_view text, std::string_view mark) {
+// The text from "CEF:" on, when a version number follows it; `before` gets what stands before it.
+std::string_view From(std::string_view text, std::string_view mark, std::string_view* before) {
   const size_t at = text.find(mark);
   if (at == std::string_view::npos || at + mark.size() >= text.size()) return {};
   const char digit = text[at + mark.size()];
+  *before = text.substr(0, at);
   return digit >= '0' && digit <= '9' ? text.substr(at) : std::string_view();
+}
+
+// Takes the word up to the next space off, and the spaces behind it.
+std::string_view TakeWord(std::string_view* text) {
+  const std::string_view word = text->substr(0, text->find(' '));
+  text->remove_prefix(word.size());
+  while (text->starts_with(' ')) text->remove_prefix(1);
+  return word;
+}
+
+// The time and the host of a syslog header: "<134>Mar  2 08:00:00 fw1 " (RFC 3164, with a year as some write it), or
+// "<134>1 2026-03-02T08:00:00Z fw1 …" (RFC 5424, also without its version). What is neither gives nothing.
+void ReadSyslog(std::string_view header, const KeyValueSink& sink) {
+  const auto is_clock = [](std::string_view word) {
+    return !word.empty() && word.front() >= '0' && word.front() <= '9' && word.find(':') != std::string_view::npos;
+  };
+  if (header.starts_with('<')) header.remove_prefix(std::min(header.find('>'), header.size() - 1) + 1);
+  if (header.starts_with("1 ")) header.remove_prefix(2);
+  const std::string_view all = header;
+  std::string_view time = TakeWord(&header);
+  if (!is_clock(time)) {  // a month, then the day, perhaps the year, and the clock
+    std::string_view word;
+    for (int words = 0; words < 3 && !is_clock(word); ++words) word = TakeWord(&header);
+    if (!is_clock(word)) return;
+    time = all.substr(0, static_cast<size_t>(word.data() + word.size() - all.data()));
+  }
+  sink("syslogTime", time, false);
+  const std::string_view host = TakeWord(&header);
+  if (!host.empty()) sink("syslogHost", host, false);
 }
 
 // Splits off `count` header fields; false when there are fewer.
@@ -49,10 +78,14 @@ bool TakeHeader(std::string_view* text, size_t count, std::array<std::string_vie
   return true;
 }
 
-bool IsKeyByte(char ch) {
-  return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '_' || ch == '.' ||
-         ch == '-' || ch == '[' || ch == ']';
-}
+constexpr auto kKeyBytes = [] {
+  std::array<bool, 256> bytes{};
+  for (const char ch : std::string_view("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-[]")) {
+    bytes[static_cast<unsigned char>(ch)] = true;
+  }
+  return bytes;
+}();
+bool IsKeyByte(char ch) { return kKeyBytes[static_cast<unsigned char>(ch)]; }
 
 void Emit(std::string_view key, std::string_view value, bool escapes, const KeyValueSink& sink) {
   while (!value.empty() && (value.back() == ' ' || value.back() == '\n' || value.back() == '\r')) value.remove_suffix(1);
@@ -61,6 +94,7 @@ void Emit(std::string_view key, std::string_view value, bool escapes, const KeyV
 
 // Values may hold spaces, so a pair ends where the word before the next plain `=` begins.
 void ReadSpaced(std::string_view text, const KeyValueSink& sink) {
+  const bool escapes = HasBackslash(text);
   std::string_view key;
   size_t value_at = 0;
   for (size_t equals = FindPlain(text, '=', 0); equals != std::string_view::npos; equals = FindPlain(text, '=', equals + 1)) {
@@ -68,11 +102,11 @@ void ReadSpaced(std::string_view text, const KeyValueSink& sink) {
     while (begin > value_at && IsKeyByte(text[begin - 1])) --begin;
     const bool starts_word = begin == 0 || text[begin - 1] == ' ' || text[begin - 1] == '\t';
     if (begin == equals || !starts_word) continue;  // an `=` inside a value that the sender did not escape
-    if (!key.empty()) Emit(key, text.substr(value_at, begin - value_at), true, sink);
+    if (!key.empty()) Emit(key, text.substr(value_at, begin - value_at), escapes, sink);
     key = text.substr(begin, equals - begin);
     value_at = equals + 1;
   }
-  if (!key.empty()) Emit(key, text.substr(value_at), true, sink);
+  if (!key.empty()) Emit(key, text.substr(value_at), escapes, sink);
 }
 
 // LEEF knows no escapes.
@@ -101,18 +135,22 @@ std::optional<char> Delimiter(std::string_view field) {
 }  // namespace
 
 bool ParseCef(std::string_view text, const KeyValueSink& sink) {
-  text = From(text, "CEF:");
+  std::string_view before;
+  text = From(text, "CEF:", &before);
   std::array<std::string_view, 7> fields;
   if (text.empty() || !TakeHeader(&text, fields.size(), &fields)) return false;
+  if (!before.empty()) ReadSyslog(before, sink);
   for (size_t i = 1; i < fields.size(); ++i) sink(kHeader[i], fields[i], HasBackslash(fields[i]));
   ReadSpaced(text, sink);
   return true;
 }
 
 bool ParseLeef(std::string_view text, const KeyValueSink& sink) {
-  text = From(text, "LEEF:");
+  std::string_view before;
+  text = From(text, "LEEF:", &before);
   std::array<std::string_view, 7> fields;
   if (text.empty() || !TakeHeader(&text, 5, &fields)) return false;
+  if (!before.empty()) ReadSyslog(before, sink);
   char delimiter = '\t';
   if (fields[0].starts_with("LEEF:2")) {
     const size_t bar = text.find('|');

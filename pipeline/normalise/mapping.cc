@@ -141,7 +141,7 @@ bool Normaliser::Impl::AddAddresses(const FieldMapping& mapping, const FieldSour
     }
     found = true;
     Value ip = *value;
-    ip.text = address->ip;
+    ip.text = address->canonical.empty() ? address->written : extraction.Keep(address->canonical);
     AddListed(mapping.id, ip);
     if (!address->port.empty() && fields->port != kNoField) {
       pending.emplace_back(fields->port, Value(address->port, value->path));

@@ -205,6 +205,7 @@ std::optional<NormaliseFailure> Normaliser::Normalise(std::string_view record, s
   impl.table_index = impl.Detect(format);
   const FormatTable& table = impl.tables->tables[impl.table_index];
   for (const Embedded& embedded : table.embedded) impl.ReadEmbedded(embedded);
+  if (impl.extraction.quoted()) impl.Note("number_beyond_64_bits");
   impl.MapTime(table, {record_time, zone ? zone : table.zone ? &*table.zone : nullptr});
   impl.MapId(table, record);
   impl.MapSeverity(table);

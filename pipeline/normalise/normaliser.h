@@ -49,7 +49,7 @@ enum class NormaliseError : uint8_t {
   kEmpty,         // null or empty value
   kTooLarge,
   kInvalidUtf8,
-  kInvalidJson,   // malformed, truncated, trailing text, number out of range
+  kInvalidJson,   // malformed, truncated, trailing text, a number beyond a double
   kNotAnObject,
   kTooDeep,
   kTooManyAlerts, // the rest of a split record that holds more alerts than the limit

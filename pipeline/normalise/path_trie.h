@@ -17,21 +17,25 @@
 namespace triaged {
 
 class PathTrie {
-  // A child's number, and eight bits of its key's hash: most keys that nobody wants are known by them alone.
+  // An entry's number, and eight bits of its key's hash: most keys that nobody wants are known by them alone.
   using Slot = uint32_t;
   static constexpr Slot kTagMask = 0xff000000;
-  static constexpr Slot kFree = 0xffffffff;  // no number: of so many paths the configuration would take a gigabyte
+  static constexpr Slot kFree = 0xffffffff;  // no number: of so many paths the configuration would take gigabytes
 
-  // All that walking a document and making its values reads of a node: a cache line, apart from the rest.
-  struct alignas(64) Hot {
-    uint64_t head = 0, tail = 0;  // of its key, as in Key; a selector's node has none
+  // A key below some node and where it leads: to a child, or dotted (`a.b`) further down. Half a cache line.
+  struct Entry {
+    uint64_t head = 0, tail = 0;  // as in Key
     const char* key = nullptr;
+    uint32_t size = 0;
+    uint32_t node = 0;
+  };
+
+  // All that walking a document and making its values reads of a node: half a cache line.
+  struct alignas(32) Hot {
     const char* path = nullptr;
     uint32_t path_size = 0;
-    uint32_t size = 0;            // of its key
-    uint32_t first_slot = 0;      // of its children
+    uint32_t first_slot = 0;      // of the keys below it
     uint32_t mask = 0;            // slots - 1; 0: no children
-    bool deep = false;            // a child has children
     bool selectors = false;
   };
 
@@ -65,9 +69,17 @@ class PathTrie {
   };
   static Key Of(std::string_view text) {
     if (text.size() >= 8) return {text.data(), text.size(), Load8(text.data()), Load8(text.data() + text.size() - 8)};
+    // Both ends, or three bytes that overlap: what they share is the same in each.
+    const size_t size = text.size();
+    const char* const data = text.data();
+    const auto byte = [&](size_t at) { return uint64_t{static_cast<unsigned char>(data[at])} << at * 8; };
     uint64_t word = 0;
-    for (size_t i = text.size(); i-- > 0;) word = word << 8 | static_cast<unsigned char>(text[i]);
-    return {text.data(), text.size(), word, word};
+    if (size >= 4) {
+      word = Load4(data) | Load4(data + size - 4) << (size - 4) * 8;
+    } else if (size > 0) {
+      word = byte(0) | byte(size / 2) | byte(size - 1);
+    }
+    return {data, size, word, word};
   }
   // As Of, without a branch, for texts behind which eight bytes may be read.
   static Key OfPadded(std::string_view text) {
@@ -81,10 +93,10 @@ class PathTrie {
     return hash ^ (hash >> 32);
   }
 
-  // Where the children of a node are looked up; kept while the keys of an object are read. Needs Freeze().
+  // Where the keys of a node's objects are looked up; kept while one is read. Needs Freeze().
   class Children {
    public:
-    // The child by one literal key (without a dot), or kNone.
+    // The node below by a key, which may be dotted (`a.b` and `a: {b}` mean the same), or kNone.
     Node Find(const Key& key) const {
       if (mask_ == 0) return kNone;
       const uint64_t hash = Hash(key);
@@ -92,36 +104,27 @@ class PathTrie {
         const Slot slot = slots_[i];
         if (slot == kFree) return kNone;
         if ((slot ^ hash >> 32) & kTagMask) continue;
-        const Node child = slot & ~kTagMask;
-        if (Same(hot_[child], key)) return child;
+        const Entry& entry = entries_[slot & ~kTagMask];
+        if (Same(entry, key)) return entry.node;
       }
     }
     bool empty() const { return mask_ == 0; }
-    // Whether a key with a dot in it may lead somewhere.
-    bool deep() const { return deep_; }
 
    private:
     friend class PathTrie;
     const Slot* slots_;
-    const Hot* hot_;
+    const Entry* entries_;
     uint32_t mask_;
-    bool deep_;
   };
   Children ChildrenOf(Node node) const {
     const Hot& hot = hot_[node];
     Children children;
     children.slots_ = slots_.data() + hot.first_slot;
-    children.hot_ = hot_.data();
+    children.entries_ = entries_.data();
     children.mask_ = hot.mask;
-    children.deep_ = hot.deep;
     return children;
   }
-  // The child of `node` by a key that may itself be dotted. No single step has a dot in it, so what is found had none.
-  Node Descend(Node node, const Children& children, const Key& key) const {
-    const Node child = children.Find(key);
-    return child == kNone && children.deep() && HasDot(key) ? DescendDotted(node, {key.data, key.size}) : child;
-  }
-  Node Descend(Node node, std::string_view key) const { return Descend(node, ChildrenOf(node), Of(key)); }
+  Node Descend(Node node, std::string_view key) const { return ChildrenOf(node).Find(Of(key)); }
 
   bool HasSelectors(Node node) const { return hot_[node].selectors; }
   std::span<const Selector> Selectors(Node node) const { return nodes_[node].selectors; }
@@ -145,7 +148,8 @@ class PathTrie {
   Node AddKey(Node node, std::string_view key, std::string_view path);
   Node AddSelector(Node node, std::string_view text, std::string_view path);
 
-  Node DescendDotted(Node node, std::string_view key) const;
+  // Adds to `found` all that keys below `node` lead to, behind `prefix`.
+  void KeysBelow(Node node, const std::string& prefix, std::vector<Entry>* found);
 
   static uint64_t Load8(const char* at) {
     uint64_t word;
@@ -153,25 +157,21 @@ class PathTrie {
     return word;
   }
 
-  static bool Same(const Hot& hot, const Key& key) {
-    if (hot.head != key.head || hot.tail != key.tail || hot.size != key.size) return false;
-    return key.size <= 16 || std::memcmp(hot.key + 8, key.data + 8, key.size - 16) == 0;
+  static uint64_t Load4(const char* at) {
+    uint32_t word;
+    std::memcpy(&word, at, sizeof word);
+    return word;
   }
 
-  static bool HasDot(const Key& key) {
-    constexpr uint64_t kOnes = 0x0101010101010101;
-    // A byte of `word` is a dot where `with` has a zero byte.
-    const auto dotted = [](uint64_t word) {
-      const uint64_t with = word ^ (kOnes * '.');
-      return ((with - kOnes) & ~with & (kOnes * 0x80)) != 0;
-    };
-    if (dotted(key.head) || dotted(key.tail)) return true;
-    return key.size > 16 && std::memchr(key.data + 8, '.', key.size - 16) != nullptr;
+  static bool Same(const Entry& entry, const Key& key) {
+    if (entry.head != key.head || entry.tail != key.tail || entry.size != key.size) return false;
+    return key.size <= 16 || std::memcmp(entry.key + 8, key.data + 8, key.size - 16) == 0;
   }
 
   std::vector<NodeData> nodes_;
   std::vector<Hot> hot_;  // by node; before Freeze() it knows but the path
   std::vector<Slot> slots_;
+  std::vector<Entry> entries_;
   std::deque<std::string> texts_;
 };
 

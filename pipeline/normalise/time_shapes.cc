@@ -1,7 +1,8 @@
 #include "pipeline/normalise/time_shapes.h"
 
+#include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <utility>
 
 namespace triaged {
 namespace {
@@ -52,6 +53,19 @@ class Reader {
   bool Word(std::string_view word) {
     if (!text_.starts_with(word)) return false;
     text_.remove_prefix(word.size());
+    return true;
+  }
+  // An abbreviation of two to five capitals.
+  bool Capitals() {
+    const size_t size = std::min(text_.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), text_.size());
+    if (size < 2 || size > 5) return false;
+    text_.remove_prefix(size);
+    return true;
+  }
+  // All the rest, when it stands between these two.
+  bool Enclosed(char open, char close) {
+    if (text_.size() < 2 || text_.front() != open || text_.find(close) != text_.size() - 1) return false;
+    text_ = {};
     return true;
   }
   bool Done() const { return text_.empty(); }
@@ -112,16 +126,35 @@ bool ReadClock(Reader& in, size_t min_hour_digits, Parts* p) {
   return digits > 0 && digits <= 12;
 }
 
-// Z, UTC, GMT, +0000, +00:00, +00; leaves the offset empty when the text ends here.
+// North America's zones as RFC 2822, section 4.3, gives them; other words for zones mean different things to different people.
+bool ReadZoneWord(Reader& in, Parts* p) {
+  constexpr std::pair<std::string_view, int> kWords[] = {{"EST", -5}, {"EDT", -4}, {"CST", -6}, {"CDT", -5},
+                                                         {"MST", -7}, {"MDT", -6}, {"PST", -8}, {"PDT", -7}};
+  for (const auto& [word, hours] : kWords) {
+    if (!in.Word(word)) continue;
+    p->offset_minutes = hours * 60;
+    return true;
+  }
+  return false;
+}
+
+// What may stand behind an offset and names it once more: "(UTC)" (RFC 2822), "[Europe/Paris]" (Java), " UTC" (Go).
+bool ReadZoneComment(Reader& in) {
+  if (in.Done() || in.Enclosed('[', ']')) return true;
+  if (!in.Char(' ')) return false;
+  in.Spaces();
+  return in.Enclosed('(', ')') || (in.Capitals() && in.Done());
+}
+
+// Z, UTC, GMT, +0000, +00:00, +00, GMT+0000, EST; leaves the offset empty when the text ends here.
 bool ReadZone(Reader& in, Parts* p) {
   in.Spaces();
   if (in.Done()) return true;
-  if (in.OneOf("Zz") || in.Word("UTC") || in.Word("GMT") || in.Word("(UTC)")) {
-    p->offset_minutes = 0;
-    return in.Done();
-  }
+  const bool named = in.OneOf("Zz") || in.Word("UTC") || in.Word("GMT") || in.Word("UT") || in.Word("(UTC)");
+  if (named) p->offset_minutes = 0;
+  if (!named && ReadZoneWord(in, p)) return in.Done();
   const bool negative = in.Char('-');
-  if (!negative && !in.Char('+')) return false;
+  if (!negative && !in.Char('+')) return named && ReadZoneComment(in);
   const int hours = in.Number(2, 2);
   if (hours < 0 || hours > 23) return false;
   in.Char(':');
@@ -129,14 +162,14 @@ bool ReadZone(Reader& in, Parts* p) {
   if (minutes > 59) return false;
   const int offset = hours * 60 + (minutes < 0 ? 0 : minutes);
   p->offset_minutes = negative ? -offset : offset;
-  return in.Done();
+  return ReadZoneComment(in);
 }
 
 bool ReadAmPm(Reader& in, Parts* p) {
   in.Spaces();
   const bool pm = in.Word("PM") || in.Word("pm");
   if (!pm && !in.Word("AM") && !in.Word("am")) return true;  // a 24-hour clock
-  if (p->hour > 12) return false;
+  if (p->hour < 1 || p->hour > 12) return false;
   p->hour = p->hour % 12 + (pm ? 12 : 0);
   return true;
 }
@@ -152,7 +185,7 @@ std::optional<ParsedTime> Iso(std::string_view text, const TimeContext& context)
   p.day = in.Number(1, 2);
   if (in.Done()) return Assemble(p, context);
   in.OneOf("Tt :");
-  if (!ReadClock(in, 1, &p) || !ReadZone(in, &p)) return std::nullopt;
+  if (!ReadClock(in, 1, &p) || !ReadAmPm(in, &p) || !ReadZone(in, &p)) return std::nullopt;
   return Assemble(p, context);
 }
 
@@ -187,7 +220,11 @@ std::optional<ParsedTime> MonthFirst(std::string_view text, const TimeContext& c
   if (p.year < 0) {
     if (!ReadClock(in, 2, &p)) return std::nullopt;
     in.Spaces();
-    if (in.Word("UTC") || in.Word("GMT") || in.Word("Z")) p.offset_minutes = 0;
+    if (in.Word("UTC") || in.Word("GMT") || in.Word("Z")) {
+      p.offset_minutes = 0;
+    } else {
+      ReadZoneWord(in, &p);
+    }
     in.Spaces();
     p.year = in.Number(4, 4);
     if (p.year >= 0) return in.Done() ? Assemble(p, context) : std::nullopt;
@@ -261,7 +298,7 @@ std::optional<ParsedTime> ParseTimeShape(const Value& value, const TimeContext& 
   std::string_view text = value.text;
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  if (text.empty() || text.size() > 64) return std::nullopt;
+  if (text.empty() || text.size() > 80) return std::nullopt;
   for (const auto shape : {Iso, EpochText, Slashes, MonthFirst, DayFirst}) {
     if (auto time = shape(text, context)) return time;
   }

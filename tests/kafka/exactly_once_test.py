@@ -4,9 +4,10 @@ alone; after each one the oracle (oracle.py) compares what it sent with what the
 kafka_replay_check repeats every recorded step with a processor that never crashed: state, events and documents byte for
 byte.
 
-  exactly_once_test.py TRIAGED --replay-check PROGRAM [--phases kill,rebalance,…] [--cycles 20] [--seed N] [--brokers N] [--kafka 4.0.1]
+  exactly_once_test.py TRIAGED --replay-check PROGRAM [--phases kill,rebalance,…] [--cycles 50] [--seed N] [--brokers N] [--kafka 4.0.1]
 
-  kill        kill -9 at random points under load, --cycles times
+  kill        kill -9 under load, --cycles times: at random times, at named points, while partitions move
+  hang        a call of the Kafka client never returns: the watchdog ends the process
   rebalance   a second process joins, the first is killed, the second takes over, the first comes back; twice
   standby     each process follows the other's partitions: a takeover replays only their tail; no other phase beside it
   upgrade     two releases in one group (--next): the newer one opens what the older one wrote, the older one stops
@@ -21,9 +22,10 @@ byte.
   clock       the wall clock jumps by an hour and a day, there and back; alerts stamped 2099
   backup      `triagectl backup` under load, the disk lost, `triagectl restore`
   retention   cases are closed and leave, archived, while the daemon is killed; no other phase beside it
+  hot         a backlog in one partition beside a trickle in another one
   poison      one record in a hundred cannot be read
-  topic-lost  alerts are deleted before they were taken, then the state topic under the daemon: a clear stop; only as the
-              last phase
+  topic-lost  alerts are deleted before they were taken, then the alert topic and the state topic under the daemon: a
+              clear stop each time; only as the last phase
 
 TRIAGED_SEED, TRIAGED_DURATION (seconds: each phase is repeated until they have passed), TRIAGED_CYCLES and TRIAGED_REPORT (a
 file that the report is added to) stand for the arguments of the same names.
@@ -43,6 +45,7 @@ import time
 import urllib.error
 import urllib.request
 
+import crashes
 import faults
 from oracle import PARTITIONS, Daemon, Load, Source, intake_problems, replay_problems, report, settle, wait_for
 from upgrade import upgrade
@@ -60,6 +63,7 @@ class Trial:
         self.source = Source(bootstrap, self.rng, options.hosts)
         more = faults.RETENTION if "retention" in options.phases else ""
         more += "standby: true\n" if "standby" in options.phases else ""
+        more += crashes.WATCHDOG if "hang" in options.phases else ""
         self.first = Daemon(options.triaged, bootstrap, folder, "first", more)
         self.second = Daemon(options.triaged, bootstrap, folder, "second", more)
         self.problems = []
@@ -102,21 +106,29 @@ class Trial:
 
 def kill(trial):
     trial.first.stop()
+    trial.source.newest = trial.options.hosts
     load = trial.load(rate=1500)
-    recovery = []
+    recovery, met, rebalances = [], dict.fromkeys(crashes.POINTS, 0), 0
     for cycle in range(trial.options.cycles):
-        trial.first.start()
-        begin = time.monotonic()
-        if cycle % 4 == 3:  # also while it starts, joins and restores
-            time.sleep(trial.rng.uniform(0.005, 1.5))
+        trial.source.add_hosts(4)  # so that there are cases to open and to escalate to the end
+        if cycle % 20 == 10:
+            met[crashes.while_shared(trial, cycle // 20)] += 1
+            rebalances += 1
+        elif cycle % 2:
+            point = crashes.at_a_point(trial, cycle // 2)
+            if point:
+                met[point] += 1
         else:
-            trial.first.wait_ready()
-            recovery.append(time.monotonic() - begin)
-            time.sleep(trial.rng.uniform(0.005, 0.5))
-        trial.first.kill()
+            recovery += crashes.at_random(trial, cycle)
     load.stop()
     trial.only_first()
-    trial.report(f"kill -9, {trial.options.cycles} cycles", cycles=trial.options.cycles, recovery=recovery)
+    points = [point for point, times in met.items() if times]
+    trial.expect(f"too few deaths at named points: {met}", sum(met.values()) >= trial.options.cycles // 4)
+    missed = [point for point in crashes.POINTS if not met[point]]
+    trial.expect(f"never died at {missed}", not missed or trial.options.cycles < 8 * len(crashes.POINTS))
+    trial.report(f"kill -9, {trial.options.cycles} cycles, {sum(met.values())} at {len(points)} named points, {rebalances} while "
+                 "partitions moved", cycles=trial.options.cycles, recovery=recovery)
+    print("  deaths at named points: " + ", ".join(f"{point} {times}" for point, times in met.items() if times), flush=True)
 
 
 def rebalance(trial):
@@ -207,33 +219,35 @@ def zombie(trial):
 
 
 def broker_phase(trial):
-    """With several brokers the others go on; with one there is none for some seconds. A broker that is frozen keeps its
-    connections and answers nothing."""
+    """With several brokers the others go on, and each fault meets another one; with one there is none meanwhile. A broker
+    that is frozen keeps its connections and answers nothing."""
     load = trial.load(rate=300)
-    folder = trial.folder / "broker"
+    folder, options = trial.folder / "broker", trial.options
 
     def broker(*arguments):
         subprocess.run([sys.executable, HERE / "broker.py", arguments[0], folder, *arguments[1:]], check=True, timeout=200,
                        stdout=subprocess.DEVNULL)
 
-    told, recovery = [], []
+    told, recovery, resident = [], [], trial.first.resident()
     faults_of_one = [(["stop"], "start"), (["stop", "--kill"], "start"), (["freeze"], "thaw")]
-    for node in range(1, trial.options.brokers + 1):
-        for fault, cure in faults_of_one:
-            begin = time.monotonic()
-            broker(*fault, "--id", str(node))
-            if trial.options.brokers == 1:
-                wait_for(lambda: not trial.first.ready(), 60, "the daemon to say that it is not ready without a broker")
-                told.append(time.monotonic() - begin)
-            time.sleep(trial.rng.uniform(1, 3))
-            broker(cure, *(["--id", str(node)] if cure == "thaw" else []))
-            begin = time.monotonic()
-            trial.first.wait_ready(90)
-            recovery.append(time.monotonic() - begin)
+    first_node = trial.rng.randrange(options.brokers)
+    for number, (fault, cure) in enumerate(faults_of_one):
+        node = (first_node + number) % options.brokers + 1
+        begin = time.monotonic()
+        broker(*fault, "--id", str(node))
+        if options.brokers == 1:
+            wait_for(lambda: not trial.first.ready(), 60, "the daemon to say that it is not ready without a broker")
+            told.append(time.monotonic() - begin)
+        time.sleep(options.outage or trial.rng.uniform(1, 3))
+        broker(cure, *(["--id", str(node)] if cure == "thaw" else []))
+        begin = time.monotonic()
+        trial.first.wait_ready(90)
+        recovery.append(time.monotonic() - begin)
     load.stop()
     words = f"; not ready after {max(told):.1f} s at most" if told else ""
-    trial.report(f"{len(recovery)} outages of a broker out of {trial.options.brokers}", words, cycles=len(recovery),
-                 recovery=recovery)
+    trial.report(f"{len(recovery)} outages of a broker out of {options.brokers}", words, cycles=len(recovery), recovery=recovery)
+    grown = trial.first.resident()
+    trial.expect(f"memory grew from {resident} to {grown} MiB over the outages", grown < resident * 1.5 + 64)
 
 
 def reload_phase(trial):
@@ -256,7 +270,7 @@ def reload_phase(trial):
             refused += error.code == 400 and b"policy.yaml" in error.read()
             trial.expect(f"reload {number} was right and was refused", wrong)
         if number in (trial.options.reloads // 4, trial.options.reloads - 1):
-            resident.append(int(open(f"/proc/{daemon.process.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20)
+            resident.append(daemon.resident())
     policy.write_text(good)
     load.stop()
     trial.expect(f"memory grew from {resident[0]} to {resident[-1]} MiB", resident[-1] < resident[0] * 1.5 + 64)
@@ -312,9 +326,9 @@ def empty_disk(trial):
     trial.report("restore on an empty disk", recovery=[seconds])
 
 
-PHASES = {"kill": kill, "rebalance": rebalance, "standby": standby, "upgrade": upgrade, "storm": storm, "zombie": zombie, "broker": broker_phase,
+PHASES = {"kill": kill, "hang": crashes.hang, "rebalance": rebalance, "standby": standby, "upgrade": upgrade, "storm": storm, "zombie": zombie, "broker": broker_phase,
           "reload": reload_phase, "damage": damage, "empty-disk": empty_disk, "disk-full": faults.disk_full,
-          "clock": faults.clock, "backup": faults.backup, "poison": faults.poison, "retention": faults.retention, "topic-lost": faults.topic_lost}
+          "clock": faults.clock, "backup": faults.backup, "poison": faults.poison, "hot": faults.hot, "retention": faults.retention, "topic-lost": faults.topic_lost}
 
 
 def run(trial):
@@ -365,12 +379,14 @@ def main():
     parser.add_argument("--replay-check", required=True, metavar="PROGRAM", help="kafka_replay_check")
     parser.add_argument("--phases", type=phases, default=["kill", "rebalance", "empty-disk"])
     given = os.environ.get
-    parser.add_argument("--cycles", type=int, default=int(given("TRIAGED_CYCLES") or 20), help="of kill")
+    parser.add_argument("--cycles", type=int, default=int(given("TRIAGED_CYCLES") or 50), help="of kill")
+    parser.add_argument("--crash-points", metavar="LIBRARY", help="libcrash_points.so, for the phases kill and hang")
     parser.add_argument("--rounds", type=int, default=4, help="of storm")
     parser.add_argument("--reloads", type=int, default=60)
     parser.add_argument("--next", metavar="PROGRAM", help="triaged of the next format, for the phase upgrade")
     parser.add_argument("--wall-clock", metavar="LIBRARY", help="libwall_clock.so, for the phase clock")
     parser.add_argument("--brokers", type=int, default=1)
+    parser.add_argument("--outage", type=int, default=0, help="seconds that a broker is away, in the phase broker")
     parser.add_argument("--kafka", metavar="VERSION", help="a release of Kafka (TRIAGED_KAFKA_VERSION)")
     parser.add_argument("--seed", type=int, default=int(given("TRIAGED_SEED") or time.time()))
     parser.add_argument("--duration", type=int, default=int(given("TRIAGED_DURATION") or 0), help="seconds a phase is repeated")

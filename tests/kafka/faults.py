@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.request
 
-from oracle import APPLICATION, PARTITIONS, Outcome, read_topic, settle, wait_for
+from oracle import APPLICATION, PARTITIONS, Outcome, read_records, read_topic, settle, wait_for
 
 DISK_MIB = 64
 
@@ -174,23 +174,60 @@ def retention(trial):
 
 
 POISON = [b"{not json", b"[" * 10_000, b'{"host":{"name":"\\ud800"}}', b'{"a":"nul \0 inside"}', b"\xff\xfe\xfa", b"[1,2", b"nul",
-          b'{"ecs":{"version":"8.11"}} trailing', b'{"number": 123456789012345678901234567890}']
+          b'{"ecs":{"version":"8.11"}} trailing']
+ODD = [', "odd": 1, "odd": 2}', ', "odd": 9007199254740993}', ', "odd": 123456789012345678901234567890}']
 
 
 def poison(trial):
     """One record in a hundred cannot be read. Each becomes a dead letter, no partition stands still, and what is odd but
-    right (a key twice, a number beyond 2^53) is an alert like any other."""
+    right (a key twice, a number beyond 2^53 or 2^64) is an alert like any other."""
     load = trial.load(rate=1000)
     for round_ in range(20):
         lines = [trial.rng.choice(POISON) for _ in range(20)]
         trial.source.poisoned += len(lines)
         host = trial.rng.choice(trial.source.hosts)
         odd = json.dumps(trial.source.alert(host))
-        odd = odd[:-1] + (', "odd": 9007199254740993}' if round_ % 2 else ', "odd": 1, "odd": 2}')
+        odd = odd[:-1] + ODD[round_ % len(ODD)]
         trial.source.write_bytes(b"\n".join([*lines, odd.encode()]) + b"\n")
         time.sleep(0.2)
     load.stop()
     trial.report(f"poison, {trial.source.poisoned} records", cycles=20)
+
+
+HOT_ALERTS = 90_000  # what one case takes at most is 100,000
+
+
+def hot(trial):
+    """A backlog of one host's alerts in one partition, and a few of other hosts behind it in another one. One process runs
+    all partitions: the few do not wait until the many are done, and the memory stays bounded."""
+    first, source = trial.first, trial.source
+    resident = first.resident()
+    first.stop()
+    source.add_hosts(21)
+    many, few = source.hosts[-21], source.hosts[-20:]
+    source.attacked -= set(source.hosts[-21:])
+    source.write_bytes("\n".join(json.dumps(source.alert(many)) for _ in range(HOT_ALERTS)).encode() + b"\n", "-p", "0")
+    source.write_bytes("\n".join(json.dumps(source.alert(host)) for host in few).encode() + b"\n", "-p", "1")
+    first.start()
+    outcome = settle(trial.bootstrap, source, [first])
+    grown = first.resident() - resident
+    names = {host: key for key, case in outcome.cases.items() for host in
+             (one["value"] for one in case["five_ws"]["where"].get("hosts", [])) if host == many or host in few}
+    done = max((record["ts"] for record in read_records(trial.bootstrap, "cases") if record["key"] == names[many]), default=0)
+    begun, opened = None, 0
+    for record in read_records(trial.bootstrap, "escalations"):
+        event = json.loads(record["payload"])
+        if event["type"] != "io.triaged.case.opened.v1" or event["subject"] not in names.values():
+            continue
+        if event["subject"] == names[many]:
+            begun = record["ts"]
+        else:
+            opened = max(opened, record["ts"])
+    trial.expect(f"the few waited for the many: opened {opened - begun} ms after these began, which took {done - begun} ms",
+                 opened - begun < (done - begun) * 0.75)
+    trial.expect(f"memory grew by {grown} MiB over a backlog of {HOT_ALERTS}", grown < 256)
+    trial.report("a hot partition", f"; {HOT_ALERTS} alerts of one host took {(done - begun) / 1000:.1f} s, those of others beside it "
+                 f"were decided after {(opened - begun) / 1000:.1f} s; memory grew by {grown} MiB")
 
 
 def request(port, key, version, body):
@@ -251,13 +288,30 @@ def alerts_removed(trial):
     trial.lines.append("400 alerts deleted before they were taken: stopped, and went on only when told to")
 
 
+def alerts_made_anew(trial):
+    """The alert topic is deleted under a running daemon, and made anew by whoever writes to it next."""
+    first = trial.first
+    before = first.log_size()
+    delete_topic(trial.bootstrap, "alerts")
+    trial.source.send(PARTITIONS)
+    begin = time.monotonic()
+    wait_for(lambda: first.process.poll() is not None, 120, "the daemon to stop when its alert topic was made anew")
+    trial.expect("it ended with 0", first.process.returncode != 0)
+    trial.expect(f"it does not say why it stopped:\n{first.log_since(before)[-2000:]}", "made anew" in first.log_since(before))
+    trial.lines.append(f"alert topic deleted and made anew: stopped after {time.monotonic() - begin:.1f} s")
+    first.start("--accept-data-loss")
+    first.wait_ready(90)
+
+
 def topic_lost(trial):
-    """The state topic is deleted under a running daemon, and made anew, empty. That must end in a clear stop, never in a
-    changelog that silently lacks its beginning. Nothing can go on from here: this phase is the last one."""
+    """Alerts are removed, the alert topic and then the state topic are deleted under a running daemon, and made anew. That
+    must end in a clear stop, never in a changelog that silently lacks its beginning. Nothing can go on from here: this phase
+    is the last one."""
     first = trial.first
     trial.source.send(500)
     trial.report("before the state topic is deleted")
     alerts_removed(trial)
+    alerts_made_anew(trial)
     triagectl = [pathlib.Path(trial.options.triaged).parent / "triagectl", f"--config.file={first.folder}/triaged.yaml"]
     before = first.log_size()
     load = trial.load(rate=200)

@@ -38,6 +38,7 @@ class Daemon:
         self.log = open(self.folder / "log", "ab")
         self.process = None
         self.environment = {}
+        self.started_at = 0  # of the log's bytes
         policy = (ROOT / "configs/policies/soc-tiered.yaml").read_text()
         policy = re.sub(r"document_interval: \S+", "document_interval: 1s", policy)
         if "retention:" in more:  # which must not be shorter than a window that looks back
@@ -59,6 +60,7 @@ policies: {self.folder}/policy.yaml
 {more}""")
 
     def start(self, *arguments):
+        self.started_at = self.log_size()
         self.process = subprocess.Popen([self.binary, f"--config.file={self.folder}/triaged.yaml", *arguments],
                                         stdout=self.log, stderr=self.log, env=os.environ | self.environment)
 
@@ -82,14 +84,12 @@ policies: {self.folder}/policy.yaml
         return len(self.partitions_running())
 
     def partitions_running(self):
-        states = {}
-        for line in open(self.folder / "log", errors="replace"):
-            if "msg=listening" in line:
-                states = {}
-            found = re.search(r"msg=partition worker=\d+ partition=(\d+) state=(\w+)", line)
-            if found:
-                states[found[1]] = found[2]
+        states = dict(re.findall(r"msg=partition worker=\d+ partition=(\d+) state=(\w+)", self.log_since(self.started_at)))
         return {partition for partition, state in states.items() if state == "running"}
+
+    def resident(self):
+        """Its memory in MiB."""
+        return int(open(f"/proc/{self.process.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 
     def tail(self):
         self.log.flush()
@@ -128,12 +128,21 @@ class Source:
 
     def __init__(self, bootstrap, rng, hosts):
         self.rng, self.bootstrap = rng, bootstrap
-        self.hosts = [f"host-{n:03d}" for n in range(hosts)]
-        self.attacked = set(self.hosts[::5])
-        self.sent = {host: 0 for host in self.hosts}
+        self.hosts, self.attacked, self.sent = [], set(), {}
+        self.add_hosts(hosts)
+        self.newest = hosts  # so many of the hosts have alerts at a time
         self.number = 0
         self.attack_sent = set()
         self.poisoned = 0  # records that cannot be read
+
+    def add_hosts(self, count):
+        """Every fifth of them will be attacked."""
+        for number in range(len(self.hosts), len(self.hosts) + count):
+            host = f"host-{number:03d}"
+            if number % 5 == 0:
+                self.attacked.add(host)
+            self.sent[host] = 0
+            self.hosts.append(host)
 
     def alert(self, host, attack=False):
         self.number += 1
@@ -149,7 +158,7 @@ class Source:
     def send(self, count):
         lines = []
         for _ in range(count):
-            host = self.rng.choice(self.hosts)
+            host = self.rng.choice(self.hosts[-self.newest:])
             attack = host in self.attacked and host not in self.attack_sent and self.sent[host] >= 3
             if attack:
                 self.attack_sent.add(host)
@@ -163,11 +172,11 @@ class Source:
     def write(self, lines):
         self.write_bytes(("\n".join(lines) + "\n").encode())
 
-    def write_bytes(self, records):
-        # One producer per burst: kcat keeps the last lines of an open pipe in its own buffer.
+    def write_bytes(self, records, *arguments):
+        # One producer per burst: kcat keeps the last lines of an open pipe in its own buffer. It waits for a broker that is away.
         subprocess.run(["kcat", "-P", "-E", "-q", "-b", self.bootstrap, "-t", "alerts", "-X", "acks=all", "-X",
-                        "enable.idempotence=true", "-X", "linger.ms=1"], input=records,
-                       check=True, timeout=240)  # it waits for a broker that is away
+                        "enable.idempotence=true", "-X", "linger.ms=1", "-X", "socket.timeout.ms=10000", "-X",
+                        "message.timeout.ms=900000", *arguments], input=records, check=True, timeout=900)
 
 
 class Load(threading.Thread):
@@ -192,14 +201,20 @@ class Load(threading.Thread):
 
 
 def read_topic(bootstrap, topic):
-    """Every committed (key, value) of a topic, from the beginning to the end."""
-    result = subprocess.run(["kcat", "-C", "-q", "-e", "-b", bootstrap, "-t", f"{APPLICATION}.{topic}", "-o", "beginning",
-                             "-X", "isolation.level=read_committed", "-J"], capture_output=True, timeout=120, check=False)
-    records = []
-    for line in result.stdout.splitlines():
-        record = json.loads(line.decode(errors="replace"))  # a dead letter has its original's bytes
-        records.append((record.get("key"), record.get("payload")))
-    return records
+    """Every committed (key, value) of a topic; see read_records."""
+    for record in read_records(bootstrap, topic):
+        yield record.get("key"), record.get("payload")
+
+
+def read_records(bootstrap, topic):
+    """Every committed record of a topic, as kcat's JSON, from the beginning to the end, one by one: a long run's do not fit at once."""
+    with subprocess.Popen(["timeout", "900", "kcat", "-C", "-q", "-e", "-b", bootstrap, "-t", f"{APPLICATION}.{topic}", "-o",
+                           "beginning", "-X", "isolation.level=read_committed", "-J"], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as reader:
+        for line in reader.stdout:
+            yield json.loads(line.decode(errors="replace"))  # a dead letter has its original's bytes
+    if reader.returncode == 124:
+        raise SystemExit(f"FAILED: {APPLICATION}.{topic} could not be read to its end in time")
 
 
 def intake_problems(bootstrap, source):
@@ -217,7 +232,7 @@ def intake_problems(bootstrap, source):
 
 def replay_problems(program, daemon, source):
     """The clean replay. No daemon may be running."""
-    result = subprocess.run([program, daemon.folder / "triaged.yaml"], capture_output=True, text=True, timeout=600,
+    result = subprocess.run([program, daemon.folder / "triaged.yaml"], capture_output=True, text=True, timeout=1800,
                             check=False)
     print(f"clean replay: {result.stdout.strip()}", flush=True)
     if result.returncode != 0:
@@ -234,12 +249,11 @@ class Outcome:
 
     def __init__(self, bootstrap, source):
         self.events = [json.loads(value) for _, value in read_topic(bootstrap, "escalations")]
-        self.cases = {}
-        for key, value in read_topic(bootstrap, "cases"):
-            self.cases[key] = json.loads(value)["data"] if value else None
+        self.cases = {key: json.loads(value)["data"] if value else None
+                      for key, value in dict(read_topic(bootstrap, "cases")).items()}
         self.derived = {key: case for key, case in self.cases.items() if case and source.derived(case)}
         self.cases = {key: case for key, case in self.cases.items() if key not in self.derived}
-        self.dead = read_topic(bootstrap, "dead-letter")
+        self.dead = list(read_topic(bootstrap, "dead-letter"))
         self.source = source
 
     def counted(self):

@@ -220,6 +220,111 @@ TEST_CASE("transaction markers that retention removed are no lost alerts") {
   CheckEnd(world);
 }
 
+// A process whose topics have changed while it was away, as far as Ready(), or the reason why it stopped.
+std::string StartAgain(World& world, Process* process, bool ready) {
+  process->Start();
+  if (!ready) return ReasonToStop(world, process);
+  for (int i = 0; i < 500 && !process->worker->Ready(); ++i) {
+    world.Turn();
+    world.broker.Advance(Duration(20));
+  }
+  CHECK(process->worker->Ready());
+  return {};
+}
+
+Command Acknowledgement(const std::string& id) {
+  Command ack;
+  ack.id = id;
+  ack.case_id = {0, 1};
+  ack.actor = "ada";
+  ack.role = "l1";
+  ack.action = CommandAction::kAck;
+  return ack;
+}
+
+TEST_CASE("inputs that were removed before they were taken stop the daemon, unless data loss is accepted") {
+  for (const bool accepted : {false, true}) {
+    for (const bool direct : {false, true}) {
+      WorldOptions options = Calm(1);
+      options.direct = direct;
+      options.accept_data_loss = accepted;
+      World world(options);
+      Alerts(world, 10);
+      Settle(world);
+      Process* process = world.processes()[0].get();
+      process->StopCleanly();
+      const WorldResult before = world.result;
+      direct ? Alerts(world, 5) : world.ProduceCommand(Acknowledgement("unseen"));
+      const TopicPartition source{direct ? world.alert_topics.front() : world.names.commands, 0};
+      world.broker.LogOf(source).low = world.broker.LogOf(source).high();
+      const std::string why = StartAgain(world, process, accepted);
+      if (!accepted) CHECK(why.find("were removed before they were taken") != std::string::npos);
+      if (!accepted) continue;
+      world.result.alerts = before.alerts;  // nobody will see the others
+      world.result.commands = before.commands;
+      // Once is enough, also when only deadlines came since.
+      Alerts(world, 5);
+      Settle(world);
+      process->StopCleanly();
+      world.broker.Advance(Duration(20 * 60'000));
+      StartAgain(world, process, true);
+    }
+  }
+}
+
+TEST_CASE("an input that was made anew stops the daemon, unless data loss is accepted") {
+  for (const bool accepted : {false, true}) {
+    for (const bool direct : {false, true}) {
+      WorldOptions options = Calm(1);
+      options.direct = direct;
+      options.accept_data_loss = accepted;
+      World world(options);
+      Alerts(world, 10);
+      Settle(world);
+      world.ProduceCommand(Acknowledgement("first"));
+      Settle(world);
+      Process* process = world.processes()[0].get();
+      process->StopCleanly();
+      const std::string topic = direct ? world.alert_topics.front() : world.names.commands;
+      world.broker.Recreate(topic);
+      const std::string why = StartAgain(world, process, accepted);
+      if (!accepted) CHECK(why.find("made anew, or truncated") != std::string::npos);
+      if (!accepted) continue;
+      const Progress& progress = world.processes()[0]->worker->partitions().at(0)->store()->progress();
+      const uint64_t before = progress.balance.commands_consumed + progress.balance.consumed;
+      world.ProduceCommand(Acknowledgement("second"));
+      world.ProduceAlert("db7", "Port scan", 47, "behind the new beginning");
+      Settle(world);
+      CHECK(progress.balance.commands_consumed + progress.balance.consumed == before + 2);
+      process->StopCleanly();
+      StartAgain(world, process, true);  // and what was accepted stands
+    }
+  }
+}
+
+TEST_CASE("retention that removes what was taken, and the markers behind it, loses nothing") {
+  for (const bool direct : {false, true}) {
+    WorldOptions options = Calm(1);
+    options.direct = direct;
+    World world(options);
+    Alerts(world, 10);
+    world.ProduceCommand(Acknowledgement("one"));
+    Settle(world);
+    for (int i = 0; i < 400; ++i) {  // past a heartbeat
+      world.Turn();
+      world.broker.Advance(Duration(1'000));
+    }
+    world.processes()[0]->StopCleanly();
+    for (const std::string& topic : {world.alert_topics.front(), world.names.intake, world.names.commands, world.names.signals}) {
+      world.broker.LogOf({topic, 0}).low = world.broker.LogOf({topic, 0}).high();
+    }
+    StartAgain(world, world.processes()[0].get(), true);
+    Alerts(world, 5);
+    Settle(world);
+    CheckEnd(world);
+  }
+}
+
 // The partitions' leaders move to a broker whose clock is behind: their next records are stamped before the last ones.
 TEST_CASE("records that are stamped before the ones in front of them are taken") {
   for (const bool direct : {false, true}) {
@@ -480,13 +585,7 @@ uint64_t BreachesWithAcknowledgementBehindAnOpenTransaction(const Bugs& bugs) {
   world.broker.Advance(Duration(50'000));  // 4:50
   const ProducerHandle other = world.broker.InitProducer("other");
   REQUIRE(world.broker.Produce(other, {world.names.commands, 0}, {}).ok());
-  Command ack;
-  ack.id = "ack-1";
-  ack.case_id = {0, 1};
-  ack.actor = "ada";
-  ack.role = "l1";
-  ack.action = CommandAction::kAck;
-  world.ProduceCommand(ack);
+  world.ProduceCommand(Acknowledgement("ack-1"));
   world.broker.Advance(Duration(9'000));  // 4:59
   process->Start();
   for (int i = 0; i < 60; ++i) {

@@ -116,5 +116,29 @@ TEST_CASE("CEF and LEEF texts") {
   CHECK(read(false, "LEEF:1.0|V|P").empty());
 }
 
+TEST_CASE("the syslog header before a CEF or LEEF text: its time and its host") {
+  const auto read = [](std::string_view header) {
+    std::string found;
+    const KeyValueSink sink = [&](std::string_view key, std::string_view value, bool) {
+      if (key.starts_with("syslog")) found.append(value).append("|");
+    };
+    CHECK(ParseCef(std::string(header) + "CEF:0|V|P|1|id|name|5|", sink));
+    std::string of_leef;
+    std::swap(found, of_leef);
+    CHECK(ParseLeef(std::string(header) + "LEEF:1.0|V|P|1|id|", sink));
+    CHECK(found == of_leef);
+    return found;
+  };
+  CHECK(read("<134>Mar  2 08:00:00 fw1 ") == "Mar  2 08:00:00|fw1|");
+  CHECK(read("Mar 2 2026 08:00:00.5 fw1 app[3]: ") == "Mar 2 2026 08:00:00.5|fw1|");
+  CHECK(read("<134>1 2026-03-02T08:00:00Z fw1 app - - - ") == "2026-03-02T08:00:00Z|fw1|");
+  CHECK(read("2026-03-02 08:00:00 fw1 ") == "2026-03-02 08:00:00|fw1|");
+  CHECK(read("<134>Mar  2 08:00:00 ") == "Mar  2 08:00:00|");
+  for (const char* none : {"", " ", "<", "<>", "<134", "<134>", "1 ", "fw1 app: ", "one two three four 08:00:00 fw1 "}) {
+    CAPTURE(none);
+    CHECK(read(none).empty());
+  }
+}
+
 }  // namespace
 }  // namespace triaged
