@@ -288,7 +288,7 @@ TEST_CASE("times without a zone or a year") {
 TEST_CASE("addresses are never guessed") {
   const auto ip = [](std::string_view text) {
     const auto address = ParseAddress(text);
-    return address ? std::string(address->ip()) + "|" + std::string(address->port) : "none";
+    return address ? address->ip() + "|" + std::string(address->port) : "none";
   };
   CHECK(ip("192.0.2.1") == "192.0.2.1|");
   CHECK(ip(" 192.0.2.1 ") == "192.0.2.1|");
@@ -305,6 +305,13 @@ TEST_CASE("addresses are never guessed") {
     CAPTURE(text);
     CHECK(ip(text) == "2001:db8::1|");
   }
+  CHECK(ip("0:0:0:0:0:0:0:0") == "::|");
+  CHECK(ip("0:0:0:0:0:0:0:1") == "::1|");
+  CHECK(ip("1:0:0:0:0:0:0:0") == "1::|");
+  CHECK(ip("1:0:0:2:0:0:0:3") == "1:0:0:2::3|");
+  CHECK(ip("1:0:0:2:3:0:0:4") == "1::2:3:0:0:4|");
+  CHECK(ip("1:0:2:3:4:5:6:0") == "1:0:2:3:4:5:6:0|");
+  CHECK(ip("FE80::0202:B3FF:FE1E:8329") == "fe80::202:b3ff:fe1e:8329|");
   for (const char* text : {"", "06.237.252.245", "256.1.1.1", "1.2.3", "AWS Internal", "host:80", "192.0.2.1:99999", "::g", "-", "[192.0.2.1]", "[::1",
                            "[::1]80", "fe80::1%eth0", "192.0.2.1/32", "192.0.2.1, 192.0.2.2"}) {
     CAPTURE(text);
