@@ -44,7 +44,7 @@ class Lists {
   std::vector<uint32_t> items_;
 };
 
-enum class Answer : uint8_t { kNo, kYes, kUnknown };
+enum class Answer : uint8_t { kNo, kYes, kPossible, kUnknown };
 
 // What is known of one predicate for the current alert.
 struct Mark {
@@ -58,6 +58,7 @@ struct Scratch final : RuleScratch {
   std::vector<uint32_t> seen_rules;  // epoch in which the rule became a candidate
   std::vector<uint32_t> candidates;
   uint64_t scan = 0;                 // number of the value being scanned
+  JoinedValues joined;
   std::vector<uint64_t> glob_scans;  // the last value each glob was tried on
   bool scan_given_up = false;        // any indexed predicate that was not found may hold all the same
 
@@ -99,7 +100,10 @@ class CompiledRuleSet final : public RuleSet {
         predicates_(std::move(lowered.predicates)),
         normalised_size_(catalog.normalised_size()),
         alert_steps_(lowered.alert_steps) {
-    for (const Predicate& predicate : predicates_) indexed_.push_back(IsIndexed(predicate));
+    for (const Predicate& predicate : predicates_) {
+      const bool text = predicate.kind == PredicateKind::kText;
+      found_.push_back(!IsIndexed(predicate) ? Answer::kNo : text ? Answer::kYes : Answer::kPossible);
+    }
     for (const Expr& expr : lowered.expressions) starts_.push_back(program_.Append(expr));
     PlanTriggers(lowered.expressions, catalog.size());
     PlanFields(catalog.size());
@@ -128,7 +132,11 @@ class CompiledRuleSet final : public RuleSet {
     bool unknown = false;
     auto holds = [&](PredicateId id) {
       Mark& mark = state.predicates[id];
-      if (mark.epoch != state.epoch) mark = {state.epoch, Ask(id, event, &state)};
+      if (mark.epoch != state.epoch) {
+        mark = {state.epoch, Ask(id, event, &state)};
+      } else if (mark.answer == Answer::kPossible) {
+        mark.answer = AskPlainly(id, event, &state);
+      }
       unknown |= mark.answer == Answer::kUnknown;
       return mark.answer == Answer::kYes;
     };
@@ -146,11 +154,16 @@ class CompiledRuleSet final : public RuleSet {
   }
 
  private:
+  static constexpr size_t kFewValues = 4;
   static constexpr uint16_t kNoPlan = std::numeric_limits<uint16_t>::max();
 
   // Of a predicate that the scan left unmarked: an indexed one does not hold then.
   Answer Ask(PredicateId id, const FieldTable& event, Scratch* state) const {
-    if (indexed_[id]) return state->scan_given_up ? Answer::kUnknown : Answer::kNo;
+    if (found_[id] == Answer::kNo) return AskPlainly(id, event, state);
+    return state->scan_given_up ? Answer::kUnknown : Answer::kNo;
+  }
+
+  Answer AskPlainly(PredicateId id, const FieldTable& event, Scratch* state) const {
     const Predicate& predicate = predicates_[id];
     if (!state->Spend(StepsOf(predicate, event, normalised_size_))) return Answer::kUnknown;
     return Holds(predicate, event, normalised_size_) ? Answer::kYes : Answer::kNo;
@@ -192,6 +205,7 @@ class CompiledRuleSet final : public RuleSet {
   }
 
   void ScanValues(const FieldPlan& plan, std::span<const Value> values, Scratch* state) const {
+    if (values.size() > kFewValues) return plan.matcher.ScanMany(values, &state->joined, Found{*this, plan, *state});
     for (const Value& value : values) {
       if (value.kind == ValueKind::kNull) continue;
       ++state->scan;
@@ -203,14 +217,16 @@ class CompiledRuleSet final : public RuleSet {
   struct Found {
     void Hit(PredicateId id) {
       Mark& mark = state.predicates[id];
-      if (mark.epoch == state.epoch && mark.answer == Answer::kYes) return;
-      mark = {state.epoch, Answer::kYes};
+      const Answer found = set.found_[id];
+      if (mark.epoch == state.epoch && mark.answer == found) return;
+      mark = {state.epoch, found};
       set.AddCandidates(set.waiting_[id], &state);
     }
     bool FirstTry(uint32_t glob) {
       uint64_t& last = state.glob_scans[plan.first_glob + glob];
       return std::exchange(last, state.scan) != state.scan;
     }
+    void NextValue() { ++state.scan; }
     bool Spend(uint64_t steps) { return state.Spend(steps); }
     void GiveUp(PredicateId id) {
       Mark& mark = state.predicates[id];
@@ -276,7 +292,7 @@ class CompiledRuleSet final : public RuleSet {
   std::vector<Rule> rules_;
   std::shared_ptr<const CorrelationSet> correlations_;
   std::vector<Predicate> predicates_;
-  std::vector<uint8_t> indexed_;  // of each predicate: IsIndexed, without a look at it
+  std::vector<Answer> found_;  // of each predicate: what it is when the index finds it; kNo: it is not indexed
   size_t normalised_size_;
   uint64_t alert_steps_;
   Program program_;

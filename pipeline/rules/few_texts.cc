@@ -41,7 +41,8 @@ void FewTexts::Build(std::vector<Source> sources, size_t width) {
     for (; texts_.size() < end;) {
       const Source& source = sources[texts_.size()];
       AddToTables(fingerprint(source), static_cast<uint8_t>(1u << bucket));
-      texts_.push_back({static_cast<uint32_t>(source.fingerprint), static_cast<uint32_t>(source.literal.size()), source.entry});
+      texts_.push_back({source.gram, static_cast<uint32_t>(source.fingerprint),
+                        static_cast<uint32_t>(source.literal.size()), source.entry});
     }
     begin_[bucket + 1] = static_cast<uint32_t>(end);
   }

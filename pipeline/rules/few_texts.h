@@ -27,6 +27,7 @@ class FewTexts {
     std::string_view literal;
     size_t fingerprint = 0;  // where the fingerprint begins in `literal`
     uint32_t entry = 0;      // the caller's number
+    uint32_t gram = 0;       // of the fingerprint, for the caller to tell the texts of a bucket apart
   };
 
   // `width` (2 to kMostWidth) is not more than the shortest literal. Letters stand for both cases.
@@ -36,6 +37,7 @@ class FewTexts {
   size_t width() const { return width_; }
 
   struct Text {
+    uint32_t gram;
     uint32_t fingerprint;
     uint32_t size;  // of the literal
     uint32_t entry;

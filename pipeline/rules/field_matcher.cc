@@ -106,7 +106,7 @@ void FieldMatcher::BuildInside(const std::vector<uint32_t>& entries, Inside* ins
 void FieldMatcher::BuildFew(const std::vector<uint32_t>& entries, size_t width) {
   std::vector<FewTexts::Source> texts;
   for (uint32_t index : entries) {
-    FewTexts::Source text{Literal(entries_[index]), 0, index};
+    FewTexts::Source text{Literal(entries_[index]), 0, index, 0};
     uint64_t best = UINT64_MAX;
     for (size_t at = 0; at + width <= text.literal.size(); ++at) {
       const uint64_t cost = GramCost(text.literal.substr(at, width));
@@ -114,6 +114,7 @@ void FieldMatcher::BuildFew(const std::vector<uint32_t>& entries, size_t width) 
       best = cost;
       text.fingerprint = at;
     }
+    text.gram = LoadGram(text.literal.data() + text.fingerprint, width);
     texts.push_back(text);
   }
   few_.emplace_back().Build(std::move(texts), width);
@@ -211,12 +212,18 @@ void FieldMatcher::Build() {
                                                     {&starts2_, &starts2}, {&ends8_, &ends8},     {&ends4_, &ends4},
                                                     {&ends2_, &ends2}};
   for (const auto& [whole, grams] : wholes) {
-    whole->entries = InOrder(grams->entries, whole->index.Build(grams->hashes));
+    for (const uint32_t i : whole->index.Build(grams->hashes)) {
+      const uint32_t index = grams->entries[i];
+      const Entry& entry = entries_[index];
+      whole->placed.push_back({index, entry.size, Far(entry.kind, Literal(entry)), entry.kind});
+    }
     if (!whole->empty()) has_ |= whole == &equal_ ? kEqual : kEnds;
   }
   BuildAnywhere(std::move(tiny), std::move(brief), std::move(longer));
-  if (!few_.empty() || !inside_.empty()) has_ |= kAnywhere;
-  if (!bytes_.empty() || !short_.empty()) has_ |= kRest;
+  if (!few_.empty()) has_ |= kFew;
+  if (!inside_.empty()) has_ |= kInside;
+  if (!bytes_.empty()) has_ |= kBytes;
+  if (!short_.empty()) has_ |= kShort;
 }
 
 }  // namespace triaged::rules

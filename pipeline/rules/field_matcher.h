@@ -27,6 +27,7 @@
 #include "pipeline/rules/budget.h"
 #include "pipeline/rules/few_texts.h"
 #include "pipeline/rules/gram_index.h"
+#include "pipeline/rules/joined_values.h"
 #include "pipeline/rules/pattern.h"
 #include "pipeline/rules/predicate.h"
 
@@ -50,24 +51,80 @@ class FieldMatcher {
   //   GiveUpScan()      there was none for looking further: any predicate may hold
   template <typename Sink>
   void Scan(std::string_view value, Sink&& sink) const {
-    if (has_ & kEqual) LookWhole(equal_, EqualHash(value), value, sink);
-    if ((has_ & kEnds) && value.size() >= 2) ScanEnds(value, sink);
+    if (has_ & kAnywhere) ScanAnywhere(value, [value](size_t at) { return Spot{value, at}; }, sink);
+    if (has_ & kPlaced) ScanPlaced(value, sink);
+  }
+
+  // As Scan of each of many values, of which most are short: those are looked through side by side for what may stand
+  // anywhere, for most of its cost is to begin. `sink` is told, too, that another value is looked at: NextValue().
+  template <typename Sink>
+  void ScanMany(std::span<const Value> values, JoinedValues* joined, Sink&& sink) const {
     if (has_ & kAnywhere) {
-      for (const FewTexts& few : few_) {
-        if (value.size() >= few.shortest()) ScanFew(few, value, sink);
+      joined->Join(values);
+      for (const std::string_view value : joined->apart()) {
+        sink.NextValue();
+        ScanAnywhere(value, [value](size_t at) { return Spot{value, at}; }, sink);
       }
-      for (const Inside& inside : inside_) {
-        if (value.size() >= inside.shortest) ScanInside(inside, value, sink);
-      }
+      ScanAnywhere(joined->text(), JoinedSpots{joined->parts(), [&sink] { sink.NextValue(); }}, sink);
     }
-    if (has_ & kRest) {
-      if (!bytes_.empty()) ScanBytes(value, sink);
-      ScanShort(value, sink);
+    if ((has_ & kPlaced) == 0) return;
+    for (const Value& value : values) {
+      if (value.kind == ValueKind::kNull) continue;
+      sink.NextValue();
+      ScanPlaced(value.text, sink);
     }
   }
 
  private:
-  enum Has : uint32_t { kEqual = 1, kEnds = 2, kAnywhere = 4, kRest = 8 };
+  enum Has : uint32_t { kEqual = 1, kEnds = 2, kShort = 4, kPlaced = 7, kFew = 8, kInside = 16, kBytes = 32, kAnywhere = 56 };
+
+  // A place of a value.
+  struct Spot {
+    std::string_view value;
+    size_t at;
+  };
+
+  // Which value a place of the joined text is in. Asked with ascending places, and anew from the first; the values are
+  // numbered all the same.
+  template <typename NextFn>
+  struct JoinedSpots {
+    JoinedSpots(const std::vector<JoinedValues::Part>& all, NextFn on_next) : parts(all), next(on_next) {}
+
+    Spot operator()(size_t place) {
+      if (place < last || last == SIZE_MAX) {
+        part = parts.data();
+        next();
+      }
+      last = place;
+      for (; place >= part->begin + part->value.size(); ++part) next();
+      return {part->value, place - part->begin};
+    }
+
+    const std::vector<JoinedValues::Part>& parts;
+    NextFn next;
+    const JoinedValues::Part* part = nullptr;
+    size_t last = SIZE_MAX;
+  };
+
+  // What may stand anywhere in `text`; `spot` tells which value a place of it is in.
+  template <typename SpotFn, typename Sink>
+  void ScanAnywhere(std::string_view text, SpotFn&& spot, Sink&& sink) const {
+    for (const FewTexts& few : few_) {
+      if (text.size() >= few.shortest()) ScanFew(few, text, spot, sink);
+    }
+    for (const Inside& inside : inside_) {
+      if (text.size() >= inside.shortest) ScanInside(inside, text, spot, sink);
+    }
+    if (has_ & kBytes) ScanBytes(text, sink);
+  }
+
+  // What has its place in the value.
+  template <typename Sink>
+  void ScanPlaced(std::string_view value, Sink&& sink) const {
+    if (has_ & kEqual) LookWhole(equal_, EqualHash(value), value, sink);
+    if ((has_ & kEnds) && value.size() >= 2) ScanEnds(value, sink);
+    if (has_ & kShort) ScanShort(value, sink);
+  }
 
   // A distinct pattern; its literal and predicates lie in texts_ and predicates_.
   struct Entry {
@@ -125,12 +182,27 @@ class FieldMatcher {
     }
   }
 
-  // Patterns whose place in the value is known.
+  // A pattern whose place in the value is known. Its last bytes (of endswith, its first) are compared before all: paths
+  // begin alike.
+  struct Placed {
+    uint32_t entry;
+    uint32_t size;  // of the literal
+    uint32_t far;   // its folded bytes at the other end, as many as FarWidth
+    PatternKind kind;
+  };
   struct Whole {
     GramIndex index;
-    std::vector<uint32_t> entries;  // in its order
-    bool empty() const { return entries.empty(); }
+    std::vector<Placed> placed;  // in its order
+    bool empty() const { return placed.empty(); }
   };
+
+  // How many bytes at the far end are compared first; 0 of texts too short for that.
+  static size_t FarWidth(size_t size) { return size >= 4 ? 4 : size >= 2 ? 2 : 0; }
+  static uint32_t Far(PatternKind kind, std::string_view text) {
+    const size_t width = FarWidth(text.size());
+    if (width == 0) return 0;
+    return LoadGram(kind == PatternKind::kEndsWith ? text.data() : text.data() + text.size() - width, width);
+  }
 
   template <typename Sink>
   void LookWhole(const Whole& whole, uint32_t hash, std::string_view value, Sink&& sink) const {
@@ -144,11 +216,14 @@ class FieldMatcher {
     const GramIndex::Range range = whole.index.Find(hash);
     if (!sink.Spend(range.end - range.begin)) return sink.GiveUpScan();
     for (uint32_t i = range.begin; i < range.end; ++i) {
-      const Entry& entry = entries_[whole.entries[i]];
-      if (entry.size > value.size()) continue;
-      if (entry.kind == PatternKind::kEquals && entry.size != value.size()) continue;
-      const size_t at = entry.kind == PatternKind::kEndsWith ? value.size() - entry.size : 0;
-      if (EqualBytes(value.substr(at, entry.size), Literal(entry), entry.cased)) Tell(entry, true, sink);
+      const Placed& placed = whole.placed[i];
+      if (placed.size > value.size()) continue;
+      if (placed.kind == PatternKind::kEquals && placed.size != value.size()) continue;
+      const size_t at = placed.kind == PatternKind::kEndsWith ? value.size() - placed.size : 0;
+      const std::string_view there = value.substr(at, placed.size);
+      if (Far(placed.kind, there) != placed.far) continue;
+      const Entry& entry = entries_[placed.entry];
+      if (EqualBytes(there, Literal(entry), entry.cased)) Tell(entry, true, sink);
     }
   }
 
@@ -196,19 +271,18 @@ class FieldMatcher {
     }
   }
 
-  template <typename Sink>
-  [[gnu::noinline]] void ScanFew(const FewTexts& few, std::string_view value, Sink&& sink) const {
+  template <typename SpotFn, typename Sink>
+  [[gnu::noinline]] void ScanFew(const FewTexts& few, std::string_view text, SpotFn& spot, Sink&& sink) const {
     std::array<FewTexts::Candidate, FewTexts::kBlock> found;
-    for (size_t begin = 0; begin + few.width() <= value.size(); begin += FewTexts::kBlock) {
-      const size_t count = few.Candidates(value, begin, &found);
+    for (size_t begin = 0; begin + few.width() <= text.size(); begin += FewTexts::kBlock) {
+      const size_t count = few.Candidates(text, begin, &found);
       for (size_t i = 0; i < count; ++i) {
+        const uint32_t gram = LoadGram(text.data() + found[i].place, few.width());
         for (uint32_t buckets = found[i].buckets; buckets != 0; buckets &= buckets - 1) {
           const auto texts = few.Bucket(static_cast<size_t>(std::countr_zero(buckets)));
           if (!sink.Spend(texts.size())) return sink.GiveUpScan();
-          for (const FewTexts::Text& text : texts) {
-            const size_t at = found[i].place;
-            if (at < text.fingerprint || value.size() - (at - text.fingerprint) < text.size) continue;
-            Compare(text.entry, value.substr(at - text.fingerprint, text.size), value, sink);
+          for (const FewTexts::Text& one : texts) {
+            if (one.gram == gram) CompareAt(one.entry, one.fingerprint, one.size, spot(found[i].place), sink);
           }
         }
       }
@@ -241,16 +315,16 @@ class FieldMatcher {
     std::vector<GramPlace> places;  // in its order
   };
 
-  template <typename Sink>
-  [[gnu::noinline]] void ScanInside(const Inside& inside, std::string_view value, Sink&& sink) const {
+  template <typename SpotFn, typename Sink>
+  [[gnu::noinline]] void ScanInside(const Inside& inside, std::string_view text, SpotFn& spot, Sink&& sink) const {
     if (!inside.small.empty()) {
       const uint8_t* const slots = inside.small.data();
       ScanFiltered(
-          inside, value, [slots](uint32_t hash) { return slots[hash >> (32 - Inside::kSmallBits)] != 0; }, sink);
+          inside, text, spot, [slots](uint32_t hash) { return slots[hash >> (32 - Inside::kSmallBits)] != 0; }, sink);
     } else {
       const uint64_t* const words = inside.large.data();
       ScanFiltered(
-          inside, value,
+          inside, text, spot,
           [words](uint32_t hash) {
             return ((words[hash >> (32 - Inside::kLargeBits + 6)] >> ((hash >> (32 - Inside::kLargeBits)) & 63)) & 1) !=
                    0;
@@ -259,16 +333,16 @@ class FieldMatcher {
     }
   }
 
-  template <typename FilterFn, typename Sink>
-  void ScanFiltered(const Inside& inside, std::string_view value, FilterFn&& may_have, Sink&& sink) const {
-    const char* const data = value.data();
+  template <typename SpotFn, typename FilterFn, typename Sink>
+  void ScanFiltered(const Inside& inside, std::string_view text, SpotFn& spot, FilterFn&& may_have, Sink&& sink) const {
+    const char* const data = text.data();
     const size_t step = inside.step;
-    const size_t end = value.size() - (inside.width - 1);  // first place where too few bytes are left
+    const size_t end = text.size() - (inside.width - 1);  // first place where too few bytes are left
     auto scan = [&](auto load) {
       auto probe = [&](size_t at) {
         const uint32_t hash = Hash32(load(data + at));
         if (may_have(hash)) [[unlikely]] {
-          VerifyAt(inside, value, at, hash, sink);
+          VerifyAt(inside, spot, at, hash, sink);
         }
       };
       size_t at = 0;
@@ -287,19 +361,27 @@ class FieldMatcher {
     }
   }
 
-  template <typename Sink>
-  [[gnu::noinline]] void VerifyAt(const Inside& inside, std::string_view value, size_t at, uint32_t hash,
-                                  Sink&& sink) const {
+  template <typename SpotFn, typename Sink>
+  [[gnu::noinline]] void VerifyAt(const Inside& inside, SpotFn& spot, size_t place, uint32_t hash, Sink&& sink) const {
     if (!inside.index.MayHave(hash)) return;
     const GramIndex::Range range = inside.index.Find(hash);
+    if (range.begin == range.end) return;
     if (!sink.Spend(range.end - range.begin)) return sink.GiveUpScan();
+    const Spot where = spot(place);
     for (uint32_t i = range.begin; i < range.end; ++i) {
-      const GramPlace& place = inside.places[i];
-      if (at < place.offset || value.size() - (at - place.offset) < place.size) continue;
-      const std::string_view there = value.substr(at - place.offset, place.size);
-      if (LoadGram(there.data() + place.other_offset, inside.width) != place.other) continue;
-      Compare(place.entry, there, value, sink);
+      const GramPlace& one = inside.places[i];
+      if (where.at < one.offset || where.value.size() - (where.at - one.offset) < one.size) continue;
+      const std::string_view there = where.value.substr(where.at - one.offset, one.size);
+      if (LoadGram(there.data() + one.other_offset, inside.width) != one.other) continue;
+      Compare(one.entry, there, where.value, sink);
     }
+  }
+
+  // As Compare, where what was found of the literal, `offset` bytes into it, stands at a place of the value.
+  template <typename Sink>
+  void CompareAt(uint32_t index, size_t offset, size_t size, const Spot& where, Sink&& sink) const {
+    if (where.at < offset || where.value.size() - (where.at - offset) < size) return;
+    Compare(index, where.value.substr(where.at - offset, size), where.value, sink);
   }
 
   // Whether a pattern's literal stands `there`, and the pattern holds then.

@@ -9,6 +9,7 @@
 
 #include "pipeline/base/time.h"
 #include "pipeline/rules/budget.h"
+#include "pipeline/rules/regex_texts.h"
 
 namespace triaged::rules {
 namespace {
@@ -174,10 +175,23 @@ bool HoldsForField(const Predicate& p, FieldId field, const FieldTable& fields) 
   return false;
 }
 
+// None when one of the expressions needs nothing.
+std::vector<Pattern> NecessaryPatterns(const std::vector<std::shared_ptr<const re2::RE2>>& regexes) {
+  std::vector<Pattern> patterns;
+  for (const auto& regex : regexes) {
+    const std::vector<std::string> texts = RegexTexts(*regex);
+    if (texts.empty()) return {};
+    for (const std::string& text : texts) patterns.push_back(MakePattern(PlainText(text), Anchor::kContains, false));
+  }
+  return patterns;
+}
+
 std::string KeyOf(const Predicate& p) {
   std::string key = std::to_string(static_cast<int>(p.kind)) + ":" + std::to_string(p.field) + ":";
   std::vector<std::string> parts;
-  for (const Pattern& pattern : p.patterns) parts.push_back(pattern.Key());
+  if (p.kind == PredicateKind::kText) {
+    for (const Pattern& pattern : p.patterns) parts.push_back(pattern.Key());
+  }
   for (const auto& regex : p.regexes) parts.push_back(regex->pattern());
   for (const Network& n : p.networks) {
     parts.push_back(std::string(reinterpret_cast<const char*>(n.bytes), 16) + std::to_string(n.prefix));
@@ -247,7 +261,9 @@ PredicateId PredicateTable::Add(Predicate predicate) {
   predicate.key = KeyOf(predicate);
   predicate.weight = WeightOf(predicate);
   const auto [it, added] = ids_.emplace(predicate.key, static_cast<PredicateId>(predicates_.size()));
-  if (added) predicates_.push_back(std::move(predicate));
+  if (!added) return it->second;
+  if (predicate.kind == PredicateKind::kRegex) predicate.patterns = NecessaryPatterns(predicate.regexes);
+  predicates_.push_back(std::move(predicate));
   return it->second;
 }
 

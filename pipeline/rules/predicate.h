@@ -57,7 +57,7 @@ std::optional<Network> ParseNetwork(std::string_view text);  // an address witho
 struct Predicate {
   PredicateKind kind = PredicateKind::kText;
   FieldId field = 0;
-  std::vector<Pattern> patterns;
+  std::vector<Pattern> patterns;  // of kRegex: those of which one holds whenever it does; none: not known
   std::vector<std::shared_ptr<const re2::RE2>> regexes;
   std::vector<Network> networks;
   std::vector<Number> numbers;

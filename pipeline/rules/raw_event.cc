@@ -112,7 +112,7 @@ struct Hit {
 }  // namespace
 
 struct RawEventReader::Impl {
-  explicit Impl(const FieldCatalog& catalog) : size(catalog.size()), hit_in(catalog.size(), 0) {
+  explicit Impl(const FieldCatalog& catalog) : size(catalog.size()) {
     for (size_t id = 0; id < catalog.size(); ++id) {
       const std::string_view name = catalog.Name(static_cast<FieldId>(id));
       if (name == kEveryValue) every = static_cast<FieldId>(id);
@@ -142,12 +142,31 @@ struct RawEventReader::Impl {
     const FieldId field = nowhere ? kNoField : keys.field(node);
     if (field == kNoField && every == kNoField) return;
     const Value value = Scalar(element);
-    if (field != kNoField) {
-      const bool again = std::exchange(hit_in[field], events) == events;
-      scattered = scattered || (again && hits.back().field != field);
-      hits.push_back({field, value});
-    }
+    if (field != kNoField) Take(field, value);
     if (every != kNoField) all.push_back(value);
+  }
+
+  // A field table wants the values of a field next to each other. Arrays of objects do not give them so: from the first
+  // that comes apart on, values are gathered in `hits`.
+  void Take(FieldId field, const Value& value) {
+    if (!scattered && table.Has(field) && table.present().back() != field) scattered = true;
+    if (scattered) {
+      hits.push_back({field, value});
+    } else {
+      table.Add(field, value);
+    }
+  }
+
+  // Puts what was gathered behind the values that their fields have already.
+  void Gather() {
+    std::vector<Hit> ordered;
+    for (const FieldId field : table.present()) {
+      for (const Value& value : table.Get(field)) ordered.push_back({field, value});
+    }
+    ordered.insert(ordered.end(), hits.begin(), hits.end());
+    std::stable_sort(ordered.begin(), ordered.end(), [](const Hit& a, const Hit& b) { return a.field < b.field; });
+    table.Reset(size);
+    for (const Hit& hit : ordered) table.Add(hit.field, hit.value);
   }
 
   std::string_view Number(const char* end, const std::array<char, 32>& digits) const {
@@ -204,11 +223,9 @@ struct RawEventReader::Impl {
   FieldId every = kNoField;
   KeyTree keys;
   simdjson::dom::parser parser;
-  std::vector<Hit> hits;
   std::vector<Value> all;        // for `every`
-  std::vector<uint64_t> hit_in;  // field → the last event that has it
-  uint64_t events = 0;
-  bool scattered = false;        // some field's hits do not stand next to each other
+  std::vector<Hit> hits;         // what came once a field's values did not stand next to each other
+  bool scattered = false;
   std::deque<std::array<char, 32>> numbers;  // never moves its elements
   size_t used = 0;
   FieldTable table;
@@ -222,22 +239,16 @@ Status RawEventReader::Read(std::string_view json) {
   impl.hits.clear();
   impl.all.clear();
   impl.scattered = false;
-  ++impl.events;
   impl.used = 0;
   simdjson::dom::element root;
   if (const auto error = impl.parser.parse(json.data(), json.size()).get(root)) {
     return BadInput(simdjson::error_message(error));
   }
   if (!root.is_object()) return BadInput("not a JSON object");
-  impl.Walk(KeyTree::kRoot, root);
-  // A field table wants the values of a field next to each other; arrays of objects do not give them so.
-  if (impl.scattered) {
-    std::stable_sort(impl.hits.begin(), impl.hits.end(),
-                     [](const Hit& a, const Hit& b) { return a.field < b.field; });
-  }
   impl.table.Reset(impl.size);
+  impl.Walk(KeyTree::kRoot, root);
+  if (impl.scattered) impl.Gather();
   for (const Value& value : impl.all) impl.table.Add(impl.every, value);
-  for (const Hit& hit : impl.hits) impl.table.Add(hit.field, hit.value);
   return {};
 }
 

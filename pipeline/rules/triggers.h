@@ -19,9 +19,12 @@ struct Trigger {
   uint32_t id = 0;  // PredicateId or FieldId
 };
 
-// Text predicates are found by the index and fire themselves; others are asked for only when a rule is looked at, so
-// their field's presence fires for them.
-inline bool IsIndexed(const Predicate& predicate) { return predicate.kind == PredicateKind::kText; }
+// Text predicates are found by the index and fire themselves, regular expressions by the texts they need; others are
+// asked for only when a rule is looked at, so their field's presence fires for them.
+inline bool IsIndexed(const Predicate& predicate) {
+  return predicate.kind == PredicateKind::kText ||
+         (predicate.kind == PredicateKind::kRegex && !predicate.patterns.empty());
+}
 
 // How many of the expressions use each predicate.
 std::vector<uint32_t> CountUses(const std::vector<Expr>& expressions, size_t predicates);

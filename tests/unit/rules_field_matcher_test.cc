@@ -54,6 +54,7 @@ struct Sink {
     tried[glob] = true;
     return first;
   }
+  void NextValue() { tried.assign(tried.size(), false); }
   bool Spend(uint64_t) { return true; }
   void GiveUp(PredicateId) { FAIL("nothing was to be given up"); }
   void GiveUpScan() { FAIL("nothing was to be given up"); }
@@ -97,6 +98,44 @@ TEST_CASE("rules: a field's index finds what comparing each pattern finds") {
   CHECK(hits < asked / 2);
 }
 
+TEST_CASE("rules: many values looked through side by side give what each gives") {
+  Texts texts(Seed());
+  JoinedValues joined;
+  size_t hits = 0;
+  for (size_t round = 0; round < 400; ++round) {
+    const size_t count = 1 + texts.Below(texts.Below(3) == 0 ? 300 : 12);
+    FieldMatcher matcher;
+    std::vector<Pattern> patterns;
+    for (size_t i = 0; i < count; ++i) {
+      patterns.push_back(texts.AnyPattern());
+      matcher.Add(static_cast<PredicateId>(i), {patterns.back()});
+    }
+    matcher.Build();
+    std::vector<std::string> values(texts.Below(40));
+    for (std::string& value : values) {
+      value = texts.Text(texts.Below(texts.Below(12) == 0 ? 700 : 30));
+      // Also halves of texts, so that two values together seem to hold what neither does.
+      const std::string& literal = patterns[texts.Below(count)].literal;
+      const size_t cut = texts.Below(literal.size() + 1);
+      if (texts.Below(3) == 0) value = literal.substr(cut) + value + literal.substr(0, cut);
+    }
+    std::vector<Value> all;
+    for (const std::string& value : values) all.emplace_back(value);
+    if (!all.empty() && texts.Below(4) == 0) all[texts.Below(all.size())].kind = ValueKind::kNull;
+    Sink many{std::vector<bool>(count), std::vector<bool>(matcher.globs())};
+    Sink each{std::vector<bool>(count), std::vector<bool>(matcher.globs())};
+    matcher.ScanMany(all, &joined, many);
+    for (const Value& value : all) {
+      each.NextValue();
+      if (value.kind != ValueKind::kNull) matcher.Scan(value.text, each);
+    }
+    INFO("round " << round << " patterns " << count << " values " << values.size());
+    REQUIRE(many.held == each.held);
+    hits += static_cast<size_t>(std::count(each.held.begin(), each.held.end(), true));
+  }
+  CHECK(hits > 1000);
+}
+
 TEST_CASE("rules: few texts are found at the same places with vectors and without") {
   Texts texts(Seed());
   for (size_t round = 0; round < 300; ++round) {
@@ -105,7 +144,7 @@ TEST_CASE("rules: few texts are found at the same places with vectors and withou
     std::vector<FewTexts::Source> sources;
     for (std::string& literal : literals) {
       literal = texts.Text(width + texts.Below(9));
-      sources.push_back({literal, texts.Below(literal.size() - width + 1), static_cast<uint32_t>(sources.size())});
+      sources.push_back({literal, texts.Below(literal.size() - width + 1), static_cast<uint32_t>(sources.size()), 0});
     }
     FewTexts few;
     few.Build(sources, width);

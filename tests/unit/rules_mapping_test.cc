@@ -71,6 +71,30 @@ TEST_CASE("rules: expand takes its values from the mapping's lists") {
   CHECK(match("{a|expand: 'no list'}", R"({"a": "no list"})"));
 }
 
+TEST_CASE("rules: raw events: the values of a field stand together wherever they came from") {
+  FieldCatalog catalog(FieldCatalog::Taxonomy::kAlert);
+  const FieldId a = catalog.Resolve("x.a");
+  const FieldId b = catalog.Resolve("x.b");
+  const FieldId c = catalog.Resolve("c");
+  RawEventReader reader(catalog);
+  const auto values = [&](FieldId field) {
+    std::string all;
+    for (const Value& value : reader.fields().Get(field)) all += std::string(value.text) + " ";
+    return all;
+  };
+  // In turn, so that what one event left behind would show in the next.
+  for (int round = 0; round < 3; ++round) {
+    REQUIRE(reader.Read(R"({"x": [{"a": 1, "b": "p"}, {"a": "q"}, {"b": true, "a": "r"}], "c": 4, "x.a": "s"})").ok());
+    CHECK(values(a) == "1 q r s ");
+    CHECK(values(b) == "p true ");
+    CHECK(values(c) == "4 ");
+    REQUIRE(reader.Read(R"({"x": [{"a": "u"}, {"a": "v"}]})").ok());
+    CHECK(values(a) == "u v ");
+    CHECK(values(b) == "");
+    CHECK(reader.fields().present().size() == 1);
+  }
+}
+
 TEST_CASE("rules: raw events: nested names, arrays, every kind of value, keywords") {
   const auto match = [](const std::string& selection, const std::string& json) {
     return !Matching("mapping: m\n", Rule("a", "product: p", selection), json).empty();

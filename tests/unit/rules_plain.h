@@ -210,8 +210,10 @@ class RuleMaker {
     const size_t count = 1 + (Chance(40) ? Below(4) : 0);
     for (size_t i = 0; i < count; ++i) {
       if (item.kind == Item::kRegex) {
-        const char* const regexes[] = {"cmd", "^a", "x$", "[0-9]+", "p.w", "(ab|B)a?"};
-        item.values.push_back(regexes[Below(6)]);
+        // With and without texts that they need.
+        const char* const regexes[] = {"cmd",           "^a",         "x$",        "[0-9]+",   "p.w", "(ab|B)a?", "windows",
+                                       "(cmd|xyz).exe", "Sys.*tem32", "abcde[f]gh$", "a?power|SHELL"};
+        item.values.push_back(regexes[Below(std::size(regexes))]);
       } else if (item.kind == Item::kLess) {
         item.values.push_back(std::to_string(Below(20)));
       } else {
