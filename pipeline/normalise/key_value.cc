@@ -13,14 +13,12 @@ constexpr std::array<std::string_view, 7> kHeader = {"",     "deviceVendor",    
 
 bool HasBackslash(std::string_view text) { return text.find('\\') != std::string_view::npos; }
 
-// The next unescaped `ch` from `at`, or npos.
+// The next `ch` from `at` without a backslash that escapes it, or npos.
 size_t FindPlain(std::string_view text, char ch, size_t at) {
-  for (; at < text.size(); ++at) {
-    if (text[at] == '\\') {
-      ++at;
-    } else if (text[at] == ch) {
-      return at;
-    }
+  for (size_t found = text.find(ch, at); found != std::string_view::npos; found = text.find(ch, found + 1)) {
+    size_t plain = found;
+    while (plain > at && text[plain - 1] == '\\') --plain;
+    if ((found - plain) % 2 == 0) return found;  // backslashes in pairs are themselves escaped
   }
   return std::string_view::npos;
 }
@@ -80,10 +78,14 @@ bool TakeHeader(std::string_view* text, size_t count, std::array<std::string_vie
   return true;
 }
 
-bool IsKeyByte(char ch) {
-  return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '_' || ch == '.' ||
-         ch == '-' || ch == '[' || ch == ']';
-}
+constexpr auto kKeyBytes = [] {
+  std::array<bool, 256> bytes{};
+  for (const char ch : std::string_view("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-[]")) {
+    bytes[static_cast<unsigned char>(ch)] = true;
+  }
+  return bytes;
+}();
+bool IsKeyByte(char ch) { return kKeyBytes[static_cast<unsigned char>(ch)]; }
 
 void Emit(std::string_view key, std::string_view value, bool escapes, const KeyValueSink& sink) {
   while (!value.empty() && (value.back() == ' ' || value.back() == '\n' || value.back() == '\r')) value.remove_suffix(1);
@@ -92,6 +94,7 @@ void Emit(std::string_view key, std::string_view value, bool escapes, const KeyV
 
 // Values may hold spaces, so a pair ends where the word before the next plain `=` begins.
 void ReadSpaced(std::string_view text, const KeyValueSink& sink) {
+  const bool escapes = HasBackslash(text);
   std::string_view key;
   size_t value_at = 0;
   for (size_t equals = FindPlain(text, '=', 0); equals != std::string_view::npos; equals = FindPlain(text, '=', equals + 1)) {
@@ -99,11 +102,11 @@ void ReadSpaced(std::string_view text, const KeyValueSink& sink) {
     while (begin > value_at && IsKeyByte(text[begin - 1])) --begin;
     const bool starts_word = begin == 0 || text[begin - 1] == ' ' || text[begin - 1] == '\t';
     if (begin == equals || !starts_word) continue;  // an `=` inside a value that the sender did not escape
-    if (!key.empty()) Emit(key, text.substr(value_at, begin - value_at), true, sink);
+    if (!key.empty()) Emit(key, text.substr(value_at, begin - value_at), escapes, sink);
     key = text.substr(begin, equals - begin);
     value_at = equals + 1;
   }
-  if (!key.empty()) Emit(key, text.substr(value_at), true, sink);
+  if (!key.empty()) Emit(key, text.substr(value_at), escapes, sink);
 }
 
 // LEEF knows no escapes.

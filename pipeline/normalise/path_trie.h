@@ -69,9 +69,17 @@ class PathTrie {
   };
   static Key Of(std::string_view text) {
     if (text.size() >= 8) return {text.data(), text.size(), Load8(text.data()), Load8(text.data() + text.size() - 8)};
+    // Both ends, or three bytes that overlap: what they share is the same in each.
+    const size_t size = text.size();
+    const char* const data = text.data();
+    const auto byte = [&](size_t at) { return uint64_t{static_cast<unsigned char>(data[at])} << at * 8; };
     uint64_t word = 0;
-    for (size_t i = text.size(); i-- > 0;) word = word << 8 | static_cast<unsigned char>(text[i]);
-    return {text.data(), text.size(), word, word};
+    if (size >= 4) {
+      word = Load4(data) | Load4(data + size - 4) << (size - 4) * 8;
+    } else if (size > 0) {
+      word = byte(0) | byte(size / 2) | byte(size - 1);
+    }
+    return {data, size, word, word};
   }
   // As Of, without a branch, for texts behind which eight bytes may be read.
   static Key OfPadded(std::string_view text) {
@@ -145,6 +153,12 @@ class PathTrie {
 
   static uint64_t Load8(const char* at) {
     uint64_t word;
+    std::memcpy(&word, at, sizeof word);
+    return word;
+  }
+
+  static uint64_t Load4(const char* at) {
+    uint32_t word;
     std::memcpy(&word, at, sizeof word);
     return word;
   }

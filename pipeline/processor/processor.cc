@@ -297,7 +297,8 @@ void SortInputs(std::vector<InputRecord>* inputs) {
   order.reserve(inputs->size());
   for (size_t i = 0; i < inputs->size(); ++i) {
     const InputRecord& input = (*inputs)[i];
-    const bool follows = i > 0 && (*inputs)[i - 1].topic == input.topic && (*inputs)[i - 1].partition == input.partition;
+    const InputRecord& last = (*inputs)[i > 0 ? i - 1 : 0];
+    const bool follows = i > 0 && last.topic == input.topic && last.partition == input.partition;
     order.emplace_back(follows ? std::max(order.back().first, input.timestamp) : input.timestamp, i);
   }
   if (std::is_sorted(order.begin(), order.end())) return;

@@ -56,8 +56,8 @@ class SimFiles : public rocksdb::FileSystem, public std::enable_shared_from_this
 
   const char* Name() const override { return "SimFiles"; }
 
-  IOStatus NewSequentialFile(const std::string& name, const FileOptions&, std::unique_ptr<rocksdb::FSSequentialFile>* file,
-                             IODebugContext*) override;
+  IOStatus NewSequentialFile(const std::string& name, const FileOptions&,
+                             std::unique_ptr<rocksdb::FSSequentialFile>* file, IODebugContext*) override;
   IOStatus NewRandomAccessFile(const std::string& name, const FileOptions&,
                                std::unique_ptr<rocksdb::FSRandomAccessFile>* file, IODebugContext*) override;
   IOStatus NewWritableFile(const std::string& name, const FileOptions&, std::unique_ptr<rocksdb::FSWritableFile>* file,
@@ -79,7 +79,9 @@ class SimFiles : public rocksdb::FileSystem, public std::enable_shared_from_this
   IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions&, IODebugContext*) override;
   IOStatus LockFile(const std::string& name, const IOOptions&, rocksdb::FileLock** lock, IODebugContext*) override;
   IOStatus UnlockFile(rocksdb::FileLock* lock, const IOOptions&, IODebugContext*) override;
-  IOStatus GetTestDirectory(const IOOptions&, std::string*, IODebugContext*) override { return IOStatus::NotSupported(); }
+  IOStatus GetTestDirectory(const IOOptions&, std::string*, IODebugContext*) override {
+    return IOStatus::NotSupported();
+  }
   IOStatus NewLogger(const std::string&, const IOOptions&, std::shared_ptr<rocksdb::Logger>* log,
                      IODebugContext*) override {
     *log = std::make_shared<NoLog>();
@@ -128,7 +130,8 @@ namespace {
 
 class Sequential : public rocksdb::FSSequentialFile {
  public:
-  Sequential(std::shared_ptr<SimFiles> files, std::shared_ptr<File> file) : files_(std::move(files)), file_(std::move(file)) {}
+  Sequential(std::shared_ptr<SimFiles> files, std::shared_ptr<File> file)
+      : files_(std::move(files)), file_(std::move(file)) {}
   IOStatus Read(size_t n, const IOOptions&, Slice* result, char* scratch, IODebugContext*) override {
     IOStatus status = files_->Read(*file_, at_, n, result, scratch);
     if (status.ok()) at_ += result->size();
@@ -147,8 +150,10 @@ class Sequential : public rocksdb::FSSequentialFile {
 
 class RandomAccess : public rocksdb::FSRandomAccessFile {
  public:
-  RandomAccess(std::shared_ptr<SimFiles> files, std::shared_ptr<File> file) : files_(std::move(files)), file_(std::move(file)) {}
-  IOStatus Read(uint64_t offset, size_t n, const IOOptions&, Slice* result, char* scratch, IODebugContext*) const override {
+  RandomAccess(std::shared_ptr<SimFiles> files, std::shared_ptr<File> file)
+      : files_(std::move(files)), file_(std::move(file)) {}
+  IOStatus Read(uint64_t offset, size_t n, const IOOptions&, Slice* result, char* scratch,
+                IODebugContext*) const override {
     return files_->Read(*file_, offset, n, result, scratch);
   }
 
@@ -159,10 +164,15 @@ class RandomAccess : public rocksdb::FSRandomAccessFile {
 
 class Writable : public rocksdb::FSWritableFile {
  public:
-  Writable(std::shared_ptr<SimFiles> files, std::shared_ptr<File> file) : files_(std::move(files)), file_(std::move(file)) {}
+  Writable(std::shared_ptr<SimFiles> files, std::shared_ptr<File> file)
+      : files_(std::move(files)), file_(std::move(file)) {}
   using rocksdb::FSWritableFile::Append;
-  IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override { return files_->Append(file_.get(), data); }
-  IOStatus Truncate(uint64_t size, const IOOptions&, IODebugContext*) override { return files_->Truncate(file_.get(), size); }
+  IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
+    return files_->Append(file_.get(), data);
+  }
+  IOStatus Truncate(uint64_t size, const IOOptions&, IODebugContext*) override {
+    return files_->Truncate(file_.get(), size);
+  }
   IOStatus Close(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Sync(const IOOptions&, IODebugContext*) override { return files_->Sync(file_.get()); }
@@ -216,8 +226,8 @@ IOStatus SimFiles::NewWritableFile(const std::string& name, const FileOptions&,
   return IOStatus::OK();
 }
 
-IOStatus SimFiles::NewDirectory(const std::string& name, const IOOptions&, std::unique_ptr<rocksdb::FSDirectory>* directory,
-                                IODebugContext*) {
+IOStatus SimFiles::NewDirectory(const std::string& name, const IOOptions&,
+                                std::unique_ptr<rocksdb::FSDirectory>* directory, IODebugContext*) {
   *directory = std::make_unique<Folder>(shared_from_this(), WithoutSlash(name));
   return IOStatus::OK();
 }
@@ -344,7 +354,8 @@ IOStatus SimFiles::SyncFolder(const std::string& folder) {
   const std::lock_guard lock(mutex);
   if (dead || fault == DiskFault::kSyncs) return Failed("fsync of a directory");
   if (fault == DiskFault::kSyncsLie) return IOStatus::OK();
-  std::erase_if(durable, [&](const auto& entry) { return FolderOf(entry.first) == folder && !names.contains(entry.first); });
+  const auto gone = [&](const auto& entry) { return FolderOf(entry.first) == folder && !names.contains(entry.first); };
+  std::erase_if(durable, gone);
   for (const auto& [name, file] : names) {
     if (FolderOf(name) == folder) durable[name] = file;
   }
@@ -357,6 +368,9 @@ size_t SimFiles::Size(const File& file) {
 }
 
 // ---- the background -----------------------------------------------------------------------------------------------
+
+// Of one Quiesce(): a compaction that fails on a sick disk asks for another one, without end.
+constexpr int kMostJobs = 30;
 
 // RocksDB's threads: flushes run at once, because the one who asked waits for them; compactions wait for Quiesce().
 class SimEnv : public rocksdb::EnvWrapper {
@@ -398,9 +412,9 @@ class SimEnv : public rocksdb::EnvWrapper {
 
   void Quiesce() {
     std::unique_lock lock(mutex_);
-    while (true) {
+    for (int jobs = 0;; ++jobs) {
       idle_.wait(lock, [&] { return running_ == 0; });
-      if (waiting_.empty()) return;
+      if (waiting_.empty() || jobs == kMostJobs) return;
       const Job job = waiting_.front();
       waiting_.pop_front();
       lock.unlock();

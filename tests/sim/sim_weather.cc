@@ -1,5 +1,5 @@
-// What comes over a simulated life from outside: sick disks, brokers that are away for minutes, clocks that jump. It has
-// a source of chance of its own, so that a life without it is the same one.
+// What comes over a simulated life from outside: sick disks, brokers that are away for minutes, clocks that jump. It
+// has a source of chance of its own, so that a life without it is the same one.
 #include <iterator>
 
 #include "tests/sim/sim_world.h"
