@@ -119,6 +119,10 @@ Result<Partition::RestoreRange> Partition::BeginRestore(BrokerClient::Watermarks
                                                         std::optional<Timestamp> broker_time) {
   RestoreRange range;
   range.end = state.high;
+  if (damage_) {
+    if (Status moved = SetAside(*damage_, &range.note); !moved) return moved.error();
+    damage_.reset();
+  }
   if (!store_) {
     if (Status opened = OpenStore(&range.note); !opened) return opened.error();
   }
@@ -369,6 +373,11 @@ void Partition::CloseStore() {
   store_.reset();
   restored_here_ = false;
   expected_lineage_.reset();
+}
+
+void Partition::CloseStore(const Error& why) {
+  if (store_ && PartitionStore::IsCorruption(why)) damage_ = why;
+  CloseStore();
 }
 
 }  // namespace triaged

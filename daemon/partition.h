@@ -111,6 +111,9 @@ class Partition {
   // Writes what only memory holds, when something changed since the last call.
   Status Flush();
   void CloseStore();
+  // The same after an error of the store. One that was found damaged is set aside by the next BeginRestore: opening it
+  // reads only a part, and may find nothing wrong.
+  void CloseStore(const Error& why);
 
  private:
   Status OpenStore(std::string* note);
@@ -138,6 +141,7 @@ class Partition {
   bool restored_here_ = false;                   // this process opened the store and applied everything since
   std::string new_lineage_;                      // for the first progress record, if there is none
   bool dirty_ = false;
+  std::optional<Error> damage_;  // of the store that is closed
 };
 
 }  // namespace triaged

@@ -124,7 +124,7 @@ void Worker::RetryLater(Partition& partition, const Error& error) {
   if (client_ && partition.state() == PartitionState::kRestoring) client_->CloseChangelog(partition.number());
   if (partition.state() == PartitionState::kRunning) consume_changed_ = true;
   SetState(partition, PartitionState::kClosed);
-  partition.CloseStore();
+  partition.CloseStore(error);
   SetState(partition, PartitionState::kAssigned);
   more_due_.erase(partition.number());
   Taking& taking = taking_[partition.number()];
@@ -151,6 +151,7 @@ bool Worker::WaitForHandOver(Taking& taking, const Error& error) {
 }
 
 Status Worker::BeginRestore(Partition& partition) {
+  if (!client_->BrokerTime()) return {};  // how old the store is cannot be told: after the next tick
   Taking& taking = taking_.at(partition.number());
   // After the group offsets: whatever they count as done is below this end.
   auto state = client_->QueryWatermarks({topics_.state, partition.number()}, options_.query_slice);

@@ -39,7 +39,7 @@ void Worker::AdvanceStandbys() {
     if (!Follows(number)) wanted.push_back(number);
   }
   for (int32_t number : wanted) TakeStandby(number);
-  if (!Ready()) return;  // our own come first
+  if (!Ready() || !client_->BrokerTime()) return;  // our own come first; and how old a store is must be known
   bool warming = std::any_of(standbys_.begin(), standbys_.end(),
                              [](const auto& entry) { return entry.second.following && !entry.second.warm; });
   for (int32_t number = 0; number < options_.partitions; ++number) {
@@ -98,7 +98,7 @@ void Worker::StopFollowing(Standby& standby, const Error& error) {
   if (!PartitionStore::IsHeld(error)) Report(Trouble::kRetry, number, "standby: " + error.message);
   if (standby.following) client_->CloseChangelog(number);
   standby.following = standby.warm = false;
-  standby.partition->CloseStore();
+  standby.partition->CloseStore(error);
   standby.backoff = std::clamp(standby.backoff * 2, options_.retry_min, options_.retry_max);
   standby.retry_at = Now() + standby.backoff;
   parts_.observer->OnStandby(number, std::nullopt);

@@ -1,6 +1,7 @@
 // Written lives: what the seeds do not reach, or what deserves a name.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <ctime>
 #include <string>
@@ -349,6 +350,66 @@ TEST_CASE("records that are stamped before the ones in front of them are taken")
     Settle(world);
     CheckEnd(world);
   }
+}
+
+// What a restore reads (the cases, checked one by one) may be sound while an index that only steps read is not.
+TEST_CASE("damage that only a step finds sets the store aside") {
+  World world(Calm(1));
+  for (int i = 0; i < 800; ++i) world.ProduceAlert("d" + std::to_string(i), "Port scan", 47, "one case each");
+  Settle(world);
+  Process* process = world.processes()[0].get();
+  process->StopCleanly();
+  struct Keys : CaseStore::Visitor {
+    std::vector<std::string> keys;
+    bool Visit(const Case& c) override {
+      keys.push_back(c.key);
+      return true;
+    }
+  } cases;
+  // Whether the store opens; `found`: each case by its key.
+  const auto open = [&](bool* found) {
+    // With a block cache of its own.
+    const auto fresh = std::make_shared<RocksResources>(process->disk->options(), process->disk->env());
+    auto store = PartitionStore::Open(fresh, 0, "/store/0");
+    if (!store || !(*store)->FinishRestore()) return false;
+    if (cases.keys.empty()) REQUIRE((*store)->ForEachCase(&cases).ok());
+    *found = std::all_of(cases.keys.begin(), cases.keys.end(),
+                         [&](const std::string& key) { return (*store)->FindByKey(key).ok(); });
+    return true;
+  };
+  bool found = false;
+  bool opens = open(&found);
+  REQUIRE((opens && found));
+  const uint64_t size = process->disk->SizeOf("/store/0/", ".sst");
+  for (uint64_t at = 0; at < size && (found || !opens); at += 1024) {
+    const auto healthy = process->disk->Copy();
+    process->disk->Flip("/store/0/", ".sst", at);
+    opens = open(&found);
+    process->disk->Quiesce();
+    if (found || !opens) process->disk->Put(healthy);
+  }
+  REQUIRE((opens && !found));
+  for (int i = 0; i < 800; ++i) world.ProduceAlert("d" + std::to_string(i), "Port scan", 47, "once more");
+  Settle(world);
+  CHECK(world.result.stores_moved == 1);
+  CheckEnd(world);
+}
+
+// Without a broker's time nobody knows how old the store is.
+TEST_CASE("an old store is wiped although the first transaction came to nothing") {
+  World world(Calm(1));
+  Alerts(world, 20);
+  Settle(world);
+  world.processes()[0]->StopCleanly();
+  world.broker.Advance(Duration(25 * 60 * 60'000));
+  int refused = 0;
+  world.too_large = [&](const OutputRecord& record) { return record.topic == OutputTopic::kSteps && refused++ < 4; };
+  world.processes()[0]->Start();
+  for (int i = 0; i < 200 && refused < 5; ++i) world.Turn();
+  world.too_large = nullptr;
+  Settle(world);
+  CHECK(world.result.stores_moved == 1);
+  CheckEnd(world);
 }
 
 TEST_CASE("a reload reaches running partitions, and the next step names it") {

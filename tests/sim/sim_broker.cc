@@ -15,7 +15,7 @@ int64_t Log::last_stable() const {
 
 void SimBroker::Advance(Duration by) {
   now_ += by;
-  if (down_) return;
+  if (!Coordinated()) return;
   if (background_) background_();
   for (auto& [id, producer] : producers_) {
     if (producer.phase == Phase::kOngoing && now_ - producer.begun > transaction_timeout_) {
@@ -41,13 +41,23 @@ void SimBroker::Advance(Duration by) {
   }
 }
 
-// The coordinators come back with full session times.
-void SimBroker::SetDown(bool down) {
-  if (down_ && !down) {
-    for (auto& [id, member] : members_) member.seen = now_;
-    rebalance_begun_ = now_;
-  }
-  down_ = down;
+void SimBroker::SetDown(size_t broker, bool down) {
+  const bool before = Coordinated();
+  down_.at(broker) = down;
+  if (!before) ResumeCoordination();
+}
+
+void SimBroker::MoveLeaders() {
+  const bool before = Coordinated();
+  ++elections_;
+  if (!before) ResumeCoordination();
+}
+
+// Whoever coordinates from now on begins with full session times.
+void SimBroker::ResumeCoordination() {
+  if (!Coordinated()) return;
+  for (auto& [id, member] : members_) member.seen = now_;
+  rebalance_begun_ = now_;
 }
 
 void SimBroker::SetSkew(size_t broker, Duration skew) {
@@ -56,7 +66,7 @@ void SimBroker::SetSkew(size_t broker, Duration skew) {
 }
 
 Timestamp SimBroker::Stamp(const TopicPartition& where) const {
-  return now_ + skew_[(where.topic.size() + static_cast<size_t>(where.partition) + elections_) % kBrokers];
+  return now_ + skew_[LeaderOf(where)];
 }
 
 // ---- topics
@@ -191,8 +201,10 @@ bool SimBroker::WriteMarker(uint64_t pick) {
   std::vector<std::pair<std::string, std::optional<TopicPartition>>> owed;  // nullopt: the group's offsets
   for (const auto& [id, producer] : producers_) {
     if (producer.phase != Phase::kCommitting && producer.phase != Phase::kAborting) continue;
-    for (const TopicPartition& where : producer.partitions) owed.emplace_back(id, where);
-    if (producer.offsets_owed) owed.emplace_back(id, std::nullopt);
+    for (const TopicPartition& where : producer.partitions) {
+      if (Led(where)) owed.emplace_back(id, where);
+    }
+    if (producer.offsets_owed && Coordinated()) owed.emplace_back(id, std::nullopt);
   }
   if (owed.empty()) return false;
   const auto& [id, where] = owed[pick % owed.size()];

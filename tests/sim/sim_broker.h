@@ -6,6 +6,7 @@
 // Not thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <functional>
@@ -57,14 +58,16 @@ class SimBroker {
   Timestamp now() const { return now_; }
   // Moves the clock; ends transactions and sessions that ran out.
   void Advance(Duration by);
-  // All brokers are away: no session, transaction or rebalance runs out until they are back, and what was acknowledged
-  // is there then. The client's calls fail (SimClient).
-  void SetDown(bool down);
-  bool down() const { return down_; }
-  // Each log has a leader, whose clock stamps what is appended.
+  // Each log has a leader, whose clock stamps what is appended. Brokers that are down lead on, but nobody reaches them
+  // until they are back or another is elected, and then what was acknowledged is there; the client's calls fail
+  // (SimClient). While the coordinator is away no session, transaction or rebalance runs out.
   static constexpr size_t kBrokers = 3;
+  void SetDown(size_t broker, bool down);
+  void MoveLeaders();
+  bool down() const { return std::find(down_.begin(), down_.end(), false) == down_.end(); }  // all of them
+  bool Led(const TopicPartition& where) const { return !down_[LeaderOf(where)]; }
+  bool Coordinated() const { return !down_[elections_ % kBrokers]; }
   void SetSkew(size_t broker, Duration skew);
-  void MoveLeaders() { ++elections_; }
   Timestamp Stamp(const TopicPartition& where) const;
   // No broker's clock was ever ahead of this.
   Timestamp latest() const { return now_ + most_ahead_; }
@@ -136,6 +139,10 @@ class SimBroker {
     std::map<TopicPartition, PartitionOffset> offsets;
     bool offsets_owed = false;
   };
+  size_t LeaderOf(const TopicPartition& where) const {
+    return (where.topic.size() + static_cast<size_t>(where.partition) + elections_) % kBrokers;
+  }
+  void ResumeCoordination();
   void Mark(const std::string& id, Producer& producer, const TopicPartition& where);
   void MarkOffsets(Producer& producer);
   void Settle(const std::string& id, Producer& producer);
@@ -147,7 +154,7 @@ class SimBroker {
   const Duration transaction_timeout_;
   std::function<void()> background_;
   Timestamp now_ = FromUnixMillis(1'790'000'000'000);
-  bool down_ = false;
+  std::array<bool, kBrokers> down_{};
   std::array<Duration, kBrokers> skew_{};
   Duration most_ahead_{0};
   size_t elections_ = 0;

@@ -17,7 +17,13 @@ SimClient::SimClient(Options options, SimHost* host)
     : options_(std::move(options)), host_(host), names_(TopicNames::For(options_.application_id)) {}
 
 bool SimClient::Away(Duration bound) {
-  if (!host_->broker().down()) return false;
+  if (host_->broker().Coordinated()) return false;
+  host_->broker().Advance(bound);
+  return true;
+}
+
+bool SimClient::Away(const TopicPartition& where, Duration bound) {
+  if (host_->broker().Led(where)) return false;
   host_->broker().Advance(bound);
   return true;
 }
@@ -76,7 +82,7 @@ InputClass SimClient::ClassOf(const std::string& topic) const {
 size_t SimClient::Fetch(InputClass input_class, size_t room, PollResult* result) {
   size_t taken = 0;
   for (auto& [where, next] : positions_) {
-    if (ClassOf(where.topic) != input_class) continue;
+    if (ClassOf(where.topic) != input_class || !host_->broker().Led(where)) continue;
     const Log& log = host_->broker().LogOf(where);
     const int64_t stable = log.last_stable();
     for (; next < stable && taken < room; ++next) {
@@ -110,10 +116,11 @@ PollResult SimClient::Poll(const PollLimits& limits) {
     return result;
   };
   if (host_->Fault("fatal")) return fatal("fatal error of the producer", false);
-  if (Away(limits.max_wait)) return result;
-  if (host_->broker().Check(member_) == GroupFault::kFencedInstance) return fatal("FENCED_INSTANCE_ID", true);
-  result.event = GroupNews();
-  if (result.event) return result;
+  if (host_->broker().Coordinated()) {
+    if (host_->broker().Check(member_) == GroupFault::kFencedInstance) return fatal("FENCED_INSTANCE_ID", true);
+    result.event = GroupNews();
+    if (result.event) return result;
+  }
   if (std::exchange(fetching_, false)) {  // the first fetch after an assignment may take longer than a poll
     Pass(std::clamp<int64_t>(limits.max_wait.count(), 0, 50));
     return result;
@@ -166,7 +173,7 @@ Result<std::map<TopicPartition, BrokerClient::Committed>> SimClient::CommittedOf
 Result<BrokerClient::Watermarks> SimClient::QueryWatermarks(const TopicPartition& partition, Duration bound) {
   host_->Point("watermarks");
   Pass(2);
-  if (Away(bound)) return EnvironmentError("watermarks: no broker answers");
+  if (Away(partition, bound)) return EnvironmentError("watermarks: no broker answers");
   if (host_->Fault("watermarks")) return EnvironmentError("watermarks: timed out");
   const Log& log = host_->broker().LogOf(partition);
   if (host_->bugs().watermark_cached && partition.topic == names_.state) return cached_[partition];
@@ -190,7 +197,7 @@ Result<ChangelogSlice> SimClient::ReadChangelog(int32_t partition, size_t max_re
   Pass(3);
   if (host_->Fault("restore")) return EnvironmentError("changelog: broker away");
   Reader& reader = readers_.at(partition);
-  if (Away(bound)) {  // nothing comes, and nobody says why
+  if (Away(TopicPartition{names_.state, partition}, bound)) {  // nothing comes, and nobody says why
     ChangelogSlice nothing;
     nothing.next_offset = reader.next;
     return nothing;
@@ -237,11 +244,11 @@ Status SimClient::Produce(const OutputRecord& record) {
     return EnvironmentError("produce: message timed out");
   }
   if (host_->TooLarge(record)) return BadInput("produce: MSG_SIZE_TOO_LARGE");
-  if (Away(kMessageTimeout)) return EnvironmentError("produce: no broker answers");
   const std::string& topic = names_.Of(record.topic);
   const int32_t partitions = host_->broker().Partitions(topic);
   const int32_t partition =
       record.partition >= 0 ? record.partition : PartitionForKey(record.key.value_or(""), partitions);
+  if (Away(TopicPartition{topic, partition}, kMessageTimeout)) return EnvironmentError("produce: no broker answers");
   Entry entry;
   entry.key = record.key;
   entry.value = record.value;

@@ -94,8 +94,9 @@ class SimClient : public BrokerClient {
   std::optional<GroupEvent> GroupNews();
   InputClass ClassOf(const std::string& topic) const;
   size_t Fetch(InputClass input_class, size_t room, PollResult* result);
-  // True while the brokers are away; the call then takes all the time it has.
+  // True while the coordinator, or the leader of a log, is away; the call then takes all the time it has.
   bool Away(Duration bound);
+  bool Away(const TopicPartition& where, Duration bound);
   void Pass(int64_t most_ms) { host_->broker().Advance(Duration(host_->random().Between(0, most_ms))); }
 
   const Options options_;

@@ -522,4 +522,40 @@ void SimDisk::Garble(std::string_view kind, uint64_t random) {
   }
 }
 
+uint64_t SimDisk::SizeOf(const std::string& folder, std::string_view kind) const {
+  uint64_t size = 0;
+  for (const auto& [name, bytes] : Copy()) {
+    if (name.starts_with(folder) && name.find(kind) != std::string::npos) size += bytes.size();
+  }
+  return size;
+}
+
+void SimDisk::Flip(const std::string& folder, std::string_view kind, uint64_t at) {
+  const std::lock_guard lock(files_->mutex);
+  for (auto& [name, file] : files_->names) {
+    if (!name.starts_with(folder) || name.find(kind) == std::string::npos) continue;
+    if (at < file->bytes.size()) {
+      file->bytes[at] = static_cast<char>(~file->bytes[at]);
+      return;
+    }
+    at -= file->bytes.size();
+  }
+}
+
+std::map<std::string, std::string> SimDisk::Copy() const {
+  const std::lock_guard lock(files_->mutex);
+  std::map<std::string, std::string> files;
+  for (const auto& [name, file] : files_->names) files[name] = file->bytes;
+  return files;
+}
+
+void SimDisk::Put(const std::map<std::string, std::string>& files) {
+  const std::lock_guard lock(files_->mutex);
+  files_->names.clear();
+  for (const auto& [name, bytes] : files) {
+    files_->names[name] = std::make_shared<File>(File{bytes, bytes.size()});
+  }
+  files_->durable = files_->names;
+}
+
 }  // namespace triaged::sim

@@ -7,6 +7,7 @@
 // Thread-safety: as RocksDB wants it; the calls that change the disk's state come from the simulation's thread.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -53,6 +54,12 @@ class SimDisk : public RocksResources {
   void Wipe();
   // Turns the files whose names hold `kind` into noise.
   void Garble(std::string_view kind, uint64_t random);
+
+  // For written lives, while no store is open. One byte of the files in a folder, which count as one after the other:
+  uint64_t SizeOf(const std::string& folder, std::string_view kind) const;
+  void Flip(const std::string& folder, std::string_view kind, uint64_t at);
+  std::map<std::string, std::string> Copy() const;
+  void Put(const std::map<std::string, std::string>& files);
 
  private:
   SimDisk(const StoreOptions& options, std::shared_ptr<SimFiles> files, std::unique_ptr<SimEnv> env);

@@ -72,7 +72,7 @@ std::string Figures(uint64_t first, uint64_t last, const WorldResult& sum) {
          of(sum.aborts, "aborts; ") + of(sum.crashes, "deaths, ") + of(sum.power_cuts, "of them power cuts, ") +
          of(sum.pauses, "pauses, ") + of(sum.disk_faults, "times a sick or full disk, ") +
          of(sum.store_retries, "times a partition was closed and tried again, ") +
-         of(sum.stores_moved, "stores restored anew, ") + of(sum.outages, "times all brokers down, ") +
+         of(sum.stores_moved, "stores restored anew, ") + of(sum.outages, "times a broker or all of them down, ") +
          of(sum.clock_jumps, "clock jumps or leader changes, ") + of(sum.rebuilds, "clients rebuilt, ") +
          of(sum.rebalances, "rebalances, ") + of(sum.takeovers_warm, "standbys taken over");
 }

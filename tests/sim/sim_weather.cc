@@ -9,7 +9,7 @@ namespace {
 
 // How often each begins, in a thousand events.
 constexpr uint64_t kDiskRate = 6;
-constexpr uint64_t kOutageRate = 2;
+constexpr uint64_t kOutageRate = 3;
 constexpr uint64_t kClockRate = 5;
 constexpr uint64_t kMostRoom = 40'000;  // bytes: some tables fit, or a part of one
 constexpr int64_t kSkew = 5 * 60'000;   // between brokers; nobody runs a cluster whose clocks differ by more
@@ -20,11 +20,15 @@ void World::Weather() {
   for (const auto& process : processes_) {
     if (process->disk->fault() != DiskFault::kNone && process->sick_until <= broker.now()) process->HealDisk();
   }
-  if (broker.down() && outage_until_ <= broker.now()) broker.SetDown(false);
+  if (outage_ && outage_until_ <= broker.now()) EndOutage();
   if (!faults_on) return;
   if (options.disk_faults && weather.Below(1000) < kDiskRate) DiskWeather();
-  if (options.outages && !broker.down() && weather.Below(1000) < kOutageRate) {
-    broker.SetDown(true);
+  if (options.outages && !outage_ && weather.Below(1000) < kOutageRate) {
+    const uint64_t which = weather.Below(2 * SimBroker::kBrokers);  // one, or all
+    for (size_t i = 0; i < SimBroker::kBrokers; ++i) {
+      if (which == i || which >= SimBroker::kBrokers) broker.SetDown(i, true);
+    }
+    outage_ = true;
     outage_until_ = broker.now() + Duration(weather.Between(1, weather.Below(3) == 0 ? 600 : 40) * 1000);
     ++result.outages;
   }
@@ -65,8 +69,13 @@ std::optional<Timestamp> World::ProducersStamp() {
   return dice < 2 ? *ParseTimestamp(kStamps[dice]) : broker.now() - std::chrono::hours(1);
 }
 
+void World::EndOutage() {
+  outage_ = false;
+  for (size_t i = 0; i < SimBroker::kBrokers; ++i) broker.SetDown(i, false);
+}
+
 void World::EndWeather() {
-  broker.SetDown(false);
+  EndOutage();
   for (size_t i = 0; i < SimBroker::kBrokers; ++i) broker.SetSkew(i, Duration{0});
   for (const auto& process : processes_) {
     process->HealDisk();

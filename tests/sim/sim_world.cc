@@ -128,6 +128,7 @@ void World::ProduceAlert(const std::string& host, const std::string& rule, int s
   const int32_t count_there = broker.Partitions(topic);
   const int32_t where = direct ? PartitionForKey(host, count_there)
                                : static_cast<int32_t>(random.Below(static_cast<uint64_t>(count_there)));
+  if (!broker.Led({topic, where})) return;  // the producer comes back with it some time
   if (message == "m" && topic == "alerts-0" && entry.value && random.Below(6) == 0) {
     // The second is the first with another id, or broken.
     const std::string first = *entry.value;

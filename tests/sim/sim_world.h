@@ -52,7 +52,7 @@ struct WorldOptions {
   bool crashes = true;
   bool pauses = true;
   bool disk_faults = true;
-  bool outages = true;      // the brokers are down for up to minutes
+  bool outages = true;      // one broker or all are down for up to minutes
   bool clock_jumps = true;  // brokers' clocks differ, hosts' clocks jump, producers stamp what they like
   int64_t least_processes = 1;
   int64_t most_processes = 3;
@@ -179,6 +179,7 @@ class World {
   void DiskWeather();
   void ClockWeather();
   std::optional<Timestamp> ProducersStamp();
+  void EndOutage();
   void EndWeather();
   void Mishap(uint64_t dice);
   void ProduceSomeCommand();
@@ -204,6 +205,7 @@ class World {
   std::optional<std::string> ReplaySteps(const Partition& partition);
 
   std::vector<std::unique_ptr<Process>> processes_;
+  bool outage_ = false;
   Timestamp outage_until_{};
   std::map<TopicPartition, int64_t> scanned_;
   std::set<std::string> event_ids_;
