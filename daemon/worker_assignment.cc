@@ -156,11 +156,6 @@ Status Worker::BeginRestore(Partition& partition) {
   // After the group offsets: whatever they count as done is below this end.
   auto state = client_->QueryWatermarks({topics_.state, partition.number()}, options_.query_slice);
   if (!state) return {};  // asked again
-  for (const TopicPartition& source : partition.sources()) {
-    auto marks = client_->QueryWatermarks(source, options_.query_slice);
-    if (!marks) return {};
-    taking.group.watermarks[source] = *marks;
-  }
   auto range = partition.BeginRestore(*state, client_->BrokerTime());
   if (!range) {
     return WaitForHandOver(taking, range.error()) ? Status() : RetryOrStop(partition, range.error());
@@ -216,8 +211,18 @@ Status Worker::RestoreSlice(Partition& partition, Duration bound) {
 }
 
 Status Worker::FinishRestore(Partition& partition) {
-  client_->CloseChangelog(partition.number());
   Taking& taking = taking_.at(partition.number());
+  // Asked for only now: while we restored (or stood still), somebody else may have gone on, and his progress is in the
+  // changelog, beyond what any source had when we began.
+  for (const TopicPartition& source : partition.sources()) {
+    auto marks = client_->QueryWatermarks(source, options_.query_slice);
+    if (!marks) {
+      RetryLater(partition, marks.error());
+      return {};
+    }
+    taking.group.watermarks[source] = *marks;
+  }
+  client_->CloseChangelog(partition.number());
   std::vector<std::string> warnings;
   Status finished = partition.FinishRestore(taking.group, engine_, parts_.new_lineage(), &warnings);
   for (const std::string& warning : warnings) Report(Trouble::kWarning, partition.number(), warning);

@@ -53,7 +53,7 @@ struct WorldOptions {
   bool pauses = true;
   bool disk_faults = true;
   bool outages = true;      // one broker or all are down for up to minutes
-  bool clock_jumps = true;  // brokers' clocks differ, hosts' clocks jump, producers stamp what they like
+  bool clock_jumps = false;  // brokers' clocks differ, hosts' clocks jump, producers stamp what they like
   int64_t least_processes = 1;
   int64_t most_processes = 3;
   // Chosen by the seed when not given.
