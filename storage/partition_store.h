@@ -106,7 +106,8 @@ class PartitionStore : public CaseStore {
   virtual Status FinishRestore() = 0;
 
   // The staged changes of the step, in a deterministic order (ascending key; progress last). Encodes each changed
-  // case once. Call after the last change of the step; then Commit or Discard.
+  // case once. Call after the last change of the step; then Commit or Discard. An error when a read of the step failed,
+  // even if whoever asked went on without it: what depends on a sick disk would be decided otherwise in a replay.
   virtual Result<std::vector<StateRecord>> StagedRecords() = 0;
   virtual Status Commit(int64_t position) = 0;
   virtual void Discard() = 0;

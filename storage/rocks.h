@@ -36,7 +36,7 @@ class RocksResources : public SharedStoreResources {
   const StoreOptions& options() const override { return options_; }
   rocksdb::Env* env() const { return env_; }
   // Options of one store; `events`, when given, is counted up.
-  rocksdb::Options DbOptions(std::shared_ptr<StoreEvents> events = nullptr) const;
+  virtual rocksdb::Options DbOptions(std::shared_ptr<StoreEvents> events = nullptr) const;
   // Every write of a store goes through here, without a log. Tests make it fail.
   virtual rocksdb::Status Write(rocksdb::DB* db, rocksdb::WriteBatch* batch) const;
 

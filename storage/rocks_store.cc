@@ -15,13 +15,18 @@ Error RocksPartitionStore::Damage(std::string_view doing, const Error& error) co
   return CorruptionError(doing, error.message);
 }
 
+Error RocksPartitionStore::Unread(Error error) {
+  unread_ = error;
+  return error;
+}
+
 Result<std::optional<rocksdb::PinnableSlice>> RocksPartitionStore::Get(std::string_view key) {
   std::optional<rocksdb::PinnableSlice> value(std::in_place);
   const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), db_->DefaultColumnFamily(), ToSlice(key), &*value);
   if (status.IsNotFound() && !status.IsPathNotFound()) {
     value.reset();
   } else if (!status.ok()) {
-    return RocksError(Doing("read"), status);
+    return Unread(RocksError(Doing("read"), status));
   }
   return value;
 }
@@ -32,8 +37,8 @@ Result<CachedCase*> RocksPartitionStore::Load(uint64_t sequence) {
   if (!frame->has_value()) return nullptr;
   const CaseId id{partition_, sequence};
   auto c = DecodeCase(ToView(**frame));
-  if (!c) return Damage(Doing("read case " + ToString(id)), c.error());
-  if (c->id != id) return CorruptionError(Doing("read case " + ToString(id)), "it holds case " + ToString(c->id));
+  if (!c) return Unread(Damage(Doing("read case " + ToString(id)), c.error()));
+  if (c->id != id) return Unread(CorruptionError(Doing("read case " + ToString(id)), "it holds case " + ToString(c->id)));
   const uint64_t key_hash = StableHash64(c->key);
   CachedCase* cached = cache_.Add(std::move(*c), key_hash);
   cached->indexed_due = cached->committed_due = cached->next_due;
@@ -66,11 +71,11 @@ Result<Case*> RocksPartitionStore::FindByKey(std::string_view key) {
   if (!frame) return frame.error();
   if (!frame->has_value()) return nullptr;
   auto sequence = DecodeKeyIndex(ToView(**frame));
-  if (!sequence) return Damage(Doing("read the index of a grouping key"), sequence.error());
+  if (!sequence) return Unread(Damage(Doing("read the index of a grouping key"), sequence.error()));
   auto found = Find({partition_, *sequence});
   if (!found) return found;
   const bool sound = *found != nullptr && (*found)->key == key;
-  if (!sound) return CorruptionError(Doing("find a case by its grouping key"), "the index names another case");
+  if (!sound) return Unread(CorruptionError(Doing("find a case by its grouping key"), "the index names another case"));
   cache_.SetNewest(static_cast<CachedCase*>(*found));
   return found;
 }
@@ -129,7 +134,7 @@ Status RocksPartitionStore::Erase(Case* c) {
     auto frame = Get(index);
     if (!frame) return frame.error();
     auto newest_sequence = frame->has_value() ? DecodeKeyIndex(ToView(**frame)) : Result<uint64_t>(0);
-    if (!newest_sequence) return Damage(Doing("read the index of a grouping key"), newest_sequence.error());
+    if (!newest_sequence) return Unread(Damage(Doing("read the index of a grouping key"), newest_sequence.error()));
     if (*newest_sequence == sequence) gone_.insert(index);
   }
   const std::string prefix = NumberedKey(kEvidencePrefix, sequence);
@@ -138,7 +143,9 @@ Status RocksPartitionStore::Erase(Case* c) {
   for (stored->Seek(prefix); stored->Valid() && stored->key().starts_with(prefix); stored->Next()) {
     gone_.emplace(ToView(stored->key()));
   }
-  if (!stored->status().ok()) return RocksError(Doing("read evidence"), stored->status());
+  if (!stored->status().ok()) {
+    return Unread(RocksError(Doing("read evidence"), stored->status()));
+  }
   cache_.ForgetKey(cached);
   cached->erased = true;
   Index(cached);
@@ -166,7 +173,7 @@ Result<std::optional<std::string>> RocksPartitionStore::GetEvidenceRaw(CaseId id
     frame = ToView(pinned);
   }
   auto raw = DecodeEvidenceRaw(frame);
-  if (!raw) return Damage(Doing("read evidence of case " + ToString(id)), raw.error());
+  if (!raw) return Unread(Damage(Doing("read evidence of case " + ToString(id)), raw.error()));
   return std::optional<std::string>(std::move(*raw));
 }
 
@@ -338,7 +345,10 @@ std::vector<StateRecord> RocksPartitionStore::StageChanges() {
   return records;
 }
 
-Result<std::vector<StateRecord>> RocksPartitionStore::StagedRecords() { return StageChanges(); }
+Result<std::vector<StateRecord>> RocksPartitionStore::StagedRecords() {
+  if (unread_) return *unread_;
+  return StageChanges();
+}
 
 Status RocksPartitionStore::Commit(int64_t position) {
   if (!prepared_) StageChanges();
@@ -426,6 +436,7 @@ void RocksPartitionStore::EndStep() {
   baseline_plan_ = {};
   batch_.Clear();
   progress_set_ = prepared_ = progress_staged_ = false;
+  unread_.reset();
   ++step_;
 }
 

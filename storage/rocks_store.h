@@ -75,6 +75,7 @@ class RocksPartitionStore : public PartitionStore {
  private:
   std::string Doing(std::string_view what) const;  // "read case 3-17 in state/3"
   Error Damage(std::string_view doing, const Error& error) const;
+  Error Unread(Error error);  // a read of the step failed
   Status CheckDirectory() const;
   std::optional<uint64_t> FreeBytes() const;
   Status WantRoom(uint64_t flushes) const;
@@ -135,6 +136,7 @@ class RocksPartitionStore : public PartitionStore {
   std::set<std::string, std::less<>> gone_;      // evidence and key index of erased cases
   std::map<std::string, std::optional<SilenceRule>, std::less<>> silences_before_;  // of those changed in the step
   std::map<std::string, std::optional<Watch>, std::less<>> watches_before_;
+  std::optional<Error> unread_;  // a read that failed: whatever was decided without it must not be written
   bool progress_set_ = false;
   bool prepared_ = false;         // batch_ holds the step's changes
   bool progress_staged_ = false;  // … and a progress record among them

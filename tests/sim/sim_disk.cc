@@ -468,6 +468,13 @@ SimDisk::SimDisk(const StoreOptions& options, std::shared_ptr<SimFiles> files, s
 // A flush that ended may still be on its way out of the thread that ran it.
 SimDisk::~SimDisk() { Quiesce(); }
 
+rocksdb::Options SimDisk::DbOptions(std::shared_ptr<StoreEvents> events) const {
+  constexpr int kNever = 1'000'000;
+  rocksdb::Options options = RocksResources::DbOptions(std::move(events));
+  options.level0_slowdown_writes_trigger = options.level0_stop_writes_trigger = kNever;
+  return options;
+}
+
 rocksdb::Status SimDisk::Write(rocksdb::DB* db, rocksdb::WriteBatch* batch) const {
   if (fault() != DiskFault::kWrites) return RocksResources::Write(db, batch);
   if (write_errors_ignored_) return rocksdb::Status::OK();
