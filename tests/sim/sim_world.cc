@@ -382,7 +382,7 @@ bool World::Quiet() {
     for (const auto& [number, partition] : process->worker->partitions()) {
       if (!process->worker->CaughtUp(*partition) || !SignalsTaken(*partition)) return false;
       const auto due = partition->NextDeadline();
-      if (due && *due <= broker.now()) return false;
+      if (due && *due <= std::max(broker.now(), partition->clock())) return false;
       ++running;
     }
   }
