@@ -147,6 +147,7 @@ void ReadStorage(MapReader& top, const std::string& base, StorageConfig* out) {
   out->memory_bytes = storage.Bytes("memory", out->memory_bytes, 16 * kMiB, 1024 * kGiB);
   out->dedup_max_entries = storage.Int("dedup_max_entries", out->dedup_max_entries, 1000, 100'000'000);
   out->case_cache_entries = storage.Int("case_cache_entries", out->case_cache_entries, 100, 10'000'000);
+  out->correlation_bytes = storage.Bytes("correlation_bytes", out->correlation_bytes, 64 * 1024, 16 * kGiB);
   out->flush_interval = storage.Interval("flush_interval", out->flush_interval, seconds(1), hours(1));
   storage.Finish();
 }

@@ -41,6 +41,7 @@ struct StorageConfig {
   int64_t memory_bytes = 256 * 1024 * 1024;
   int64_t dedup_max_entries = 1'000'000;
   int64_t case_cache_entries = 20'000;
+  int64_t correlation_bytes = 32 * 1024 * 1024;
   Duration flush_interval{60'000};
 };
 

@@ -74,6 +74,7 @@ Status Supervisor::Start() {
   stores.expected_stores = config_.kafka.partitions;
   stores.dedup_max_entries = static_cast<size_t>(config_.storage.dedup_max_entries);
   stores.case_cache_entries = static_cast<size_t>(config_.storage.case_cache_entries);
+  stores.correlation_bytes = static_cast<size_t>(config_.storage.correlation_bytes);
   stores_ = SharedStoreResources::Make(stores);
 
   if (!config_.kafka.embedded) return {};

@@ -135,6 +135,9 @@ class Worker {
   struct Pending {
     std::vector<InputRecord> records;
     size_t taken = 0;
+    // Sorts what is left as if there had been nothing else: the order of a step's inputs follows from these alone, so that
+    // a replay, which knows no others, finds the same.
+    void DropTaken();
     std::span<const InputRecord> rest() const { return std::span(records).subspan(taken); }
   };
   // What keeps failing the same way. After two identical failures a partition's inputs are stepped one by one, and the

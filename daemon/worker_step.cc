@@ -59,6 +59,13 @@ void Worker::Distribute(std::vector<InputRecord>* records, Turn* turn) {
   turn->stage_one_outputs = turn->outputs.size();
 }
 
+void Worker::Pending::DropTaken() {
+  if (taken == 0 || rest().empty()) return;
+  records.erase(records.begin(), records.begin() + static_cast<ptrdiff_t>(taken));
+  taken = 0;
+  SortInputs(&records);
+}
+
 bool Worker::WantsStep(const Partition& partition, const Pending& pending) const {
   if (!pending.rest().empty()) return true;
   if (!CaughtUp(partition)) return false;  // the clock follows the records until then
@@ -164,6 +171,7 @@ Status Worker::StepRecords(std::vector<InputRecord> records) {
       if (partition->state() != PartitionState::kRunning) continue;
       Pending& pending = pending_[number];
       if (!WantsStep(*partition, pending)) continue;
+      pending.DropTaken();
       const size_t before = pending.taken;
       if (Status stepped = StepPartition(*partition, &pending, &turn); !stepped) return stepped;
       if (partition->state() != PartitionState::kRunning) continue;  // closed: its inputs come again

@@ -60,7 +60,8 @@ RocksPartitionStore::RocksPartitionStore(std::shared_ptr<RocksResources> resourc
       partition_(partition),
       directory_(std::move(directory)),
       cache_(resources_->options().case_cache_entries),
-      seen_(resources_->options().dedup_max_entries) {}
+      seen_(resources_->options().dedup_max_entries),
+      correlations_(resources_->options().correlation_bytes) {}
 
 // RocksDB flushes what it has not written when it is closed.
 RocksPartitionStore::~RocksPartitionStore() = default;
@@ -265,7 +266,7 @@ Status RocksPartitionStore::FinishRestore() {
 
   if (Status restored = RestoreBaseline(); !restored) return restored;
 
-  correlations_ = rules::CorrelationTable();
+  correlations_ = rules::CorrelationTable(resources_->options().correlation_bytes);
   status = Scan(kCorrelationPrefix, [&](std::string_view key, std::string_view frame) -> Result<bool> {
     auto window = DecodeCorrelation(frame);
     if (!window) return Damage(Doing("scan correlation windows"), window.error());

@@ -36,6 +36,7 @@ struct StoreOptions {
   int expected_stores = 12;                        // write_buffer_size = clamp(budget / 4 / stores, 1–16 MiB)
   size_t dedup_max_entries = 1'000'000;            // per partition
   size_t case_cache_entries = 20'000;              // decoded cases kept between steps, per partition
+  size_t correlation_bytes = 32 * 1024 * 1024;     // that the windows of correlations take, per partition
   bool in_memory = false;                          // RocksDB's memory environment: replay and simulation
 };
 
@@ -79,7 +80,7 @@ struct StoreStats {
   bool stalled = false;                   // RocksDB delays or stops writes, because compactions do not keep up
   uint64_t stalls = 0;                    // times that it began to, since the store was opened
   uint64_t correlation_windows = 0;
-  uint64_t correlation_bytes = 0;    // of kMaxCorrelationBytes
+  uint64_t correlation_bytes = 0;    // of StoreOptions::correlation_bytes
   uint64_t correlation_dropped = 0;  // windows forgotten before their time for want of room
   std::vector<FeedStanding> feeds;
 };

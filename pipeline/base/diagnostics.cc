@@ -92,7 +92,8 @@ std::string Diagnostics::Render() const {
 
 std::string_view DidYouMean(std::string_view word, const std::vector<std::string_view>& candidates) {
   if (word.size() > kMaxSuggestedWord) return {};
-  const size_t limit = 1 + word.size() / 4;
+  // As far away as it is long, a word has nothing of the other.
+  const size_t limit = std::min(1 + word.size() / 4, word.empty() ? 0 : word.size() - 1);
   std::string_view best;
   size_t best_distance = limit + 1;
   for (std::string_view candidate : candidates) {

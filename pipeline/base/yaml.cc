@@ -263,7 +263,10 @@ void ReportSyntaxError(const YAML::Exception& error, const SourceFile& file, int
   }
   const int line = error.mark.is_null() ? 0 : error.mark.line + 1;
   const int column = error.mark.is_null() ? 0 : error.mark.column + 1;
-  diagnostics->Error({file.name, line, column}, "this is no valid YAML: " + error.msg, SourceLine(file, line));
+  const std::string text = SourceLine(file, line);
+  const bool tab = text.substr(0, text.find_first_not_of(" \t")).find('\t') != std::string::npos;
+  diagnostics->Error({file.name, line, column}, "this is no valid YAML: " + error.msg, text,
+                     tab ? "a tab cannot indent: YAML takes spaces" : "");
 }
 
 }  // namespace

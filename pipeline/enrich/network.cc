@@ -46,12 +46,12 @@ std::array<char, 16> AddressNumber::Bytes() const {
 std::optional<AddressNumber> ParseAddressNumber(std::string_view text) {
   const auto address = ParseAddress(text);
   if (!address || !address->port.empty()) return std::nullopt;
-  const std::string_view ip = address->ip();
+  const std::string ip = address->ip();
   char copy[INET6_ADDRSTRLEN] = {};
   if (ip.size() >= sizeof copy) return std::nullopt;
   std::memcpy(copy, ip.data(), ip.size());
   unsigned char bytes[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0};
-  const bool v6 = ip.find(':') != std::string_view::npos;
+  const bool v6 = ip.find(':') != std::string::npos;
   if (inet_pton(v6 ? AF_INET6 : AF_INET, copy, v6 ? bytes : bytes + 12) != 1) return std::nullopt;
   return FromBytes(bytes);
 }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 namespace triaged {
@@ -44,20 +45,51 @@ std::optional<Address> Ipv6(std::string_view text, std::string_view port) {
   char copy[INET6_ADDRSTRLEN] = {};
   if (text.size() < 2 || text.size() >= sizeof copy || text.find(':') == std::string_view::npos) return std::nullopt;
   std::memcpy(copy, text.data(), text.size());
-  in6_addr address;
-  if (inet_pton(AF_INET6, copy, &address) != 1) return std::nullopt;
-  char shown[INET6_ADDRSTRLEN];
-  const bool mapped = IN6_IS_ADDR_V4MAPPED(&address);
-  inet_ntop(mapped ? AF_INET : AF_INET6, mapped ? &address.s6_addr[12] : &address.s6_addr[0], shown, sizeof shown);
-  return Address{text, shown == text ? "" : shown, port};
+  Address address{text, port, true, {}};
+  if (inet_pton(AF_INET6, copy, address.bytes.data()) != 1) return std::nullopt;
+  return address;
+}
+
+// RFC 5952: lower case, no leading zeros, the longest row of zero groups (two at least, the first of equals) as `::`.
+std::string Ipv6Text(const std::array<unsigned char, 16>& bytes) {
+  const auto group = [&](int i) { return bytes[static_cast<size_t>(i) * 2] << 8 | bytes[static_cast<size_t>(i) * 2 + 1]; };
+  int best = 8, best_end = 8;
+  for (int i = 0; i < 8; ++i) {
+    int end = i;
+    while (end < 8 && group(end) == 0) ++end;
+    if (end - i >= 2 && end - i > best_end - best) best = i, best_end = end;
+    i = std::max(i, end);
+  }
+  std::string text;
+  for (int i = 0; i < 8; ++i) {
+    if (i == best) {
+      text += "::";
+      i = best_end - 1;
+      continue;
+    }
+    if (i > 0 && i != best_end) text += ':';
+    char digits[4];
+    const auto end = std::to_chars(digits, digits + sizeof digits, group(i), 16).ptr;
+    text.append(digits, end);
+  }
+  return text;
 }
 
 }  // namespace
 
+std::string Address::ip() const {
+  if (!v6) return std::string(written);
+  constexpr unsigned char kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (std::memcmp(bytes.data(), kMapped, sizeof kMapped) != 0) return Ipv6Text(bytes);
+  std::string text;
+  for (size_t i = 12; i < 16; ++i) text.append(i > 12 ? "." : "").append(std::to_string(bytes[i]));
+  return text;
+}
+
 std::optional<Address> ParseAddress(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  if (IsIpv4(text)) return Address{text, {}, {}};
+  if (IsIpv4(text)) return Address{text, {}};
   if (text.starts_with('[')) {
     const size_t end = text.find(']');
     if (end == std::string_view::npos) return std::nullopt;
@@ -68,7 +100,7 @@ std::optional<Address> ParseAddress(std::string_view text) {
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
   if (IsIpv4(text.substr(0, colon)) && IsNumber(text.substr(colon + 1), 65535)) {
-    return Address{text.substr(0, colon), {}, text.substr(colon + 1)};
+    return Address{text.substr(0, colon), text.substr(colon + 1)};
   }
   return Ipv6(text, {});
 }

@@ -1,7 +1,5 @@
 #include "pipeline/normalise/extraction.h"
 
-#include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstring>
 #include <type_traits>
@@ -24,23 +22,20 @@ NormaliseFailure FromParser(simdjson::error_code code, int max_depth) {
   }
 }
 
-// How a null word or a blank begins.
-constexpr auto kMayBeginNothing = [] {
-  std::array<bool, 256> may{};
-  for (const char ch : {'-', 'N', 'n', '<', '(', ' ', '\t'}) may[static_cast<unsigned char>(ch)] = true;
-  return may;
-}();
-
 }  // namespace
 
 bool IsNullWord(std::string_view text) {
-  if (text.empty()) return true;
-  if (!kMayBeginNothing[static_cast<unsigned char>(text.front())]) return false;
+  // Most values are longer than any of the words, and begin with no space.
+  if (text.size() > 6 && text.front() != ' ' && text.front() != '\t' && text.back() != ' ' && text.back() != '\t') return false;
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   if (text.size() > 6) return false;
+  if (!text.empty() && std::string_view("-Nn<(").find(text.front()) == std::string_view::npos) return false;
   constexpr std::string_view kWords[] = {"", "-", "--", "None", "none", "N/A", "n/a", "<NA>", "null", "NULL", "(null)", "<nil>"};
-  return std::find(std::begin(kWords), std::end(kWords), text) != std::end(kWords);
+  for (std::string_view word : kWords) {
+    if (text == word) return true;
+  }
+  return false;
 }
 
 Extraction::Extraction(const PathTrie& trie, NormaliseLimits limits) : trie_(trie), limits_(limits) {
@@ -127,6 +122,9 @@ simdjson::error_code Extraction::ParseQuoted(simdjson::dom::parser* parser, std:
 }
 
 bool Extraction::ReadEmbedded(std::string_view text, PathTrie::Node node) {
+  // Most texts are no document: their first byte says so, and the parser is not asked.
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos || (text[first] != '{' && text[first] != '[')) return false;
   if (embedded_used_ == embedded_.size()) embedded_.push_back(std::make_unique<simdjson::dom::parser>());
   simdjson::dom::parser& parser = *embedded_[embedded_used_];
   const size_t depth = static_cast<size_t>(limits_.max_depth) + 1;
@@ -135,11 +133,8 @@ bool Extraction::ReadEmbedded(std::string_view text, PathTrie::Node node) {
   auto error = parser.parse(text.data(), text.size(), /*realloc_if_needed=*/true).error();
   if (error == simdjson::NUMBER_ERROR) error = ParseQuoted(&parser, text);
   if (error) return false;
-  const Tape tape(parser.doc);
-  const char kind = tape.Kind(Tape::kRoot);
-  if (kind != '{' && kind != '[') return false;
   ++embedded_used_;
-  WalkValue(tape, Tape::kRoot, node);
+  WalkValue(Tape(parser.doc), Tape::kRoot, node);
   return true;
 }
 
@@ -158,7 +153,7 @@ void Extraction::WalkObject(const Tape& tape, size_t at, PathTrie::Node node) {
     const size_t end = tape.End(at) - 1;
     size_t key = at + 1;
     while (key < end) {
-      const PathTrie::Node child = children.Find(PathTrie::OfPadded(tape.Text(key)));
+      const PathTrie::Node child = trie_.Descend(node, children, PathTrie::OfPadded(tape.Text(key)));
       const size_t value = key + 1;
       const uint64_t word = tape.Word(value);
       if (Tape::KindOf(word) == '"') {  // most are

@@ -12,9 +12,9 @@
 
 namespace triaged {
 
-// Gets each pair in order: syslogTime and syslogHost where they are; header fields under the names deviceVendor, deviceProduct, deviceVersion,
-// deviceEventClassId, name and severity; then the text's own keys. `value` is part of the input, still escaped;
-// `escaped` says whether Unescape is needed.
+// Gets each pair in order: syslogTime and syslogHost where they are; header fields under the names deviceVendor,
+// deviceProduct, deviceVersion, deviceEventClassId, name and severity; then the text's own keys. `value` is part of the
+// input, still escaped; `escaped` says whether Unescape is needed.
 using KeyValueSink = std::function<void(std::string_view key, std::string_view value, bool escaped)>;
 
 // False when the text is none: then the sink was not called.

@@ -141,7 +141,11 @@ bool Normaliser::Impl::AddAddresses(const FieldMapping& mapping, const FieldSour
     }
     found = true;
     Value ip = *value;
-    ip.text = address->canonical.empty() ? address->written : extraction.Keep(address->canonical);
+    ip.text = address->written;
+    if (address->v6) {
+      const std::string text = address->ip();
+      if (text != address->written) ip.text = extraction.Keep(text);
+    }
     AddListed(mapping.id, ip);
     if (!address->port.empty() && fields->port != kNoField) {
       pending.emplace_back(fields->port, Value(address->port, value->path));

@@ -58,36 +58,41 @@ PathTrie::Node PathTrie::Add(std::string_view path) {
   return node;
 }
 
-// No single step has a dot in it, so a key with dots names one node only, as a key without does.
-void PathTrie::KeysBelow(Node node, const std::string& prefix, std::vector<Entry>* found) {
-  for (const auto& [step, child] : nodes_[node].children) {
-    const std::string dotted = prefix + std::string(step);
-    const Key key = Of(prefix.empty() ? step : std::string_view(texts_.emplace_back(dotted)));
-    found->push_back({key.head, key.tail, key.data, static_cast<uint32_t>(key.size), child});
-    KeysBelow(child, dotted + '.', found);
-  }
-}
-
 void PathTrie::Freeze() {
-  for (Node n = 0; n < nodes_.size(); ++n) {
+  slots_.clear();
+  for (size_t n = 0; n < nodes_.size(); ++n) {
+    const NodeData& data = nodes_[n];
     Hot& hot = hot_[n];
-    hot.selectors = !nodes_[n].selectors.empty();
-    std::vector<Entry> below;
-    KeysBelow(n, {}, &below);
-    if (below.empty()) continue;
+    hot.selectors = !data.selectors.empty();
+    if (data.children.empty()) continue;
     uint32_t size = 2;
-    while (size < below.size() * 2) size *= 2;
+    while (size < data.children.size() * 2) size *= 2;
     hot.first_slot = static_cast<uint32_t>(slots_.size());
     hot.mask = size - 1;
     slots_.resize(slots_.size() + size, kFree);
     Slot* const slots = slots_.data() + hot.first_slot;
-    for (const Entry& entry : below) {
-      const uint64_t hash = Hash({entry.key, entry.size, entry.head, entry.tail});
+    for (const auto& [text, child] : data.children) {
+      const Key key = Of(text);
+      hot_[child].head = key.head;
+      hot_[child].tail = key.tail;
+      hot_[child].key = key.data;
+      hot_[child].size = static_cast<uint32_t>(key.size);
+      hot.deep = hot.deep || !nodes_[child].children.empty();
+      const uint64_t hash = Hash(key);
       uint32_t i = static_cast<uint32_t>(hash) & hot.mask;
       while (slots[i] != kFree) i = (i + 1) & hot.mask;
-      slots[i] = (static_cast<uint32_t>(hash >> 32) & kTagMask) | static_cast<Slot>(entries_.size());
-      entries_.push_back(entry);
+      slots[i] = (static_cast<uint32_t>(hash >> 32) & kTagMask) | child;
     }
+  }
+}
+
+PathTrie::Node PathTrie::DescendDotted(Node node, std::string_view key) const {
+  size_t at = 0;
+  while (true) {
+    const size_t dot = std::min(key.find('.', at), key.size());
+    node = ChildrenOf(node).Find(Of(key.substr(at, dot - at)));
+    if (node == kNone || dot == key.size()) return node;
+    at = dot + 1;
   }
 }
 

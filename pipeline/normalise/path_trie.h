@@ -17,25 +17,21 @@
 namespace triaged {
 
 class PathTrie {
-  // An entry's number, and eight bits of its key's hash: most keys that nobody wants are known by them alone.
+  // A child's number, and eight bits of its key's hash: most keys that nobody wants are known by them alone.
   using Slot = uint32_t;
   static constexpr Slot kTagMask = 0xff000000;
-  static constexpr Slot kFree = 0xffffffff;  // no number: of so many paths the configuration would take gigabytes
+  static constexpr Slot kFree = 0xffffffff;  // no number: of so many paths the configuration would take a gigabyte
 
-  // A key below some node and where it leads: to a child, or dotted (`a.b`) further down. Half a cache line.
-  struct Entry {
-    uint64_t head = 0, tail = 0;  // as in Key
+  // All that walking a document and making its values reads of a node: a cache line, apart from the rest.
+  struct alignas(64) Hot {
+    uint64_t head = 0, tail = 0;  // of its key, as in Key; a selector's node has none
     const char* key = nullptr;
-    uint32_t size = 0;
-    uint32_t node = 0;
-  };
-
-  // All that walking a document and making its values reads of a node: half a cache line.
-  struct alignas(32) Hot {
     const char* path = nullptr;
     uint32_t path_size = 0;
-    uint32_t first_slot = 0;      // of the keys below it
+    uint32_t size = 0;            // of its key
+    uint32_t first_slot = 0;      // of its children
     uint32_t mask = 0;            // slots - 1; 0: no children
+    bool deep = false;            // a child has children
     bool selectors = false;
   };
 
@@ -93,10 +89,10 @@ class PathTrie {
     return hash ^ (hash >> 32);
   }
 
-  // Where the keys of a node's objects are looked up; kept while one is read. Needs Freeze().
+  // Where the children of a node are looked up; kept while the keys of an object are read. Needs Freeze().
   class Children {
    public:
-    // The node below by a key, which may be dotted (`a.b` and `a: {b}` mean the same), or kNone.
+    // The child by one literal key (without a dot), or kNone.
     Node Find(const Key& key) const {
       if (mask_ == 0) return kNone;
       const uint64_t hash = Hash(key);
@@ -104,27 +100,36 @@ class PathTrie {
         const Slot slot = slots_[i];
         if (slot == kFree) return kNone;
         if ((slot ^ hash >> 32) & kTagMask) continue;
-        const Entry& entry = entries_[slot & ~kTagMask];
-        if (Same(entry, key)) return entry.node;
+        const Node child = slot & ~kTagMask;
+        if (Same(hot_[child], key)) return child;
       }
     }
     bool empty() const { return mask_ == 0; }
+    // Whether a key with a dot in it may lead somewhere.
+    bool deep() const { return deep_; }
 
    private:
     friend class PathTrie;
     const Slot* slots_;
-    const Entry* entries_;
+    const Hot* hot_;
     uint32_t mask_;
+    bool deep_;
   };
   Children ChildrenOf(Node node) const {
     const Hot& hot = hot_[node];
     Children children;
     children.slots_ = slots_.data() + hot.first_slot;
-    children.entries_ = entries_.data();
+    children.hot_ = hot_.data();
     children.mask_ = hot.mask;
+    children.deep_ = hot.deep;
     return children;
   }
-  Node Descend(Node node, std::string_view key) const { return ChildrenOf(node).Find(Of(key)); }
+  // The child of `node` by a key that may itself be dotted. No single step has a dot in it, so what is found had none.
+  Node Descend(Node node, const Children& children, const Key& key) const {
+    const Node child = children.Find(key);
+    return child == kNone && children.deep() && HasDot(key) ? DescendDotted(node, {key.data, key.size}) : child;
+  }
+  Node Descend(Node node, std::string_view key) const { return Descend(node, ChildrenOf(node), Of(key)); }
 
   bool HasSelectors(Node node) const { return hot_[node].selectors; }
   std::span<const Selector> Selectors(Node node) const { return nodes_[node].selectors; }
@@ -148,8 +153,7 @@ class PathTrie {
   Node AddKey(Node node, std::string_view key, std::string_view path);
   Node AddSelector(Node node, std::string_view text, std::string_view path);
 
-  // Adds to `found` all that keys below `node` lead to, behind `prefix`.
-  void KeysBelow(Node node, const std::string& prefix, std::vector<Entry>* found);
+  Node DescendDotted(Node node, std::string_view key) const;
 
   static uint64_t Load8(const char* at) {
     uint64_t word;
@@ -163,15 +167,25 @@ class PathTrie {
     return word;
   }
 
-  static bool Same(const Entry& entry, const Key& key) {
-    if (entry.head != key.head || entry.tail != key.tail || entry.size != key.size) return false;
-    return key.size <= 16 || std::memcmp(entry.key + 8, key.data + 8, key.size - 16) == 0;
+  static bool Same(const Hot& hot, const Key& key) {
+    if (hot.head != key.head || hot.tail != key.tail || hot.size != key.size) return false;
+    return key.size <= 16 || std::memcmp(hot.key + 8, key.data + 8, key.size - 16) == 0;
+  }
+
+  static bool HasDot(const Key& key) {
+    constexpr uint64_t kOnes = 0x0101010101010101;
+    // A byte of `word` is a dot where `with` has a zero byte.
+    const auto dotted = [](uint64_t word) {
+      const uint64_t with = word ^ (kOnes * '.');
+      return ((with - kOnes) & ~with & (kOnes * 0x80)) != 0;
+    };
+    if (dotted(key.head) || dotted(key.tail)) return true;
+    return key.size > 16 && std::memchr(key.data + 8, '.', key.size - 16) != nullptr;
   }
 
   std::vector<NodeData> nodes_;
   std::vector<Hot> hot_;  // by node; before Freeze() it knows but the path
   std::vector<Slot> slots_;
-  std::vector<Entry> entries_;
   std::deque<std::string> texts_;
 };
 

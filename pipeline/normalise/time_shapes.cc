@@ -126,7 +126,7 @@ bool ReadClock(Reader& in, size_t min_hour_digits, Parts* p) {
   return digits > 0 && digits <= 12;
 }
 
-// North America's zones as RFC 2822, section 4.3, gives them; other words for zones mean different things to different people.
+// North America's zones as RFC 2822, section 4.3, gives them; other words differ from place to place.
 bool ReadZoneWord(Reader& in, Parts* p) {
   constexpr std::pair<std::string_view, int> kWords[] = {{"EST", -5}, {"EDT", -4}, {"CST", -6}, {"CDT", -5},
                                                          {"MST", -7}, {"MDT", -6}, {"PST", -8}, {"PDT", -7}};
@@ -253,6 +253,22 @@ std::optional<ParsedTime> DayFirst(std::string_view text, const TimeContext& con
   return Assemble(p, context);
 }
 
+// 31.12.2025 23:59:59: with dots the day comes first.
+std::optional<ParsedTime> Dotted(std::string_view text, const TimeContext& context) {
+  Reader in(text);
+  Parts p;
+  p.day = in.Number(1, 2);
+  if (p.day < 1 || !in.Char('.')) return std::nullopt;
+  const int month = in.Number(1, 2);
+  if (month < 1 || !in.Char('.')) return std::nullopt;
+  p.month = static_cast<unsigned>(month);
+  p.year = in.Number(4, 4);
+  if (p.year < 0 || !in.OneOf(", T")) return std::nullopt;
+  in.Spaces();
+  if (!ReadClock(in, 1, &p) || !ReadZone(in, &p)) return std::nullopt;
+  return Assemble(p, context);
+}
+
 // Seconds, ms, µs or ns since 1970, told apart by size: each unit covers the years 1973 to 5138.
 std::optional<ParsedTime> Epoch(int64_t number) {
   if (number < 100'000'000) return std::nullopt;  // before 1973: a count, not a time
@@ -299,7 +315,7 @@ std::optional<ParsedTime> ParseTimeShape(const Value& value, const TimeContext& 
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
   if (text.empty() || text.size() > 80) return std::nullopt;
-  for (const auto shape : {Iso, EpochText, Slashes, MonthFirst, DayFirst}) {
+  for (const auto shape : {Iso, EpochText, Slashes, MonthFirst, DayFirst, Dotted}) {
     if (auto time = shape(text, context)) return time;
   }
   return std::nullopt;

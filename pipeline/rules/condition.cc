@@ -1,5 +1,6 @@
 // Condition: one detection outside a rule set, evaluated predicate by predicate. Policies have tens of them, asked once
-// per alert or case change, so they need no index.
+// per alert or case change, so they need no index. Each may cost what a rule may by default, whatever the settings say: a
+// policy is right or wrong by its text alone, and what decides about escalating is never given up.
 #include <algorithm>
 #include <utility>
 

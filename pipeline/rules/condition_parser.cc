@@ -51,8 +51,9 @@ class ConditionParser {
     if (RefuseDeprecated()) return std::nullopt;
     std::optional<ConditionAst> tree = Or(0);
     if (tree && !Next().text.empty()) {
+      const bool closes = Next().text == ")";
       ErrorAt(Next(), "unexpected '" + std::string(Next().text) + "' in the condition",
-              "'and' or 'or' is expected between two selections");
+              closes ? "no '(' is open here" : OperatorHint(Next().text));
       return std::nullopt;
     }
     if (failed_) return std::nullopt;
@@ -85,27 +86,76 @@ class ConditionParser {
     notes_->Error(PlaceOfToken(token), std::move(message), std::move(hint));
   }
 
+  // Of what stands where an operator is expected.
+  static std::string OperatorHint(std::string_view word) {
+    if (word.starts_with('&')) return "write 'and'";
+    return "'and' or 'or' is expected between two selections";
+  }
+
+  // Of a name that no selection has.
+  std::string NameHint(std::string_view name) const {
+    if (name.starts_with('!')) return "write 'not " + std::string(name.substr(1)) + "'";
+    const std::string near = Suggest(name, selections_);
+    if (!near.empty() || selections_.empty()) return near;
+    constexpr size_t kMostNamed = 8;
+    std::string hint = "selections are ";
+    for (size_t i = 0; i < selections_.size(); ++i) {
+      if (i == kMostNamed) return hint + " …";
+      hint += (i > 0 ? ", " : "") + std::string(selections_[i]);
+    }
+    return hint;
+  }
+
+  // The correlation that says the same as `| count(user.name) by host.name > 5`, whose function is at `at`.
+  std::string CorrelationHint(size_t at) const {
+    const auto word = [this](size_t i) { return i < tokens_.size() ? tokens_[i].text : std::string_view(); };
+    const std::string function = Fold(word(at));
+    std::string field;
+    if (word(++at) == "(") {
+      while (++at < tokens_.size() && word(at) != ")") field += word(at);
+      ++at;
+    }
+    std::string group;
+    if (Fold(word(at)) == "by") {
+      group = " 'group-by: [" + std::string(word(at + 1)) + "]'";
+      at += 2;
+    }
+    std::string bound;
+    static constexpr std::pair<std::string_view, std::string_view> kBounds[] = {
+        {">", "gt"}, {">=", "gte"}, {"<", "lt"}, {"<=", "lte"}, {"=", "eq"}, {"==", "eq"}};
+    for (const auto& [sign, name] : kBounds) {
+      if (word(at) == sign) bound = std::string(name) + ": " + std::string(word(at + 1));
+    }
+    const std::string type = function == "count" ? (field.empty() ? "event_count" : "value_count") : "value_" + function;
+    if (!bound.empty()) bound = " 'condition: {" + bound + (field.empty() ? "" : ", field: " + field) + "}'";
+    const std::string_view with = group.empty() && bound.empty() ? "" : " with";
+    const std::string_view and_then = group.empty() || bound.empty() ? "" : " and";
+    return "write a correlation rule of type '" + type + "'" + std::string(with) + group + std::string(and_then) + bound;
+  }
+
   // Aggregations and `near` of Sigma 1: each with what replaces it.
   bool RefuseDeprecated() {
     for (size_t i = 0; i + 1 < tokens_.size(); ++i) {
       const std::string word = Fold(tokens_[i].text);
-      if (word == "near") {
+      if (word == "near" && std::find(selections_.begin(), selections_.end(), tokens_[i].text) == selections_.end()) {
         ErrorAt(tokens_[i], "'near' was removed from Sigma",
                 "write a correlation rule of type 'temporal' (or 'temporal_ordered') over two rules");
         return true;
       }
       if (word != "|") continue;
       const std::string function = Fold(tokens_[i + 1].text);
-      std::string hint = "write a correlation rule";
-      if (function == "count") hint += " of type 'event_count', or 'value_count' to count the values of a field";
-      if (function == "sum") hint += " of type 'value_sum'";
-      if (function == "avg") hint += " of type 'value_avg'";
-      if (function == "near") hint += " of type 'temporal'";
-      if (function == "min" || function == "max")
-        hint = "Sigma 2 has no minimum or maximum: use 'lt' or 'gt' on the field";
+      if (function == "near") continue;
+      if (function == "|") {
+        ErrorAt(tokens_[i], "unexpected '||' in the condition", "write 'or'");
+        return true;
+      }
+      const bool extreme = function == "min" || function == "max";
+      const bool known = function == "count" || function == "sum" || function == "avg";
       ErrorAt(tokens_[i],
               "aggregations ('| " + std::string(tokens_[i + 1].text) + "') were removed from conditions in Sigma 2",
-              hint);
+              extreme ? "Sigma 2 has no minimum or maximum: use 'lt' or 'gt' on the field"
+              : known ? CorrelationHint(i + 1)
+                      : "write a correlation rule");
       return true;
     }
     return false;
@@ -159,7 +209,7 @@ class ConditionParser {
       if (Next().text.empty()) {
         ErrorAt(open, "this '(' is never closed");
       } else {
-        ErrorAt(Next(), "')' expected before '" + std::string(Next().text) + "'");
+        ErrorAt(Next(), "')' expected before '" + std::string(Next().text) + "'", OperatorHint(Next().text));
       }
       return std::nullopt;
     }
@@ -186,7 +236,7 @@ class ConditionParser {
         ErrorAt(token, "'" + std::string(token.text) + "' names several selections",
                 "write '1 of " + std::string(token.text) + "' or 'all of " + std::string(token.text) + "'");
       } else {
-        ErrorAt(token, "no selection is named '" + std::string(token.text) + "'", Suggest(token.text, selections_));
+        ErrorAt(token, "no selection is named '" + std::string(token.text) + "'", NameHint(token.text));
       }
       return leaf;  // go on: the next problem is worth reporting too
     }
@@ -214,7 +264,7 @@ class ConditionParser {
     }
     if (of.selections.empty()) {
       const std::string_view stem = target.text.substr(0, target.text.find('*'));
-      ErrorAt(target, "no selection matches '" + std::string(target.text) + "'", Suggest(stem, selections_));
+      ErrorAt(target, "no selection matches '" + std::string(target.text) + "'", NameHint(stem));
       return of;
     }
     return WithCount(count, std::move(of));

@@ -129,12 +129,12 @@ class Reading {
     }
   }
 
-  // A bound in millionths; nullopt after an error.
-  std::optional<int64_t> Bound(const YamlNode& node, std::string_view key) {
+  // A bound in millionths; any after an error.
+  int64_t Bound(const YamlNode& node, std::string_view key) {
     const std::optional<int64_t> bound = node.IsScalar() ? ParseMillionths(node.scalar()) : std::nullopt;
     if (!bound) {
       reader_.ErrorAt(node, "'" + std::string(key) + "' must be a number with at most six decimals");
-      return std::nullopt;
+      return 0;  // said; not that it is missing
     }
     const bool counts = ast_->spec.type == CorrelationType::kEventCount || ast_->spec.type == CorrelationType::kValueCount;
     if (counts && *bound > static_cast<int64_t>(kMaxObservations) * 1'000'000) {
@@ -142,7 +142,7 @@ class Reading {
                                 " is never reached",
                       "shorten the timespan, or correlate correlations");
     }
-    return bound;
+    return *bound;
   }
 
   void ReadCondition() {
@@ -172,15 +172,16 @@ class Reading {
     if (!any) bounds.ErrorHere("the condition has no bound", "one of gt, gte, lt, lte, eq, neq");
     ast_->fields = TextsOf(bounds.Node("field"), "field");
     if (NeedsField(type) && ast_->fields.empty()) {
-      bounds.ErrorHere("'field' is missing: what a " + std::string(kTypes[static_cast<size_t>(type)]) + " looks at");
+      bounds.ErrorHere("'field' is missing: what a " + std::string(kTypes[static_cast<size_t>(type)]) + " looks at",
+                       "for example 'field: user.name'");
     } else if (!NeedsField(type) && !ast_->fields.empty()) {
       bounds.ErrorHere(std::string(kTypes[static_cast<size_t>(type)]) + " looks at no field", "remove 'field'");
     } else if (type != CorrelationType::kValueCount && ast_->fields.size() > 1) {
       bounds.ErrorHere("only a value_count looks at several fields");
     }
     if (any && !condition.gt && !condition.gte && !condition.eq && !condition.neq) {
-      notes_->Warning(PlaceOf(*node), "the condition holds for few, also for one: it is asked at every match",
-                      "that nothing comes at all is noticed by no correlation");
+      notes_->Warning(PlaceOf(*node), "a condition without a lower bound holds at the first match already",
+                      "add 'gte'; that nothing comes at all is noticed by no correlation");
     }
     bounds.Finish();
   }

@@ -18,11 +18,10 @@
 
 namespace triaged::rules {
 
-inline constexpr size_t kMaxCorrelationBytes = 32 * 1024 * 1024;  // of a partition's windows, by CorrelationWindow::bytes
-
 class CorrelationTable {
  public:
-  explicit CorrelationTable(size_t max_bytes = kMaxCorrelationBytes) : max_bytes_(max_bytes) {}
+  // `max_bytes` is compared with the sum of CorrelationWindow::bytes and the keys.
+  explicit CorrelationTable(size_t max_bytes) : max_bytes_(max_bytes) {}
 
   // Takes one match at the logical clock `now`, which never goes back; true when the correlation fires.
   bool Observe(const CorrelationSpec& spec, std::string_view key, Observation observation, Timestamp now);

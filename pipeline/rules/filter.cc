@@ -46,7 +46,8 @@ std::optional<FilterAst> ReadFilter(const YamlNode& document, SourceNotes* notes
     notes->Error(PlaceOf(*document.Find("detection")), "a filter has its selections and condition below 'filter'");
   }
   if (!filter.IsMap()) {
-    notes->Error(PlaceOf(filter), "'filter' must be a map of 'rules', selections and a condition");
+    notes->Error(PlaceOf(filter), "'filter' must be a map of 'rules', selections and a condition",
+                 "for example 'filter: {rules: any, selection: {host.name: lab-1}, condition: not selection}'");
     return std::nullopt;
   }
   FilterAst ast;

@@ -15,11 +15,14 @@ class KindSetter {
       : item_(item), notes_(notes), meaning_(meaning) {}
 
   void Kind(PredicateKind kind) {
-    if (meaning_->kind != PredicateKind::kText) return Fail("more than one modifier says how to compare");
+    if (meaning_->kind != PredicateKind::kText) return Fail("more than one modifier says how to compare", "keep one of them");
     meaning_->kind = kind;
   }
   void SetAnchor(Anchor anchor) {
-    if (meaning_->anchor != Anchor::kWhole) return Fail("'contains', 'startswith' and 'endswith' exclude each other");
+    if (meaning_->anchor != Anchor::kWhole) {
+      return Fail("'contains', 'startswith' and 'endswith' exclude each other",
+                  "keep one, or write '*' where anything may stand");
+    }
     meaning_->anchor = anchor;
   }
   void SetComparison(Comparison comparison) {
@@ -31,11 +34,13 @@ class KindSetter {
     meaning_->part = part;
   }
   void Flag(char flag) {
-    if (meaning_->kind != PredicateKind::kRegex) return Fail("'i', 'm' and 's' stand after 're' only");
+    if (meaning_->kind != PredicateKind::kRegex) {
+      return Fail("'i', 'm' and 's' stand after 're' only", "for example '|re|i'; other comparisons ignore case anyway");
+    }
     meaning_->regex_flags.push_back(flag);
   }
-  void Fail(std::string message) {
-    if (ok_) notes_->Error(item_.place, std::move(message));
+  void Fail(std::string message, std::string hint = {}) {
+    if (ok_) notes_->Error(item_.place, std::move(message), std::move(hint));
     ok_ = false;
   }
   bool ok() const { return ok_; }
@@ -188,6 +193,20 @@ bool AddText(const ItemMeaning& meaning, const ItemValue& value, Predicate* pred
   return true;
 }
 
+std::string RegexHint(re2::RE2::ErrorCode code) {
+  switch (code) {
+    case re2::RE2::ErrorBadPerlOp:
+    case re2::RE2::ErrorBadEscape:
+      return "expressions run on RE2, in linear time: no look-around and no back-references";
+    case re2::RE2::ErrorRepeatSize:
+      return "RE2 repeats at most 1000 times; leave the upper bound open, or write less";
+    case re2::RE2::ErrorPatternTooLarge:
+      return "fewer or shorter repetitions: RE2 keeps an expression within " + std::to_string(kMaxRegexBytes >> 20) + " MiB";
+    default:
+      return {};
+  }
+}
+
 bool AddRegex(const ItemMeaning& meaning, const ItemValue& value, Predicate* predicate, SourceNotes* notes) {
   re2::RE2::Options options;
   options.set_log_errors(false);
@@ -195,8 +214,7 @@ bool AddRegex(const ItemMeaning& meaning, const ItemValue& value, Predicate* pre
   const std::string flags = meaning.regex_flags.empty() ? "" : "(?" + meaning.regex_flags + ")";
   auto regex = std::make_shared<re2::RE2>(flags + value.text, options);
   if (!regex->ok()) {
-    notes->Error(value.place, "the regular expression is refused: " + regex->error(),
-                 "expressions run on RE2, in linear time: no look-around and no back-references");
+    notes->Error(value.place, "the regular expression is refused: " + regex->error(), RegexHint(regex->error_code()));
     return false;
   }
   predicate->regexes.push_back(std::move(regex));

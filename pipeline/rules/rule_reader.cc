@@ -57,7 +57,9 @@ void ReadIdentity(const YamlNode& document, Rule* rule, SourceNotes* notes) {
   rule->title = Text(document, "title", notes);
   rule->level = Text(document, "level", notes);
   rule->where = notes->Where(PlaceOf(document));
-  if (rule->id.empty()) {
+  const YamlNode* const id = document.Find("id");
+  const bool no_text = id != nullptr && !id->IsNull() && !id->IsScalar();  // said already
+  if (rule->id.empty() && !no_text) {
     notes->Error(PlaceOf(document), "the rule has no 'id'", "give it a random UUID; it names the rule in every record");
   } else if (rule->id.size() > kMaxRuleIdBytes) {
     notes->Error(PlaceOf(*document.Find("id")), "the id is longer than " + std::to_string(kMaxRuleIdBytes) + " bytes");
@@ -81,7 +83,7 @@ void ReadTags(const YamlNode& document, Rule* rule, SourceNotes* notes) {
   const YamlNode* tags = document.Find("tags");
   if (tags == nullptr || tags->IsNull()) return;
   if (!tags->IsList()) {
-    notes->Error(PlaceOf(*tags), "'tags' must be a list of texts");
+    notes->Error(PlaceOf(*tags), "'tags' must be a list of texts", "for example 'tags: [attack.execution, attack.t1059]'");
     return;
   }
   for (const YamlNode& tag : tags->list()) {
@@ -114,7 +116,6 @@ Rule ReadRuleHead(const YamlNode& document, std::string* name, SourceNotes* note
 void CheckCorrelationKeys(const YamlNode& document, SourceNotes* notes) {
   static const std::vector<std::string_view> keys = [] {
     std::vector<std::string_view> all = KnownKeys();
-    std::erase_if(all, [](std::string_view key) { return key == "detection" || key == "logsource"; });
     all.push_back("correlation");
     all.push_back("generate");
     return all;
@@ -126,7 +127,7 @@ Logsource ReadLogsource(const YamlNode& document, SourceNotes* notes) {
   const YamlNode* node = document.Find("logsource");
   if (node == nullptr || node->IsNull()) return {};
   if (!node->IsMap()) {
-    notes->Error(PlaceOf(*node), "'logsource' must be a map");
+    notes->Error(PlaceOf(*node), "'logsource' must be a map", "for example 'logsource: {product: windows, category: process_creation}'");
     return {};
   }
   return {Text(*node, "product", notes), Text(*node, "category", notes), Text(*node, "service", notes)};

@@ -45,21 +45,18 @@ class SetCompiler {
   // nullptr after errors, of which those of a mapping's logsources are found only now.
   std::shared_ptr<const RuleSet> Finish() {
     CheckSet();
-    if (diagnostics_->HasErrors()) return nullptr;
     ApplyFilters(filters_, names_, &expressions_, diagnostics_);
     const auto field = [this](const PlacedText& written, SourceNotes* notes) {
       return Lowering(catalog_, &predicates_, notes, names_here_).ResolveField(written.text, written.place);
     };
     auto correlations = ResolveCorrelations(std::move(correlations_), names_, &rules_, field, diagnostics_);
-    if (!correlations) return nullptr;
+    std::optional<Routes> routes;
+    const bool routed = names_here_.mapping != nullptr && !names_here_.mapping->logsources.empty();
+    if (routed) routes = PlanRoutes();
+    if (diagnostics_->HasErrors()) return nullptr;
     LoweredRules lowered{std::move(rules_), std::move(expressions_), {}, std::move(correlations), budget_.alert};
-    if (names_here_.mapping == nullptr || names_here_.mapping->logsources.empty()) {
-      lowered.predicates = predicates_.Take();
-      return MakeCompiledSet(std::move(lowered), *catalog_);
-    }
-    std::optional<Routes> routes = PlanRoutes();
-    if (!routes) return nullptr;
     lowered.predicates = predicates_.Take();
+    if (!routed) return MakeCompiledSet(std::move(lowered), *catalog_);
     return MakeRoutedSet(std::move(lowered), routes->of_rule, std::move(routes->expressions), *catalog_);
   }
 
@@ -141,9 +138,23 @@ class SetCompiler {
   void CorrelationDocument(const YamlNode& document, const std::shared_ptr<const SourceFile>& file,
                            SourceNotes* notes) {
     std::optional<CorrelationAst> ast = ReadCorrelation(document, notes);
-    if (!ast) return;
+    if (!ast) return TakeNames(document);
     TakeId(document, ast->rule, notes);
     correlations_.push_back({std::move(*ast), file});
+  }
+
+  // Of a refused rule: what refers to it is not wrong for that, and is to be said what else is.
+  void TakeNames(const YamlNode& document) {
+    if (!document.IsMap()) return;
+    const auto text = [&document](std::string_view key) {
+      const YamlNode* node = document.Find(key);
+      return node != nullptr && node->IsScalar() ? node->scalar() : std::string();
+    };
+    Rule& rule = rules_.emplace_back();
+    rule.id = text("id");
+    rule.title = text("title");
+    names_.push_back({rule.id, text("name"), rule.title, {}});
+    expressions_.push_back({});
   }
 
   // The rules of a set share the budget of an alert; the one that costs most is named.
@@ -165,10 +176,12 @@ class SetCompiler {
     if (IsFilter(document)) return FilterDocument(document, notes);
     if (IsCorrelation(document)) return CorrelationDocument(document, file, notes);
     std::optional<RuleAst> ast = ReadRule(document, notes);
-    if (!ast) return;
+    if (!ast) return TakeNames(document);
     TakeId(document, ast->rule, notes);
     std::optional<Expr> expr = Lowering(catalog_, &predicates_, notes, names_here_).Detection(ast->detection);
-    if (!expr || !IsBounded(*expr, predicates_.all(), budget_.rule, PlaceOf(*document.Find("detection")), notes)) return;
+    if (!expr || !IsBounded(*expr, predicates_.all(), budget_.rule, PlaceOf(*document.Find("detection")), notes)) {
+      return TakeNames(document);
+    }
     names_.push_back({ast->rule.id, std::move(ast->name), ast->rule.title, std::move(ast->logsource)});
     rules_.push_back(std::move(ast->rule));
     expressions_.push_back(std::move(*expr));

@@ -22,9 +22,6 @@ void ReadClose(const YamlNode& node, Triage* triage, SourceNotes* notes) {
   MapReader reader(notes->file(), node, "close", notes->diagnostics());
   triage->close_owner = reader.String("owner", {}, true);
   const std::string expires = reader.String("expires", {}, true);
-  if (const YamlNode* owner = reader.Node("owner"); owner != nullptr && triage->close_owner.empty()) {
-    reader.ErrorAt(*owner, "the owner of an automatic closing must be named");
-  }
   if (const YamlNode* at = reader.Node("expires"); at != nullptr) {
     triage->close_expires = ReadExpiry(expires);
     if (!triage->close_expires) {

@@ -33,7 +33,8 @@ VECTORS = 77
 # What the deprecated and unsupported rules are refused with: message → how many, and the words its hint must have. Each
 # is what Sigma 2 removed or what makes the file no rule; a change is looked at by a person.
 REFUSALS = {
-    "aggregations ('…') were removed from conditions in Sigma 2": (54, "write a correlation rule of type"),
+    "aggregations ('…') were removed from conditions in Sigma 2": (47, "write a correlation rule of type"),
+    "'…' was removed from Sigma": (7, "write a correlation rule of type 'temporal'"),
     "'…' in a detection was replaced in Sigma 2": (46, "write a correlation rule and give it 'timespan'"),
     "rule collections with '…' were removed in Sigma 2": (3, "write every rule out in full"),
     # Pseudo code that was never Sigma: "write X from …; then if …".

@@ -307,6 +307,32 @@ TEST_CASE("correlation windows: stored, restored, and damage is told") {
   }
 }
 
+TEST_CASE("correlation state: a store keeps to its bound, and says what it dropped") {
+  StoreOptions options;
+  options.in_memory = true;
+  options.correlation_bytes = 100'000;
+  auto store = PartitionStore::Open(SharedStoreResources::Make(options), 0, "/bounded");
+  REQUIRE(store.ok());
+  REQUIRE((*store)->FinishRestore().ok());
+  rules::CorrelationSpec spec;
+  spec.timespan = std::chrono::hours(1);
+  spec.condition.gte = 9'000'000;
+  constexpr int64_t kWindows = 5000;
+  for (int64_t i = 0; i < kWindows; ++i) {
+    const Timestamp at = FromUnixMillis(i * 1000);
+    (*store)->correlations().Observe(spec, "key" + std::to_string(i), {at, 0, {}}, FromUnixMillis(0));
+    if (i % 100 != 99) continue;
+    REQUIRE((*store)->StagedRecords().ok());
+    REQUIRE((*store)->Commit(i + 1).ok());
+  }
+  const StoreStats stats = (*store)->Stats();
+  CHECK(stats.correlation_bytes <= options.correlation_bytes);
+  CHECK(stats.correlation_bytes > options.correlation_bytes / 2);
+  CHECK(stats.correlation_dropped == kWindows - stats.correlation_windows);
+  CHECK((*store)->correlations().Find("key4999") != nullptr);
+  CHECK((*store)->correlations().Find("key0") == nullptr);
+}
+
 TEST_CASE("correlation state: committed with the step, gone when it expires, restored from the changelog") {
   StoreOptions options;
   options.in_memory = true;

@@ -220,6 +220,11 @@ TEST_CASE("odd input: damaged alerts are judged as another parser judges them") 
     std::ifstream in(entry.path());
     for (std::string line; std::getline(in, line);) whole.push_back(Json::parse(line)["record"].dump());
   }
+  // As texts, for the other parser rounds such numbers when it prints them.
+  for (int i = 0; i < 8; ++i) {
+    whole.push_back(R"({"id":18446744073709551616,"tags":[-9223372036854775809 , 340282366920938463463374607431768211456],)"
+                    R"("user":"\"99999999999999999999\":","a":{"b":18446744073709551615}})");
+  }
   std::sort(whole.begin(), whole.end());
   const char* given = std::getenv("TRIAGED_SEED");
   const uint64_t seed = given ? std::strtoull(given, nullptr, 10) : 20261121;
@@ -244,15 +249,8 @@ TEST_CASE("odd input: damaged alerts are judged as another parser judges them") 
     const Json parsed = Json::parse(record, nullptr, false);
     const bool object = !parsed.is_discarded() && parsed.is_object();
     (object ? accepted : refused) += 1;
-    if (reason == "accepted") {
-      REQUIRE(object);
-      REQUIRE(Json::accept(NormalisedJson(shipped.normaliser->alert(), shipped.catalog)));
-    } else if (object) {
-      // Only a number of more than 64 bits may part us.
-      size_t digits = 0, longest = 0;
-      for (char ch : record) longest = std::max(longest, digits = ch >= '0' && ch <= '9' ? digits + 1 : 0);
-      REQUIRE(longest >= 19);
-    }
+    REQUIRE((reason == "accepted") == object);
+    if (object) REQUIRE(Json::accept(NormalisedJson(shipped.normaliser->alert(), shipped.catalog)));
   }
   CHECK(accepted > 3000);
   CHECK(refused > 3000);

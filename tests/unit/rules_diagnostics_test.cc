@@ -37,6 +37,7 @@ TEST_CASE("rules: mistakes in a condition, all at once") {
         "r.yaml:6:23: error: no selection is named 'filter'\n"
         "    condition: sel and (filter or sel\n"
         "                        ^\n"
+        "  hint: selections are sel\n"
         "r.yaml:6:22: error: this '(' is never closed\n"
         "    condition: sel and (filter or sel\n"
         "                       ^\n");
@@ -78,7 +79,7 @@ TEST_CASE("rules: what Sigma dropped is refused with what replaces it") {
         "r.yaml:6:18: error: aggregations ('| count') were removed from conditions in Sigma 2\n"
         "    condition: sel | count() by host > 5\n"
         "                   ^\n"
-        "  hint: write a correlation rule of type 'event_count', or 'value_count' to count the values of a field\n");
+        "  hint: write a correlation rule of type 'event_count' with 'group-by: [host]' and 'condition: {gt: 5}'\n");
   CheckCondition("s | count(host) > 5", "aggregations", "'value_count'");
   CheckCondition("s | sum(bytes) > 5", "aggregations", "'value_sum'");
   CheckCondition("s | avg(bytes) > 5", "aggregations", "'value_avg'");
@@ -112,9 +113,11 @@ TEST_CASE("rules: values that their modifiers do not take") {
         "r.yaml:9:5: error: 'contains', 'startswith' and 'endswith' exclude each other\n"
         "      e|contains|startswith: x\n"
         "      ^\n"
+        "  hint: keep one, or write '*' where anything may stand\n"
         "r.yaml:10:5: error: 'i', 'm' and 's' stand after 're' only\n"
         "      f|i: x\n"
-        "      ^\n");
+        "      ^\n"
+        "  hint: for example '|re|i'; other comparisons ignore case anyway\n");
   const std::string encoded = Refusal(RuleText(
       "s: {a|windash|contains: '-a -b -c -d -e', b|base64: 'x*', c|wide|lt: 5, '|cidr': 10.0.0.0/8}\ncondition: s"));
   for (const char* message : {"'windash' on more than 4 dashes", "a value with wildcards cannot be encoded",

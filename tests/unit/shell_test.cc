@@ -81,7 +81,7 @@ TEST_CASE("config: the least has the defaults, and paths are relative to the fil
 TEST_CASE("config: units, choices and nested settings are read") {
   Diagnostics diagnostics;
   const auto config = ParseConfig({"/conf/t.yaml", Replaced(kLeast, "storage: {path: data}",
-                                                           "storage: {path: /d, memory: 64MiB, flush_interval: 1m30s}\n"
+                                                           "storage: {path: /d, memory: 64MiB, flush_interval: 1m30s, correlation_bytes: 2MiB}\n"
                                                            "log: {level: warn, format: json}\n"
                                                            "limits: {step_wait: 20ms, alert_bytes: 2MiB, rule_steps: 5, rule_set_steps: 6, alert_rule_steps: 7000}\n"
                                                            "workers: 3")},
@@ -89,6 +89,7 @@ TEST_CASE("config: units, choices and nested settings are read") {
   REQUIRE_MESSAGE(config, diagnostics.Render());
   CHECK(config->storage.memory_bytes == 64 * 1024 * 1024);
   CHECK(config->storage.flush_interval == Duration(90'000));
+  CHECK(config->storage.correlation_bytes == 2 * 1024 * 1024);
   CHECK(config->log_level == "warn");
   CHECK(config->log_format == LogFormat::kJson);
   CHECK(config->step.max_wait == Duration(20));
