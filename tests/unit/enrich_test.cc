@@ -249,7 +249,7 @@ TEST_CASE("enrich: every problem of a file at once, with line and snippet") {
   CHECK(Contains(errors, "etc/file.csv:5: error: 2 cells, but the header has 3"));
   CHECK(Contains(errors, "etc/file.csv:6: error: a quoted cell is never closed"));
   CHECK(Contains(errors, "A,,low"));
-  errors = ErrorsOf(EnrichmentKind::kNetworks, "network,name\n10.1.0.0/12,a\n10.16.0.0/33,b\n10.16.0.0/12,c\n10.16.0.0/12,d\n");
+  errors = ErrorsOf(EnrichmentKind::kNetworks, "network,name\n10.1.0.0/12,a\n192.0.2.0/33,b\n10.16.0.0/12,c\n10.16.0.0/12,d\n");
   CHECK(Contains(errors, ":2: error: '10.1.0.0/12' is no network"));
   CHECK(Contains(errors, "bits are set beyond the prefix"));
   CHECK(Contains(errors, ":3: error"));

@@ -94,14 +94,14 @@ TEST_CASE("rules: what Sigma dropped is refused with what replaces it") {
 }
 
 TEST_CASE("rules: values that their modifiers do not take") {
-  CHECK(Refusal(RuleText("s:\n  a|re: '(?=x)'\n  b|cidr: 10.0.0.0/33\n  c|gt: many\n  d|exists: perhaps\n"
+  CHECK(Refusal(RuleText("s:\n  a|re: '(?=x)'\n  b|cidr: 192.0.2.0/33\n  c|gt: many\n  d|exists: perhaps\n"
                          "  e|contains|startswith: x\n  f|i: x\ncondition: s")) ==
         "r.yaml:5:11: error: the regular expression is refused: invalid perl operator: (?=\n"
         "      a|re: '(?=x)'\n"
         "            ^\n"
         "  hint: expressions run on RE2, in linear time: no look-around and no back-references\n"
-        "r.yaml:6:13: error: '10.0.0.0/33' is no network\n"
-        "      b|cidr: 10.0.0.0/33\n"
+        "r.yaml:6:13: error: '192.0.2.0/33' is no network\n"
+        "      b|cidr: 192.0.2.0/33\n"
         "              ^\n"
         "  hint: write an address and a prefix length: '192.168.0.0/16', 'fd00::/8'\n"
         "r.yaml:7:11: error: a number is expected, not 'many'\n"
@@ -119,7 +119,7 @@ TEST_CASE("rules: values that their modifiers do not take") {
         "      ^\n"
         "  hint: for example '|re|i'; other comparisons ignore case anyway\n");
   const std::string encoded = Refusal(RuleText(
-      "s: {a|windash|contains: '-a -b -c -d -e', b|base64: 'x*', c|wide|lt: 5, '|cidr': 10.0.0.0/8}\ncondition: s"));
+      "s: {a|windash|contains: '-a -b -c -d -e', b|base64: 'x*', c|wide|lt: 5, '|cidr': 192.0.2.0/24}\ncondition: s"));
   for (const char* message : {"'windash' on more than 4 dashes", "a value with wildcards cannot be encoded",
                               "'windash' and encodings change text values only", "keywords are texts"}) {
     CAPTURE(message);
