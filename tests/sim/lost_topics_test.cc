@@ -47,10 +47,7 @@ TEST_CASE("inputs that were removed before they were taken stop the daemon, unle
       options.direct = direct;
       options.accept_data_loss = accepted;
       World world(options);
-      Alerts(world, 10);
-      Settle(world);
-      Process* process = world.processes()[0].get();
-      process->StopCleanly();
+      Process* process = TakeAndStop(world, 10);
       const WorldResult before = world.result;
       direct ? Alerts(world, 5) : world.ProduceCommand(Acknowledgement("unseen"));
       const TopicPartition source{direct ? world.alert_topics.front() : world.names.commands, 0};
@@ -128,10 +125,7 @@ TEST_CASE("a lost state topic stops the daemon, unless data loss is accepted") {
     WorldOptions options = Calm(1);
     options.accept_data_loss = accepted;
     World world(options);
-    Alerts(world, 10);
-    Settle(world);
-    Process* process = world.processes()[0].get();
-    process->StopCleanly();
+    Process* process = TakeAndStop(world, 10);
     world.broker.Recreate(world.names.state);
     process->Start();
     if (accepted) {
@@ -147,10 +141,7 @@ TEST_CASE("a lost state topic stops the daemon, unless data loss is accepted") {
 
 TEST_CASE("a store made from another changelog is wiped and restored") {
   World world(Calm(1));
-  Alerts(world, 5);
-  Settle(world);
-  Process* first = world.processes()[0].get();
-  first->StopCleanly();
+  Process* first = TakeAndStop(world, 5);
   // A new cluster under the old names: everything starts over, on another machine.
   for (const std::string& topic : {world.names.state, world.names.intake, world.names.commands, world.names.steps,
                                    world.names.escalations, world.names.cases, world.names.dead_letter,
@@ -186,10 +177,7 @@ TEST_CASE("expired group offsets stop the daemon, unless data loss is accepted")
     WorldOptions options = Calm(2);
     options.accept_data_loss = accepted;
     World world(options);
-    Alerts(world, 10);
-    Settle(world);
-    Process* process = world.processes()[0].get();
-    process->StopCleanly();
+    Process* process = TakeAndStop(world, 10);
     world.broker.DropGroupOffsets();
     process->Start();
     if (accepted) {

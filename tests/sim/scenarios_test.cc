@@ -90,9 +90,7 @@ TEST_CASE("a standby whose store missed tombstones for too long follows from the
 
 TEST_CASE("an empty disk is restored from the changelog") {
   World world(Calm());
-  Alerts(world, 30);
-  Settle(world);
-  world.processes()[0]->StopCleanly();
+  TakeAndStop(world, 30);
   world.processes()[0]->disk->Wipe();
   Alerts(world, 3);
   Settle(world);
@@ -226,9 +224,7 @@ TEST_CASE("damage that only a step finds sets the store aside") {
 // Without a broker's time nobody knows how old the store is.
 TEST_CASE("an old store is wiped although the first transaction came to nothing") {
   World world(Calm(1));
-  Alerts(world, 20);
-  Settle(world);
-  world.processes()[0]->StopCleanly();
+  TakeAndStop(world, 20);
   world.broker.Advance(Duration(25 * 60 * 60'000));
   int refused = 0;
   world.too_large = [&](const OutputRecord& record) { return record.topic == OutputTopic::kSteps && refused++ < 4; };

@@ -34,6 +34,15 @@ inline void Alerts(World& world, int times) {
   for (int i = 0; i < times; ++i) world.ProduceAlerts();
 }
 
+// Some alerts are taken, then the first process is stopped: what comes now happens while it is away.
+inline Process* TakeAndStop(World& world, int alerts) {
+  Alerts(world, alerts);
+  Settle(world);
+  Process* process = world.processes()[0].get();
+  process->StopCleanly();
+  return process;
+}
+
 // Turns until its worker stopped by itself; the reason.
 inline std::string ReasonToStop(World& world, Process* process) {
   process->may_stop = true;
