@@ -52,8 +52,7 @@ build() {  # build PRESET TARGET: configures quietly, builds with progress
 mkdir -p "$root/.build"
 
 # A long form ends by itself; the time-out is for one that hangs.
-timeout=1500
-[ $((seconds + ${TRIAGED_CYCLES:-0} * 15)) -lt 600 ] || timeout=$((2 * seconds + ${TRIAGED_CYCLES:-0} * 30 + 1500))
+timeout=$((1500 + 2 * seconds + 30 * ${TRIAGED_CYCLES:-0} + ${TRIAGED_SIM_SEEDS:-0}))
 : >"$TRIAGED_REPORT"
 
 step "build (release)"
