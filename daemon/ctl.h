@@ -23,6 +23,7 @@ int CheckFiles(const std::string& config_path, const std::string& what, const st
 struct NormalizeOptions {
   std::string format;               // empty: detect
   std::string topic;                // empty: no topic's settings
+  std::string record_time;          // RFC 3339, of all records; empty: the epoch
   bool strict = false;              // exit 1 when a line is no JSON object
   bool explain = false;             // print which table and which path gave each value instead
   bool ocsf = false;                // print OCSF Detection Findings instead

@@ -16,6 +16,12 @@ std::optional<Loaded> LoadConfigured(const std::string& config_path) {
   return loaded;
 }
 
+std::optional<Timestamp> ReadTime(const char* option, const std::string& text) {
+  const auto at = ParseTimestamp(text);
+  if (!at) std::fprintf(stderr, "triagectl: %s '%s' is not an RFC 3339 time (2026-03-02T08:00:00Z)\n", option, text.c_str());
+  return at;
+}
+
 RuleBudget BudgetOf(const std::string& config_path) {
   Diagnostics diagnostics;
   if (const auto config = LoadConfig(config_path, &diagnostics)) return config->rule_budget;

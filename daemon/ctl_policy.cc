@@ -20,14 +20,6 @@ namespace {
 constexpr Duration kBound{15'000};
 constexpr size_t kSliceRecords = 10'000;
 
-// RFC 3339, or now for an empty text; nullopt: neither (said).
-std::optional<Timestamp> ReadTime(const std::string& text) {
-  if (text.empty()) return WallTime();
-  const auto at = ParseTimestamp(text);
-  if (!at) std::fprintf(stderr, "triagectl: '%s' is not an RFC 3339 time (2026-03-02T08:00:00Z)\n", text.c_str());
-  return at;
-}
-
 void PrintShift(const Policy& policy, const std::string& team, Timestamp at) {
   const OnShift shift = policy.roster->At(team, at);
   const Person* person = policy.roster->FindPerson(shift.person);
@@ -165,7 +157,7 @@ std::string Shown(const SilenceRule& rule, Timestamp now) {
 
 int OnCall(const std::string& config_path, const OnCallOptions& options) {
   const auto loaded = LoadConfigured(config_path);
-  const auto at = ReadTime(options.at);
+  const auto at = options.at.empty() ? WallTime() : ReadTime("--at", options.at);
   if (!loaded) return kExitFailed;
   if (!at) return kExitUsage;
   bool found = options.team.empty();
@@ -189,7 +181,7 @@ int OnCall(const std::string& config_path, const OnCallOptions& options) {
 
 int Explain(const std::string& config_path, const ExplainOptions& options) {
   const auto loaded = LoadConfigured(config_path);
-  const auto at = ReadTime(options.at);
+  const auto at = options.at.empty() ? WallTime() : ReadTime("--at", options.at);
   if (!loaded) return kExitFailed;
   if (!at) return kExitUsage;
   if (!options.policy.empty()) {
@@ -243,7 +235,7 @@ int SendSilence(const std::string& config_path, SilenceOptions options) {
     }
     command.match.emplace_back(match.substr(0, equals), match.substr(equals + 1));
   }
-  if (!options.until.empty() && !(command.until = ReadTime(options.until))) return kExitUsage;
+  if (!options.until.empty() && !(command.until = ReadTime("--until", options.until))) return kExitUsage;
   for (int32_t partition = 0; partition < config->kafka.partitions; ++partition) {
     command.case_id = {partition, 0};
     if (const int sent = SendCommand(config_path, command); sent != kExitOk) return sent;

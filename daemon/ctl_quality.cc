@@ -9,12 +9,6 @@
 namespace triaged {
 namespace {
 
-bool ReadTime(const char* option, const std::string& text, std::optional<Timestamp>* at) {
-  if (text.empty() || (*at = ParseTimestamp(text))) return true;
-  std::fprintf(stderr, "triagectl: %s '%s' is not an RFC 3339 time (2026-03-02T08:00:00Z)\n", option, text.c_str());
-  return false;
-}
-
 bool ReadInterval(const char* option, const std::string& text, Duration* duration) {
   const auto read = ParseDuration(text);
   if (read && *read > Duration{0}) {
@@ -30,7 +24,8 @@ bool ReadInterval(const char* option, const std::string& text, Duration* duratio
 int Quality(const std::string& config_path, const QualityCommand& command) {
   QualityOptions options;
   Duration within{};
-  if (!ReadTime("--from", command.from, &options.from) || !ReadTime("--to", command.to, &options.to) ||
+  if ((!command.from.empty() && !(options.from = ReadTime("--from", command.from))) ||
+      (!command.to.empty() && !(options.to = ReadTime("--to", command.to))) ||
       !ReadInterval("--within", command.within, &within) || !ReadInterval("--shift", command.shift, &options.shift)) {
     return kExitUsage;
   }

@@ -9,6 +9,7 @@
 #include "daemon/case_documents.h"
 #include "daemon/config.h"
 #include "daemon/ctl.h"
+#include "daemon/ctl_load.h"
 #include "daemon/kafka_reader.h"
 #include "pipeline/base/zone.h"
 #include "pipeline/policy/policy.h"
@@ -59,12 +60,6 @@ int Print(const std::string& config_path, const OutputStyle& style, const Json& 
   return kExitOk;
 }
 
-std::optional<Timestamp> ReadTime(const std::string& text, const char* option) {
-  const auto at = ParseTimestamp(text);
-  if (!at) std::fprintf(stderr, "triagectl: %s '%s' is not an RFC 3339 time (2026-03-02T08:00:00Z)\n", option, text.c_str());
-  return at;
-}
-
 // The packs of the configuration, for their goals and rosters. Documents from a file are reported without them, too.
 std::vector<std::shared_ptr<const Policy>> LoadPolicies(const std::string& config_path) {
   Diagnostics diagnostics;
@@ -110,7 +105,7 @@ int Handoff(const std::string& config_path, const HandoffOptions& options) {
   const ViewStyle view_style{LanguageOf(options.style), options.style.zone};
   OutputStyle style = options.style;
   if (shift) {
-    const auto from = ReadTime(options.from, "--from"), to = ReadTime(options.to, "--to");
+    const auto from = ReadTime("--from", options.from), to = ReadTime("--to", options.to);
     if (!from || !to) return kExitUsage;
     const auto documents = ReadDocuments(config_path, options.input);
     if (!documents) return Failed(documents.error());
@@ -128,7 +123,7 @@ int Handoff(const std::string& config_path, const HandoffOptions& options) {
 
 int Report(const std::string& config_path, const ReportOptions& options) {
   if (!KnownZone(options.style.zone)) return kExitUsage;
-  const auto from = ReadTime(options.from, "--from"), to = ReadTime(options.to, "--to");
+  const auto from = ReadTime("--from", options.from), to = ReadTime("--to", options.to);
   if (!from || !to) return kExitUsage;
   if (*to <= *from) {
     std::fprintf(stderr, "triagectl: --to must be later than --from\n");

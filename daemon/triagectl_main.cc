@@ -289,6 +289,8 @@ CLI::App* AddNormalize(CLI::App* app, NormalizeOptions* options, std::string* ou
   CLI::App* normalize = app->add_subcommand("normalize", "print each alert as flat JSON with ECS names");
   normalize->add_option("--format", options->format, "format table to use (default: detect)");
   normalize->add_option("--topic", options->topic, "alert topic whose settings hold (format, zone, split)");
+  normalize->add_option("--record-time", options->record_time,
+                        "RFC 3339 time at which Kafka would have got the records: of alerts without a time, and for years left out");
   normalize->add_flag("--strict", options->strict, "exit with 1 when a line is no JSON object");
   normalize->add_flag("--explain", options->explain, "print which table, and which path gave each value");
   normalize->add_option("--output", *output, "ecs: flat JSON; ocsf: a Detection Finding")

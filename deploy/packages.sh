@@ -10,7 +10,7 @@ demo_packages=(kcat python3)
 monitoring_packages=(prometheus prometheus-alertmanager)
 test_packages=("${demo_packages[@]}" doctest-dev libvalijson-dev librapidcheck-dev libbenchmark-dev clang-14 libclang-rt-14-dev
   clang-format-14 python3-yaml python3-jsonschema default-jre-headless maven prometheus prometheus-alertmanager openssl shellcheck
-  tar)
+  tar valgrind)
 
 case "${1:-}" in
   build) wanted=("${build_packages[@]}") ;;

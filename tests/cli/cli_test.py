@@ -91,6 +91,12 @@ def normalize():
           and explained["fields"]["triaged.severity"] == [{"value": "critical"}], result)
     result = ctl("normalize", "--strict", text="not json\n")
     check("normalize --strict fails", result.returncode == 1, result)
+    unstamped = json.dumps({"rule": {"name": "x"}, "timestamp": "Dec 31 23:59:50"}) + "\n"
+    for arguments, at in (((), "1969-12-31T23:59:50.000Z"), (("--record-time", "2027-01-01T00:00:05Z"), "2026-12-31T23:59:50.000Z")):
+        shown = json.loads(ctl("normalize", *arguments, text=unstamped).stdout)
+        check("normalize --record-time: the year that was left out", shown["@timestamp"] == at, shown)
+    result = ctl("normalize", "--record-time", "yesterday", text="{}\n")
+    check("a wrong --record-time is usage", result.returncode == 2 and "--record-time 'yesterday'" in result.stderr, result)
     result = ctl("normalize", "--format", "nonsense", text="{}\n")
     check("an unknown format is usage", result.returncode == 2, result)
 
