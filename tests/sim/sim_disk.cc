@@ -108,6 +108,7 @@ class SimFiles : public rocksdb::FileSystem, public std::enable_shared_from_this
   std::set<std::string> folders;
   std::set<std::string> locks;
   DiskFault fault = DiskFault::kNone;
+  uint64_t faults = 0;  // so far
   uint64_t capacity = 0;  // while full
   bool dead = false;
 
@@ -486,12 +487,18 @@ void SimDisk::Quiesce() { sim_env_->Quiesce(); }
 void SimDisk::SetFault(DiskFault fault, uint64_t room) {
   const std::lock_guard lock(files_->mutex);
   files_->fault = fault;
+  if (fault != DiskFault::kNone) ++files_->faults;
   files_->capacity = files_->Used() + room;
 }
 
 DiskFault SimDisk::fault() const {
   const std::lock_guard lock(files_->mutex);
   return files_->fault;
+}
+
+uint64_t SimDisk::faults() const {
+  const std::lock_guard lock(files_->mutex);
+  return files_->faults;
 }
 
 void SimDisk::Kill() {

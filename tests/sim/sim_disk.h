@@ -48,6 +48,7 @@ class SimDisk : public RocksResources {
   // `room`: the bytes that still fit when the fault is kFull. Quiesce first.
   void SetFault(DiskFault fault, uint64_t room);
   DiskFault fault() const;
+  uint64_t faults() const;  // how often it fell sick
 
   // The process is being killed: from now on nothing reaches the disk.
   void Kill();

@@ -111,6 +111,7 @@ void Process::OnPartitionState(int, int32_t partition, PartitionState state) {
 }
 
 void Process::Start() {
+  faults_at_start_ = disk->faults() - (disk->fault() == DiskFault::kNone ? 0 : 1);
   WorkerOptions options;
   options.application_id = world->application;
   options.instance = instance;
@@ -164,8 +165,9 @@ void Process::RunOnce() {
 void Process::StopCleanly() {
   try {
     const Status finished = worker->Finish();
-    // What a sick disk did not take, the changelog has.
-    if (!finished && disk->fault() == DiskFault::kNone) world->Violation("worker " + instance + " could not finish: " + finished.error().message);
+    // What a sick disk did not take, the changelog has; and an open store remembers that error when the disk is well again.
+    const bool was_well = disk->faults() == faults_at_start_;
+    if (!finished && was_well) world->Violation("worker " + instance + " could not finish: " + finished.error().message);
     worker.reset();
   } catch (const Crash&) {
     Die();

@@ -11,7 +11,7 @@
 namespace triaged::sim {
 namespace {
 
-constexpr int kMaxSettleRounds = 20'000;
+constexpr uint64_t kSettleRounds = 20'000;  // at most, and some for each alert
 
 std::string_view HeaderOf(const Entry& entry, std::string_view name) {
   for (const Header& header : entry.headers) {
@@ -435,9 +435,9 @@ void World::Settle() {
     if (!process->worker) process->Start();
   }
   int quiet = 0;
-  for (int round = 0; quiet < 3; ++round) {
+  for (uint64_t round = 0; quiet < 3; ++round) {
     if (failed()) return;
-    if (round >= kMaxSettleRounds) {
+    if (round >= kSettleRounds + 4 * result.alerts) {
       const Sums sums = Add();
       return Violation("it does not come to rest: " + std::to_string(result.alerts) + " alerts, stage one took " +
                        std::to_string(sums.stage_one) + " and sent on " + std::to_string(sums.forwarded) +

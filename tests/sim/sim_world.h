@@ -131,6 +131,7 @@ class Process : public SimHost, public WorkerObserver {
   std::vector<Process*> Siblings() const;  // itself among them
   std::set<int32_t> warm_;                 // followed, and at the end
   std::set<int32_t> handed_over_;          // warm when they were last given up
+  uint64_t faults_at_start_ = 0;           // of its disk, one that was there not counted
 };
 
 class World {
