@@ -1,8 +1,5 @@
 #include "daemon/metrics.h"
 
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
@@ -11,6 +8,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/metric_families.h"
 #include "pipeline/model/ids.h"
 
 namespace triaged {
@@ -20,9 +18,6 @@ namespace {
 // (WorkerOptions::tick_interval); a step and its commit take some more.
 constexpr Duration kLongestUncommitted{20'000};
 
-using prometheus::BuildCounter;
-using prometheus::BuildGauge;
-using prometheus::BuildHistogram;
 using Buckets = prometheus::Histogram::BucketBoundaries;
 
 double Seconds(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
@@ -34,10 +29,10 @@ constexpr std::string_view kManual = "manual";  // a person's own words are no l
 constexpr size_t kRulesLogged = 5;                    // of those given up in a step
 constexpr int kDeadLettersLogged = 20;                // a second
 constexpr std::string_view kDeadLetterReasons[] = {
-    "empty_value",     "too_large",     "invalid_utf8",       "invalid_json",    "not_an_object",  "too_deep",  "too_many_alerts",
-    "no_policy",       "foreign_record", "invalid_command",   "unknown_case",    "stale_version",  "not_permitted",
-    "illegal_transition", "unknown_level", "unknown_severity", "unknown_person", "nothing_to_change", "repeated_failure", "invalid_message",
-    "too_many", "unknown_alert", "unknown_field", "unknown_role", "other"};
+    "empty_value", "too_large", "invalid_utf8", "invalid_json", "not_an_object", "too_deep", "too_many_alerts",
+    "no_policy", "foreign_record", "invalid_command", "unknown_case", "stale_version", "not_permitted",
+    "illegal_transition", "unknown_level", "unknown_severity", "unknown_person", "nothing_to_change",
+    "repeated_failure", "invalid_message", "too_many", "unknown_alert", "unknown_field", "unknown_role", "other"};
 
 // Bucket limits exactly at each target of the policies, so that "within its time" can be read off.
 Buckets TargetBuckets(const Engine& engine) {
@@ -59,84 +54,16 @@ Buckets TargetBuckets(const Engine& engine) {
 
 }  // namespace
 
-// One member per family; created whole, so that every series is there from the first scrape.
-struct Metrics::Series {
-  Series(prometheus::Registry& r, const Engine& engine)
-      : consumed(BuildCounter().Name("triaged_alerts_consumed_total").Help("Alert records taken, by stage.").Register(r)),
-        alerts(BuildCounter().Name("triaged_alerts_total").Help("Alert records by stage and outcome; per stage they sum to what was consumed.").Register(r)),
-        commands(BuildCounter().Name("triaged_commands_total").Help("Commands by outcome.").Register(r)),
-        commands_consumed(BuildCounter().Name("triaged_commands_consumed_total").Help("Command records taken.").Register(r)),
-        dead_letters(BuildCounter().Name("triaged_dead_letters_total").Help("Records sent to the dead-letter topic, by reason.").Register(r)),
-        events(BuildCounter().Name("triaged_case_events_total").Help("Case events published, by type.").Register(r)),
-        escalations(BuildCounter().Name("triaged_escalations_total").Help("Escalations by policy, level reached and reason.").Register(r)),
-        breaches(BuildCounter().Name("triaged_sla_breaches_total").Help("Breached clocks.").Register(r)),
-        renotifications(BuildCounter().Name("triaged_renotifications_total").Help("Reminders of escalations that nobody acknowledged.").Register(r)),
-        nobody(BuildCounter().Name("triaged_nobody_on_shift_total").Help("Escalations that found nobody on shift in the level's team.").Register(r)),
-        rule_hits(BuildCounter().Name("triaged_rule_hits_total").Help("Alerts matched, by rule.").Register(r)),
-        over_budget(BuildCounter().Name("triaged_alerts_over_rule_budget_total").Help("Alerts on which rules were given up, because all together they cost too much.").Register(r)),
-        timers(BuildCounter().Name("triaged_timers_fired_total").Help("Deadlines fired.").Register(r)),
-        purged(BuildCounter().Name("triaged_cases_purged_total").Help("Closed cases that left after their retention.").Register(r)),
-        transactions(BuildCounter().Name("triaged_transactions_total").Help("Kafka transactions by outcome.").Register(r)),
-        troubles(BuildCounter().Name("triaged_troubles_total").Help("Troubles of the loop, by kind; each is a log line.").Register(r)),
-        restored(BuildCounter().Name("triaged_restored_records_total").Help("Changelog records replayed to take partitions over.").Register(r)),
-        step(BuildHistogram().Name("triaged_step_duration_seconds").Help("Deciding and encoding one partition's step.").Register(r)),
-        commit(BuildHistogram().Name("triaged_commit_duration_seconds").Help("One Kafka transaction, begin to commit.").Register(r)),
-        overdue(BuildHistogram().Name("triaged_timer_overdue_seconds").Help("How late deadlines fired, by the logical clock: one for each event that was late.").Register(r)),
-        to_escalate(BuildHistogram().Name("triaged_time_to_escalate_seconds").Help("From opening to an escalation.").Register(r)),
-        to_acknowledge(BuildHistogram().Name("triaged_time_to_acknowledge_seconds").Help("From opening to an acknowledgement.").Register(r)),
-        to_resolve(BuildHistogram().Name("triaged_time_to_resolve_seconds").Help("From opening to a resolution.").Register(r)),
-        partitions(BuildGauge().Name("triaged_partitions").Help("State partitions of this process, by state.").Register(r)),
-        restore(BuildGauge().Name("triaged_restore_remaining_records").Help("Changelog records still to be replayed.").Register(r)),
-        standbys(BuildGauge().Name("triaged_standby_partitions").Help("Partitions of other processes whose changelog is followed.").Register(r)),
-        standby_behind(BuildGauge().Name("triaged_standby_remaining_records").Help("Changelog records that the followed partitions have yet to read.").Register(r)),
-        clock_lag(BuildGauge().Name("triaged_clock_lag_seconds").Help("How far the slowest partition's logical clock is behind broker time.").Register(r)),
-        skew(BuildGauge().Name("triaged_wall_clock_skew_seconds").Help("Wall clock of this machine minus broker time.").Register(r)),
-        store_bytes(BuildGauge().Name("triaged_store_disk_bytes").Help("Size of the partition stores on disk.").Register(r)),
-        store_resident(BuildGauge().Name("triaged_store_resident_bytes").Help("Estimated memory of the partition stores.").Register(r)),
-        store_cases(BuildGauge().Name("triaged_store_cases").Help("Cases kept.").Register(r)),
-        cases(BuildGauge().Name("triaged_cases").Help("Cases kept, by standing.").Register(r)),
-        consumer_lag(BuildGauge().Name("triaged_consumer_lag_records").Help("Records in this process's partitions of a topic that were not taken yet.").Register(r)),
-        dedup_entries(BuildGauge().Name("triaged_dedup_entries").Help("Alert and command ids remembered.").Register(r)),
-        dedup_shrunk(BuildGauge().Name("triaged_dedup_shrunk_entries").Help("Ids forgotten before their window ended, because memory was full.").Register(r)),
-        baseline_entries(BuildGauge().Name("triaged_baseline_entries").Help("Rules, hosts, accounts and addresses remembered by the baselines, and pairs of them.").Register(r)),
-        baseline_evicted(BuildGauge().Name("triaged_baseline_evicted_entries").Help("Baseline entries dropped for want of room since the stores were opened.").Register(r)),
-        baseline_bytes(BuildGauge().Name("triaged_baseline_resident_bytes").Help("Memory of the baselines.").Register(r)),
-        store_errors(BuildGauge().Name("triaged_store_background_errors").Help("Background errors of the stores since start.").Register(r)),
-        compactions(BuildGauge().Name("triaged_store_running_compactions").Help("Compactions of the stores that run now.").Register(r)),
-        compaction_bytes(BuildGauge().Name("triaged_store_compaction_pending_bytes").Help("Estimate of what compactions have yet to rewrite.").Register(r)),
-        stalled(BuildGauge().Name("triaged_store_stalled").Help("Stores that RocksDB writes to slower now, or not at all, because compactions do not keep up.").Register(r)),
-        stalls(BuildGauge().Name("triaged_store_write_stalls").Help("How often it came to that since the stores were opened.").Register(r)),
-        windows(BuildGauge().Name("triaged_correlation_windows").Help("Windows that correlations count in.").Register(r)),
-        window_bytes(BuildGauge().Name("triaged_correlation_window_bytes").Help("Memory of these windows, about.").Register(r)),
-        windows_dropped(BuildGauge().Name("triaged_correlation_dropped_windows").Help("Windows forgotten before their time, because memory was full.").Register(r)),
-        feed_heard(BuildGauge().Name("triaged_feed_last_heard_timestamp_seconds").Help("When a feed's last alert was taken; 0: none yet, or another process watches it.").Register(r)),
-        feed_silent(BuildGauge().Name("triaged_feed_silent").Help("1 while a feed has sent nothing for longer than its policy allows.").Register(r)),
-        policy_info(BuildGauge().Name("triaged_policy_info").Help("1 for the formats, rules and policies in use.").Register(r)),
-        reload_ok(BuildGauge().Name("triaged_config_last_reload_successful").Help("Whether the last reload was applied.").Register(r)),
-        reload_time(BuildGauge().Name("triaged_config_last_reload_success_timestamp_seconds").Help("When formats, rules and policies were last applied.").Register(r)),
-        build_info(BuildGauge().Name("triaged_build_info").Help("1, labelled with the version.").Register(r)),
-        targets(TargetBuckets(engine)) {}
-
-  prometheus::Family<prometheus::Counter>&consumed, &alerts, &commands, &commands_consumed, &dead_letters, &events,
-      &escalations, &breaches, &renotifications, &nobody, &rule_hits, &over_budget, &timers, &purged, &transactions, &troubles,
-      &restored;
-  prometheus::Family<prometheus::Histogram>&step, &commit, &overdue, &to_escalate, &to_acknowledge, &to_resolve;
-  prometheus::Family<prometheus::Gauge>&partitions, &restore, &standbys, &standby_behind, &clock_lag, &skew, &store_bytes, &store_resident,
-      &store_cases, &cases, &consumer_lag, &dedup_entries, &dedup_shrunk, &baseline_entries, &baseline_evicted,
-      &baseline_bytes, &store_errors, &compactions, &compaction_bytes, &stalled, &stalls, &windows, &window_bytes, &windows_dropped, &feed_heard, &feed_silent, &policy_info,
-      &reload_ok, &reload_time, &build_info;
-  const Buckets targets;
-};
-
 Metrics::Metrics(const Engine& engine, int workers, int partitions)
     : registry_(std::make_unique<prometheus::Registry>()),
-      series_(std::make_unique<Series>(*registry_, engine)),
+      families_(std::make_unique<MetricFamilies>(registry_.get())),
+      targets_(TargetBuckets(engine)),
       connected_(static_cast<size_t>(workers), false),
       last_turns_(static_cast<size_t>(workers), MonotonicTime()),
       phases_(static_cast<size_t>(workers), WorkerPhase::kTurn),
       last_commits_(last_turns_),
       engines_begun_(last_turns_) {
-  Series& s = *series_;
+  MetricFamilies& s = *families_;
   for (const char* stage : {"intake", "decide"}) {
     s.consumed.Add({{"stage", stage}});
     for (size_t i = 0; i < kAlertOutcomeCount; ++i) {
@@ -149,18 +76,23 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
   for (size_t i = 0; i < kCaseEventTypeCount; ++i) {
     s.events.Add({{"type", std::string(Name(static_cast<CaseEventType>(i)))}});
   }
-  for (size_t i = 0; i < kClockKindCount; ++i) s.breaches.Add({{"clock", std::string(Name(static_cast<ClockKind>(i)))}});
-  for (auto* family : {&s.renotifications, &s.nobody, &s.over_budget, &s.timers, &s.purged, &s.restored}) family->Add({});
+  for (size_t i = 0; i < kClockKindCount; ++i) {
+    s.breaches.Add({{"clock", std::string(Name(static_cast<ClockKind>(i)))}});
+  }
+  for (auto* family : {&s.renotifications, &s.nobody, &s.over_budget, &s.timers, &s.purged, &s.restored}) {
+    family->Add({});
+  }
   for (const char* outcome : {"committed", "aborted", "unknown"}) s.transactions.Add({{"outcome", outcome}});
   for (size_t i = 0; i < 5; ++i) s.troubles.Add({{"kind", std::string(Name(static_cast<Trouble>(i)))}});
   for (auto* family : {&s.step, &s.commit, &s.overdue}) family->Add({}, kShort);
-  for (auto* family : {&s.to_escalate, &s.to_acknowledge, &s.to_resolve}) family->Add({}, s.targets);
+  for (auto* family : {&s.to_escalate, &s.to_acknowledge, &s.to_resolve}) family->Add({}, targets_);
   for (size_t i = 0; i < 5; ++i) s.partitions.Add({{"state", std::string(Name(static_cast<PartitionState>(i)))}});
   for (int i = 0; i < partitions; ++i) s.restore.Add({{"partition", std::to_string(i)}});
-  for (auto* family : {&s.standbys, &s.standby_behind, &s.clock_lag, &s.skew, &s.store_bytes, &s.store_resident, &s.store_cases, &s.dedup_entries,
-                       &s.dedup_shrunk, &s.baseline_entries, &s.baseline_evicted, &s.baseline_bytes, &s.store_errors,
-                       &s.compactions, &s.compaction_bytes, &s.stalled, &s.stalls,
-                       &s.windows, &s.window_bytes, &s.windows_dropped, &s.reload_ok, &s.reload_time}) {
+  for (auto* family : {&s.standbys, &s.standby_behind, &s.clock_lag, &s.skew, &s.store_bytes, &s.store_resident,
+                       &s.store_cases, &s.dedup_entries, &s.dedup_shrunk, &s.baseline_entries,
+                       &s.baseline_evicted, &s.baseline_bytes, &s.store_errors, &s.compactions,
+                       &s.compaction_bytes, &s.stalled, &s.stalls, &s.windows, &s.window_bytes,
+                       &s.windows_dropped, &s.reload_ok, &s.reload_time}) {
     family->Add({});
   }
   s.build_info.Add({{"version", TRIAGED_VERSION}}).Set(1);
@@ -173,7 +105,7 @@ Metrics::~Metrics() = default;
 // Series for what an engine can say. Nothing is ever removed: a rule that is gone keeps its last count.
 void Metrics::AddEngine(const Engine& engine) {
   const std::lock_guard lock(mutex_);
-  Series& s = *series_;
+  MetricFamilies& s = *families_;
   rules_.clear();
   for (const auto& [_, feed] : feeds_) s.feed_silent.Add({{"policy", feed.first}, {"feed", feed.second}}).Set(0);
   feeds_.clear();
@@ -228,16 +160,16 @@ std::pair<bool, std::string> Metrics::Ready() const {
 }
 
 void Metrics::OnReload(const Engine* engine, Timestamp now) {
-  series_->reload_ok.Add({}).Set(engine ? 1 : 0);
+  families_->reload_ok.Add({}).Set(engine ? 1 : 0);
   if (!engine) return;
   AddEngine(*engine);
   {
     const std::lock_guard lock(mutex_);
-    if (!fingerprint_.empty()) series_->policy_info.Add({{"fingerprint", fingerprint_}}).Set(0);
+    if (!fingerprint_.empty()) families_->policy_info.Add({{"fingerprint", fingerprint_}}).Set(0);
     fingerprint_ = engine->fingerprint;
-    series_->policy_info.Add({{"fingerprint", fingerprint_}}).Set(1);
+    families_->policy_info.Add({{"fingerprint", fingerprint_}}).Set(1);
   }
-  series_->reload_time.Add({}).Set(static_cast<double>(ToUnixMillis(now)) / 1000.0);
+  families_->reload_time.Add({}).Set(static_cast<double>(ToUnixMillis(now)) / 1000.0);
 }
 
 Duration Metrics::LastTurn(int worker) const {
@@ -303,7 +235,7 @@ void Metrics::OnPartitionState(int worker, int32_t partition, PartitionState sta
       ShowClockLag();
       ShowStores();
     }
-    if (state != PartitionState::kRestoring) series_->restore.Add({{"partition", std::to_string(partition)}}).Set(0);
+    if (state != PartitionState::kRestoring) families_->restore.Add({{"partition", std::to_string(partition)}}).Set(0);
   }
   LogInfo("partition", {{"worker", std::to_string(worker)}, {"partition", std::to_string(partition)},
                         {"state", Name(state)}});
@@ -313,7 +245,7 @@ void Metrics::ShowPartitions() {
   for (size_t i = 0; i < 5; ++i) {
     const auto count = std::count_if(states_.begin(), states_.end(),
                                      [&](const auto& entry) { return entry.second == static_cast<PartitionState>(i); });
-    series_->partitions.Add({{"state", std::string(Name(static_cast<PartitionState>(i)))}})
+    families_->partitions.Add({{"state", std::string(Name(static_cast<PartitionState>(i)))}})
         .Set(static_cast<double>(count));
   }
 }
@@ -321,16 +253,16 @@ void Metrics::ShowPartitions() {
 void Metrics::ShowClockLag() {
   Duration worst{0};
   for (const auto& [_, lag] : lags_) worst = std::max(worst, lag);
-  series_->clock_lag.Add({}).Set(Seconds(worst));
+  families_->clock_lag.Add({}).Set(Seconds(worst));
 }
 
 void Metrics::OnRestoreProgress(int32_t partition, int64_t position, int64_t end) {
-  series_->restore.Add({{"partition", std::to_string(partition)}})
+  families_->restore.Add({{"partition", std::to_string(partition)}})
       .Set(static_cast<double>(std::max<int64_t>(0, end - position)));
 }
 
 void Metrics::OnRestored(int32_t partition, uint64_t records, int64_t from, int64_t end) {
-  series_->restored.Add({}).Increment(static_cast<double>(records));
+  families_->restored.Add({}).Increment(static_cast<double>(records));
   LogInfo("restored", {{"partition", std::to_string(partition)}, {"records", std::to_string(records)},
                        {"from", std::to_string(from)}, {"end", std::to_string(end)}});
 }
@@ -357,8 +289,8 @@ void Metrics::OnStandby(int32_t partition, std::optional<int64_t> behind) {
 void Metrics::ShowStandbys() {
   int64_t behind = 0;
   for (const auto& [_, standby] : standbys_) behind += standby.behind;
-  series_->standbys.Add({}).Set(static_cast<double>(standbys_.size()));
-  series_->standby_behind.Add({}).Set(static_cast<double>(behind));
+  families_->standbys.Add({}).Set(static_cast<double>(standbys_.size()));
+  families_->standby_behind.Add({}).Set(static_cast<double>(behind));
 }
 
 std::string Metrics::LevelName(const std::string& policy, uint8_t level) const {
@@ -374,7 +306,7 @@ std::string Metrics::ReasonLabel(const std::string& reason) const {
 }
 
 void Metrics::CountEvent(const StepFacts::Event& event) {
-  Series& s = *series_;
+  MetricFamilies& s = *families_;
   s.events.Add({{"type", std::string(Name(event.type))}}).Increment();
   if (event.overdue > Duration{0}) s.overdue.Add({}, kShort).Observe(Seconds(event.overdue));
   switch (event.type) {
@@ -382,15 +314,15 @@ void Metrics::CountEvent(const StepFacts::Event& event) {
       const std::string level = LevelName(event.policy, event.level_to);
       const std::string reason = ReasonLabel(event.reason);
       s.escalations.Add({{"policy", event.policy}, {"level", level}, {"reason", reason}}).Increment();
-      s.to_escalate.Add({}, s.targets).Observe(Seconds(event.since_opened));
+      s.to_escalate.Add({}, targets_).Observe(Seconds(event.since_opened));
       if (event.nobody_on_shift) s.nobody.Add({}).Increment();
       LogInfo("escalated", {{"case", ToString(event.case_id)}, {"policy", event.policy}, {"level", level},
                             {"reason", event.reason}});
       return;
     }
     case CaseEventType::kAcknowledged:
-      return s.to_acknowledge.Add({}, s.targets).Observe(Seconds(event.since_opened));
-    case CaseEventType::kResolved: return s.to_resolve.Add({}, s.targets).Observe(Seconds(event.since_opened));
+      return s.to_acknowledge.Add({}, targets_).Observe(Seconds(event.since_opened));
+    case CaseEventType::kResolved: return s.to_resolve.Add({}, targets_).Observe(Seconds(event.since_opened));
     case CaseEventType::kSlaBreached:
       s.breaches.Add({{"clock", std::string(Name(event.clock))}}).Increment();
       LogInfo("sla breached", {{"case", ToString(event.case_id)}, {"clock", Name(event.clock)}});
@@ -421,7 +353,7 @@ void Metrics::CountDeadLetters(const StepFacts& facts) {
   for (const auto& letter : facts.dead_letters) {
     const bool known = std::find(std::begin(kDeadLetterReasons), std::end(kDeadLetterReasons), letter.reason) !=
                        std::end(kDeadLetterReasons);
-    series_->dead_letters.Add({{"reason", known ? letter.reason : "other"}}).Increment();
+    families_->dead_letters.Add({{"reason", known ? letter.reason : "other"}}).Increment();
     uint64_t suppressed = 0;
     if (!MayLogDeadLetter(&suppressed)) continue;
     LogWarn("dead letter", {{"reason", letter.reason}, {"topic", letter.topic},
@@ -435,10 +367,10 @@ void Metrics::CountRuleHits(const StepFacts& facts) {
   for (uint32_t index : facts.rule_hits) ++hits[index];
   const std::lock_guard lock(mutex_);
   for (const auto& [index, count] : hits) {
-    if (index < rules_.size()) series_->rule_hits.Add({{"rule", rules_[index]}}).Increment(count);
+    if (index < rules_.size()) families_->rule_hits.Add({{"rule", rules_[index]}}).Increment(count);
   }
   if (facts.over_rule_budget == 0) return;
-  series_->over_budget.Add({}).Increment(static_cast<double>(facts.over_rule_budget));
+  families_->over_budget.Add({}).Increment(static_cast<double>(facts.over_rule_budget));
   std::set<std::string> given_up;
   for (uint32_t index : facts.rules_given_up) {
     if (index < rules_.size() && given_up.size() < kRulesLogged) given_up.insert(rules_[index]);
@@ -449,7 +381,7 @@ void Metrics::CountRuleHits(const StepFacts& facts) {
 }
 
 void Metrics::OnStep(int, const StepReport& report) {
-  Series& s = *series_;
+  MetricFamilies& s = *families_;
   const Balance& b = report.facts.balance;
   const std::string stage = report.partition < 0 ? "intake" : "decide";
   if (b.consumed) s.consumed.Add({{"stage", stage}}).Increment(static_cast<double>(b.consumed));
@@ -475,7 +407,7 @@ void Metrics::OnClock(int32_t partition, Timestamp clock, Timestamp broker_time,
   const std::lock_guard lock(mutex_);
   lags_[partition] = std::max(Duration(0), broker_time - clock);
   ShowClockLag();
-  series_->skew.Add({}).Set(Seconds(WallTime() - broker_time));
+  families_->skew.Add({}).Set(Seconds(WallTime() - broker_time));
 }
 
 void Metrics::OnStoreStats(int32_t partition, const StoreStats& stats) {
@@ -505,7 +437,7 @@ void Metrics::ShowStores() {
     sum.correlation_bytes += one.correlation_bytes;
     sum.correlation_dropped += one.correlation_dropped;
   }
-  Series& s = *series_;
+  MetricFamilies& s = *families_;
   s.store_cases.Add({}).Set(static_cast<double>(sum.cases));
   s.dedup_entries.Add({}).Set(static_cast<double>(sum.dedup_entries));
   s.dedup_shrunk.Add({}).Set(static_cast<double>(sum.dedup_shrunk));
@@ -536,8 +468,8 @@ void Metrics::ShowFeeds() {
       }
     }
     const prometheus::Labels labels = {{"policy", feed.first}, {"feed", feed.second}};
-    series_->feed_heard.Add(labels).Set(static_cast<double>(ToUnixMillis(standing.heard)) / 1000.0);
-    series_->feed_silent.Add(labels).Set(standing.silent ? 1 : 0);
+    families_->feed_heard.Add(labels).Set(static_cast<double>(ToUnixMillis(standing.heard)) / 1000.0);
+    families_->feed_silent.Add(labels).Set(standing.silent ? 1 : 0);
   }
 }
 
@@ -562,10 +494,12 @@ void Metrics::ShowStandings() {
       const auto list = lists.find(policy);
       return list != lists.end() && index < list->second.size() ? list->second[index] : std::string("unknown");
     };
-    by_labels[{{"policy", standing.policy}, {"level", name(levels_, standing.level)},
-               {"status", std::string(Name(standing.status))}, {"severity", name(severities_, standing.severity)}}] += count;
+    by_labels[{{"policy", standing.policy},
+               {"level", name(levels_, standing.level)},
+               {"status", std::string(Name(standing.status))},
+               {"severity", name(severities_, standing.severity)}}] += count;
   }
-  for (const auto& [labels, count] : by_labels) series_->cases.Add(labels).Set(static_cast<double>(count));
+  for (const auto& [labels, count] : by_labels) families_->cases.Add(labels).Set(static_cast<double>(count));
 }
 
 void Metrics::OnLags(int worker, const std::vector<std::pair<TopicPartition, int64_t>>& lags) {
@@ -577,20 +511,22 @@ void Metrics::OnLags(int worker, const std::vector<std::pair<TopicPartition, int
   for (const auto& [_, topics] : topic_lags_) {
     for (const auto& [topic, lag] : topics) sum[topic] += lag;
   }
-  for (const auto& [topic, lag] : sum) series_->consumer_lag.Add({{"topic", topic}}).Set(static_cast<double>(lag));
+  for (const auto& [topic, lag] : sum) families_->consumer_lag.Add({{"topic", topic}}).Set(static_cast<double>(lag));
 }
 
 void Metrics::OnTransaction(int worker, CommitOutcome outcome, Duration took) {
-  const char* name = outcome == CommitOutcome::kCommitted ? "committed" : outcome == CommitOutcome::kAborted ? "aborted" : "unknown";
-  series_->transactions.Add({{"outcome", name}}).Increment();
+  const char* name = outcome == CommitOutcome::kCommitted ? "committed"
+                     : outcome == CommitOutcome::kAborted ? "aborted"
+                                                          : "unknown";
+  families_->transactions.Add({{"outcome", name}}).Increment();
   if (outcome != CommitOutcome::kCommitted) return;
-  series_->commit.Add({}, kShort).Observe(Seconds(took));
+  families_->commit.Add({}, kShort).Observe(Seconds(took));
   const std::lock_guard lock(mutex_);
   last_commits_[static_cast<size_t>(worker)] = MonotonicTime();
 }
 
 void Metrics::OnTrouble(int worker, int32_t partition, Trouble kind, const std::string& message) {
-  series_->troubles.Add({{"kind", std::string(Name(kind))}}).Increment();
+  families_->troubles.Add({{"kind", std::string(Name(kind))}}).Increment();
   const LogFields fields = {{"worker", std::to_string(worker)}, {"partition", std::to_string(partition)},
                             {"kind", Name(kind)}, {"why", message}};
   if (kind == Trouble::kStop) return LogError("the worker must stop", fields);

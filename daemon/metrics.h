@@ -9,20 +9,18 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "daemon/worker_observer.h"
 #include "pipeline/policy/engine.h"
 
 namespace prometheus {
-class Counter;
-class Gauge;
-class Histogram;
 class Registry;
-template <typename T>
-class Family;
 }  // namespace prometheus
 
 namespace triaged {
+
+class MetricFamilies;
 
 class Metrics final : public WorkerObserver {
  public:
@@ -53,7 +51,6 @@ class Metrics final : public WorkerObserver {
   void OnTrouble(int worker, int32_t partition, Trouble kind, const std::string& message) override;
 
  private:
-  struct Series;
   void AddEngine(const Engine& engine);
   void CountEvent(const StepFacts::Event& event);
   void CountRuleHits(const StepFacts& facts);
@@ -70,7 +67,8 @@ class Metrics final : public WorkerObserver {
   std::string ReasonLabel(const std::string& reason) const;
 
   std::unique_ptr<prometheus::Registry> registry_;
-  std::unique_ptr<Series> series_;
+  std::unique_ptr<MetricFamilies> families_;
+  const std::vector<double> targets_;                    // bucket limits of the times that policies set targets for
   mutable std::mutex mutex_;                             // guards what stands below
   std::map<std::string, std::vector<std::string>> levels_;  // by policy
   std::map<std::string, std::vector<std::string>> severities_;
