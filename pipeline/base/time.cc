@@ -20,10 +20,13 @@ constexpr Timestamp kLast = sys_days(std::chrono::year(10000) / 1 / 1) - Duratio
 
 constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
-void PutTwo(char* out, unsigned value) {
-  out[0] = static_cast<char>('0' + value / 10);
-  out[1] = static_cast<char>('0' + value % 10);
-}
+// "00" to "99".
+constexpr auto kTwoDigits = [] {
+  std::array<std::array<char, 2>, 100> pairs{};
+  for (size_t i = 0; i < pairs.size(); ++i) pairs[i] = {static_cast<char>('0' + i / 10), static_cast<char>('0' + i % 10)};
+  return pairs;
+}();
+void PutTwo(char* out, unsigned value) { std::memcpy(out, kTwoDigits[value].data(), 2); }
 
 // Two digits at `p`, or a number above 99.
 unsigned GetTwo(const char* p) {
@@ -75,16 +78,18 @@ void PutTimestamp(Timestamp t, char* out) {
   const year_month_day date(day);
   const auto millis = static_cast<unsigned>((t - day).count());
   const auto year = static_cast<unsigned>(static_cast<int>(date.year()));
+  const unsigned seconds = millis / 1'000;
   std::memcpy(out, "0000-00-00T00:00:00.000Z", kTimestampSize);
   PutTwo(out, year / 100);
   PutTwo(out + 2, year % 100);
   PutTwo(out + 5, static_cast<unsigned>(date.month()));
   PutTwo(out + 8, static_cast<unsigned>(date.day()));
-  PutTwo(out + 11, millis / 3'600'000);
-  PutTwo(out + 14, millis / 60'000 % 60);
-  PutTwo(out + 17, millis / 1'000 % 60);
-  out[20] = static_cast<char>('0' + millis % 1'000 / 100);
-  PutTwo(out + 21, millis % 100);
+  PutTwo(out + 11, seconds / 3'600);
+  PutTwo(out + 14, seconds / 60 % 60);
+  PutTwo(out + 17, seconds % 60);
+  const unsigned fraction = millis - seconds * 1'000;
+  out[20] = static_cast<char>('0' + fraction / 100);
+  PutTwo(out + 21, fraction % 100);
 }
 
 std::string FormatTimestamp(Timestamp t) {

@@ -266,19 +266,22 @@ class FieldTable {
   // Empties the table and makes room for ids below `fields`.
   void Reset(size_t fields) {
     values_.clear();
-    for (FieldId id : present_) ranges_[id] = Range{};
-    present_.clear();
-    if (ranges_.size() < fields) ranges_.resize(fields);
+    for (FieldId id : present()) ranges_[id] = Range{};
+    present_count_ = 0;
+    if (ranges_.size() < fields) {
+      ranges_.resize(fields);
+      present_.resize(fields);
+    }
   }
 
   void Add(FieldId id, const Value& value) {
-    Range& range = ranges_[id];
-    if (range.count == 0) {
-      range.begin = static_cast<uint32_t>(values_.size());
-      present_.push_back(id);
-    }
-    ++range.count;
+    Count(id);
     values_.push_back(value);
+  }
+  // As Add, made in place: quicker than copying a value that was written just before.
+  Value& Add(FieldId id, std::string_view text, std::string_view path) {
+    Count(id);
+    return values_.emplace_back(text, path);
   }
 
   // As Add, for a field whose values may stand elsewhere: they move to the end. Spans taken before are void.
@@ -304,16 +307,27 @@ class FieldTable {
   bool Has(FieldId id) const { return id < ranges_.size() && ranges_[id].count > 0; }
 
   // Ids that have values, in the order they were added.
-  std::span<const FieldId> present() const { return present_; }
+  std::span<const FieldId> present() const { return {present_.data(), present_count_}; }
 
  private:
   struct Range {
     uint32_t begin = 0;
     uint32_t count = 0;
   };
+  // One more value of the field, at the end.
+  void Count(FieldId id) {
+    Range& range = ranges_[id];
+    if (range.count == 0) {
+      range.begin = static_cast<uint32_t>(values_.size());
+      present_[present_count_++] = id;
+    }
+    ++range.count;
+  }
+
   std::vector<Value> values_;
   std::vector<Range> ranges_;
-  std::vector<FieldId> present_;
+  std::vector<FieldId> present_;  // room for all
+  size_t present_count_ = 0;
 };
 
 }  // namespace triaged

@@ -19,26 +19,24 @@ bool IsNumber(std::string_view text, unsigned max) {
   return value <= max;
 }
 
-// One pass: most address fields hold one of these.
+// Most address fields hold one of these. A part has no leading zero: octal for some readers, decimal for others.
 bool IsIpv4(std::string_view text) {
-  if (text.size() < 7 || text.size() > 15) return false;
-  int dots = 0;
-  unsigned part = 0;
-  size_t digits = 0;
-  for (char ch : text) {
-    const unsigned digit = static_cast<unsigned char>(ch) - unsigned{'0'};
-    if (digit <= 9) {
-      if (digits > 0 && part == 0) return false;  // a leading zero: octal for some readers, decimal for others
-      part = part * 10 + digit;
-      ++digits;
-      if (part > 255) return false;
-    } else {
-      if (ch != '.' || digits == 0 || ++dots > 3) return false;
-      part = 0;
-      digits = 0;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const auto digit = [&] { return at < end ? static_cast<unsigned char>(*at) - unsigned{'0'} : 10; };
+  for (int part = 0; part < 4; ++part) {
+    if (part > 0 && (at == end || *at++ != '.')) return false;
+    unsigned value = digit();
+    if (value > 9) return false;
+    ++at;
+    for (unsigned next = digit(); next <= 9; next = digit()) {
+      if (value == 0) return false;
+      ++at;
+      value = value * 10 + next;
+      if (value > 255) return false;
     }
   }
-  return dots == 3 && digits > 0;
+  return at == end;
 }
 
 std::optional<Address> Ipv6(std::string_view text, std::string_view port) {

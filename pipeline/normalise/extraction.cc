@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "pipeline/base/utf8.h"
+#include "pipeline/normalise/number_text.h"
 #include "pipeline/normalise/wide_numbers.h"
 
 namespace triaged {
@@ -24,72 +25,92 @@ NormaliseFailure FromParser(simdjson::error_code code, int max_depth) {
 
 }  // namespace
 
-bool IsNullWord(std::string_view text) {
-  // Most values are longer than any of the words, and begin with no space.
-  if (text.size() > 6 && text.front() != ' ' && text.front() != '\t' && text.back() != ' ' && text.back() != '\t') return false;
+bool IsShortNullWord(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  if (text.size() > 6) return false;
-  if (!text.empty() && std::string_view("-Nn<(").find(text.front()) == std::string_view::npos) return false;
-  constexpr std::string_view kWords[] = {"", "-", "--", "None", "none", "N/A", "n/a", "<NA>", "null", "NULL", "(null)", "<nil>"};
-  for (std::string_view word : kWords) {
-    if (text == word) return true;
+  if (text.empty()) return true;
+  if (text.size() > kLongestNullWord) return false;
+  const auto is_one_of = [text](const auto&... words) { return ((text == words) || ...); };
+  switch (text.front()) {
+    case '-': return is_one_of("-", "--");
+    case 'N': return is_one_of("None", "N/A", "NULL");
+    case 'n': return is_one_of("none", "n/a", "null");
+    case '<': return is_one_of("<NA>", "<nil>");
+    case '(': return text == "(null)";
+    default: return false;
   }
-  return false;
 }
 
 Extraction::Extraction(const PathTrie& trie, NormaliseLimits limits) : trie_(trie), limits_(limits) {
-  hits_.resize(64);
-  static_assert(sizeof(Hit) == 64);
-  static_assert(std::is_standard_layout_v<Hit>, "Next() relies on the first member's address");
-  states_.resize(trie.size());
+  nothing_.state = HitState::kNothing;
+  ends_.resize(trie.size());
   touched_.resize(trie.size());
   blocks_.push_back(std::make_unique<char[]>(kMostRoom));
 }
 
-inline Extraction::NodeState& Extraction::Touch(PathTrie::Node node) {
-  NodeState& state = states_[node];
-  if (state.epoch != epoch_) {
-    state = {epoch_, -1, -1};
-    touched_[touched_count_++] = node;
-  }
-  return state;
+inline void Extraction::Touch(PathTrie::Node node) {
+  if (ends_[node].first) return;
+  ends_[node] = {&nothing_, &nothing_};
+  touched_[touched_count_++] = node;
 }
 
-inline void Extraction::AddHit(PathTrie::Node node, char kind, uint64_t bits) {
-  if (hit_count_ == hits_.size()) hits_.resize(hits_.size() * 2);
-  const auto index = static_cast<int32_t>(hit_count_);
-  Hit& hit = hits_[hit_count_++];
-  hit.value.unsigned_integer = bits;
-  hit.node = node;
-  hit.next = -1;
-  hit.state = HitState::kRaw;
-  hit.kind = kind;
-  NodeState& state = Touch(node);
-  if (state.first < 0) {
-    state.first = index;
+void Extraction::NextHits() {
+  if (hit_blocks_ == hits_.size()) hits_.push_back(std::make_unique<Hit[]>(kBlockHits));
+  next_hit_ = hits_[hit_blocks_++].get();
+  hits_end_ = next_hit_ + kBlockHits;
+}
+
+inline Extraction::Hit* Extraction::AddHit(PathTrie::Node node, ValueKind kind) {
+  if (next_hit_ == hits_end_) NextHits();
+  Hit* const hit = next_hit_++;
+  hit->next = nullptr;
+  hit->node = node;
+  hit->kind = kind;
+  hit->state = HitState::kRaw;
+  Ends& ends = ends_[node];
+  if (!ends.first) {
+    touched_[touched_count_++] = node;
+    ends.first = hit;
+  } else if (ends.first == &nothing_) {
+    ends.first = hit;
   } else {
-    hits_[static_cast<size_t>(state.last)].next = index;
+    ends.last->next = hit;
   }
-  state.last = index;
+  ends.last = hit;
+  return hit;
+}
+
+inline void Extraction::AddString(PathTrie::Node node, std::string_view text) {
+  AddHit(node, ValueKind::kString)->text = text;
+}
+
+// `kind` and `bits` as the tape has them; of null there is nothing to add.
+inline void Extraction::AddOther(PathTrie::Node node, char kind, uint64_t bits) {
+  switch (kind) {
+    case 'l': AddHit(node, ValueKind::kInteger)->bits = bits; return;
+    case 'u': AddHit(node, ValueKind::kUnsigned)->bits = bits; return;
+    case 'd': AddHit(node, ValueKind::kDouble)->bits = bits; return;
+    case 't':
+    case 'f': AddHit(node, ValueKind::kBool)->bits = kind == 't'; return;
+    default: return;
+  }
 }
 
 std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
-  hit_count_ = touched_count_ = 0;
+  for (PathTrie::Node node : touched()) ends_[node].first = nullptr;
+  touched_count_ = hit_blocks_ = 0;
+  next_hit_ = hits_end_ = nullptr;
   block_ = used_ = embedded_used_ = 0;
   quoted_ = false;
-  if (++epoch_ == 0) {
-    states_.assign(states_.size(), NodeState{});
-    epoch_ = 1;
-  }
   if (record.empty()) return Failure(NormaliseError::kEmpty, "the record has no value");
   if (record.size() > limits_.max_bytes) {
     return Failure(NormaliseError::kTooLarge, std::to_string(record.size()) + " bytes, the limit (limits.alert_bytes) is " +
                                                   std::to_string(limits_.max_bytes));
   }
   if (record.starts_with("\xef\xbb\xbf")) record.remove_prefix(3);
-  const size_t first = record.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return Failure(NormaliseError::kEmpty, "nothing but white space");
+  if (!record.starts_with('{') && record.find_first_not_of(" \t\r\n") == std::string_view::npos) {
+    return Failure(NormaliseError::kEmpty, "nothing but white space");
+  }
   // Copied into a buffer of our own with the padding the parser reads beyond the end, zeroed (simdjson #1834).
   if (buffer_size_ < record.size() + simdjson::SIMDJSON_PADDING) {
     buffer_size_ = record.size() * 2 + simdjson::SIMDJSON_PADDING;
@@ -140,32 +161,34 @@ bool Extraction::ReadEmbedded(std::string_view text, PathTrie::Node node) {
 
 void Extraction::AddText(PathTrie::Node node, std::string_view key, std::string_view text) {
   const PathTrie::Node child = trie_.Descend(node, key);
-  if (child == PathTrie::kNone) return;
-  AddHit(child, '"', 0);
-  Hit& hit = hits_[hit_count_ - 1];
-  hit.value = Value(text, trie_.Path(child));
-  hit.state = IsNullWord(text) ? HitState::kNothing : HitState::kValue;
+  if (child != PathTrie::kNone) AddString(child, text);
 }
 
 void Extraction::WalkObject(const Tape& tape, size_t at, PathTrie::Node node) {
   const PathTrie::Children children = trie_.ChildrenOf(node);
   if (!children.empty()) {
     const size_t end = tape.End(at) - 1;
-    size_t key = at + 1;
-    while (key < end) {
-      const PathTrie::Node child = trie_.Descend(node, children, PathTrie::OfPadded(tape.Text(key)));
+    for (size_t key = at + 1; key < end;) {
+      const PathTrie::Node child = trie_.Descend(children, PathTrie::OfPadded(tape.Text(key)));
       const size_t value = key + 1;
       const uint64_t word = tape.Word(value);
-      if (Tape::KindOf(word) == '"') {  // most are
-        if (child != PathTrie::kNone) AddHit(child, '"', tape.Place(word));
+      const char kind = Tape::KindOf(word);
+      if (kind == '"') {  // most are
+        if (child != PathTrie::kNone) AddString(child, tape.TextOf(word));
         key = value + 1;
         continue;
       }
-      key = tape.Past(value);
-      if (child != PathTrie::kNone) WalkValue(tape, value, child);
+      if (Tape::IsContainer(kind)) {
+        key = Tape::EndOf(word);
+        if (child != PathTrie::kNone) WalkValue(tape, value, child);
+        continue;
+      }
+      const bool number = Tape::IsNumber(kind);
+      key = value + 1 + number;
+      if (child != PathTrie::kNone) AddOther(child, kind, number ? tape.Word(value + 1) : 0);
     }
   }
-  if (trie_.HasSelectors(node)) WalkSelected(tape, at, node);
+  if (children.selectors()) WalkSelected(tape, at, node);
 }
 
 void Extraction::WalkSelected(const Tape& tape, size_t at, PathTrie::Node node) {
@@ -202,59 +225,33 @@ void Extraction::WalkArray(const Tape& tape, size_t at, PathTrie::Node node) {
 
 void Extraction::WalkValue(const Tape& tape, size_t at, PathTrie::Node node) {
   const uint64_t word = tape.Word(at);
-  switch (Tape::KindOf(word)) {
-    case '"': return AddHit(node, '"', tape.Place(word));
-    case '{':
-      Touch(node);
-      return WalkObject(tape, at, node);
-    case '[':
-      Touch(node);
-      return WalkArray(tape, at, node);
-    case 'n': return;
-    case 't':
-    case 'f': return AddHit(node, Tape::KindOf(word), 0);
-    default: AddHit(node, Tape::KindOf(word), tape.Word(at + 1));
-  }
+  const char kind = Tape::KindOf(word);
+  if (kind == '"') return AddString(node, tape.TextOf(word));
+  if (!Tape::IsContainer(kind)) return AddOther(node, kind, Tape::IsNumber(kind) ? tape.Word(at + 1) : 0);
+  Touch(node);
+  if (kind == '{') return WalkObject(tape, at, node);
+  WalkArray(tape, at, node);
 }
 
-void Extraction::Make(Hit* hit) {
-  Value& value = hit->value;
-  value.path = trie_.Path(hit->node);
-  hit->state = HitState::kValue;
-  if (hit->kind != '"') return MakeNumber(hit);
-  value.kind = ValueKind::kString;
-  value.text = Tape::TextAt(value.unsigned_integer);
-  value.integer = 0;
-  if (IsNullWord(value.text)) hit->state = HitState::kNothing;
-}
-
-void Extraction::MakeNumber(Hit* hit) {
-  constexpr size_t kMostDigits = 32;
-  Value& value = hit->value;
-  const auto print = [&](auto number) {
-    char* const digits = Room(kMostDigits);
-    const auto end = std::to_chars(digits, digits + kMostDigits, number);
-    used_ -= static_cast<size_t>(digits + kMostDigits - end.ptr);
-    value.text = {digits, static_cast<size_t>(end.ptr - digits)};
-  };
-  switch (hit->kind) {
-    case 'l':
-      value.kind = ValueKind::kInteger;
-      return print(value.integer);
-    case 'u':
-      value.kind = ValueKind::kUnsigned;
-      return print(value.unsigned_integer);
-    case 'd': {
-      const uint64_t bits = value.unsigned_integer;
-      value.kind = ValueKind::kDouble;
-      std::memcpy(&value.real, &bits, sizeof value.real);
-      return print(value.real);
-    }
-    default:
-      value.kind = ValueKind::kBool;
-      value.boolean = hit->kind == 't';
-      value.text = value.boolean ? "true" : "false";
+void Extraction::Print(Hit* hit) {
+  if (hit->kind == ValueKind::kBool) {
+    hit->text = hit->bits != 0 ? "true" : "false";
+    return;
   }
+  char* const digits = Room(kDoubleSize);
+  char* const last = digits + kDoubleSize;
+  char* end = digits;
+  if (hit->kind == ValueKind::kDouble) {
+    double real;
+    std::memcpy(&real, &hit->bits, sizeof real);
+    end = PutDouble(real, digits);
+  } else if (hit->kind == ValueKind::kInteger) {
+    end = std::to_chars(digits, last, static_cast<int64_t>(hit->bits)).ptr;
+  } else {
+    end = std::to_chars(digits, last, hit->bits).ptr;
+  }
+  used_ -= static_cast<size_t>(last - end);
+  hit->text = {digits, static_cast<size_t>(end - digits)};
 }
 
 }  // namespace triaged

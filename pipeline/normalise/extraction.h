@@ -8,7 +8,7 @@
 #include <simdjson.h>
 
 #include <cstdint>
-#include <deque>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,10 +22,45 @@
 
 namespace triaged {
 
+// "-", "None", "N/A", "<NA>", "null", … and blank texts: a source's way to say there is nothing.
+inline constexpr size_t kLongestNullWord = 6;
+bool IsShortNullWord(std::string_view text);
+inline bool IsNullWord(std::string_view text) {
+  const auto blank = [](char ch) { return ch == ' ' || ch == '\t'; };
+  // Most values are longer than any of the words, and neither begin nor end with a space.
+  if (text.size() > kLongestNullWord && !blank(text.front()) && !blank(text.back())) return false;
+  return IsShortNullWord(text);
+}
+
 class Extraction {
+  enum class HitState : uint8_t { kRaw, kValue, kNothing };
+
  public:
+  // A value of the document, at the node where it stands.
+  struct Hit {
+    std::string_view text;  // as in Value; of what is no string it is set when somebody asks for the value
+    uint64_t bits = 0;      // of a number its bytes as in Value; of a truth value 0 or 1
+    Hit* next = nullptr;    // at the same node
+    PathTrie::Node node = PathTrie::kNone;
+    ValueKind kind = ValueKind::kString;
+    HitState state = HitState::kRaw;
+
+    // Kind and number of what is no string.
+    void CopyNumber(Value* to) const {
+      to->kind = kind;
+      switch (kind) {
+        case ValueKind::kBool: to->boolean = bits != 0; break;
+        case ValueKind::kDouble: std::memcpy(&to->real, &bits, sizeof to->real); break;
+        default: to->unsigned_integer = bits;
+      }
+    }
+  };
+
   // `trie` must outlive this.
   Extraction(const PathTrie& trie, NormaliseLimits limits);
+  // Neither copied nor moved: ends_ points to nothing_.
+  Extraction(const Extraction&) = delete;
+  Extraction& operator=(const Extraction&) = delete;
 
   // Parses and walks `record`. Values are valid until the next call.
   std::optional<NormaliseFailure> Read(std::string_view record);
@@ -43,10 +78,17 @@ class Extraction {
   std::span<const PathTrie::Node> touched() const { return {touched_.data(), touched_count_}; }
 
   // Whether the path exists with anything but null.
-  bool Present(PathTrie::Node node) const { return states_[node].epoch == epoch_; }
+  bool Present(PathTrie::Node node) const { return ends_[node].first != nullptr; }
   // The first value at the node, or nullptr. Null words and empty texts are no values.
-  const Value* First(PathTrie::Node node) { return Present(node) ? Made(states_[node].first) : nullptr; }
-  const Value* Next(const Value* value) { return Made(reinterpret_cast<const Hit*>(value)->next); }
+  const Hit* First(PathTrie::Node node) { return Made(ends_[node].first); }
+  const Hit* Next(const Hit* hit) { return Made(hit->next); }
+  std::string_view Path(const Hit& hit) const { return trie_.Path(hit.node); }
+  // The hit as a value of a field. Where it goes into one at once, FieldTable::Add(id, text, path) is quicker.
+  Value ValueOf(const Hit& hit) const {
+    Value value(hit.text, Path(hit));
+    if (hit.kind != ValueKind::kString) hit.CopyNumber(&value);
+    return value;
+  }
 
   // Room for texts that must live as long as the values (notes, split addresses).
   std::string_view Keep(std::string_view text);
@@ -60,20 +102,12 @@ class Extraction {
   }
 
  private:
-  enum class HitState : uint8_t { kRaw, kValue, kNothing };
-  struct Hit {
-    Value value;  // first member: Next() goes from one to the other; before it is made, `integer` has the tape's bits
-    PathTrie::Node node = PathTrie::kNone;
-    int32_t next = -1;
-    HitState state = HitState::kRaw;
-    char kind = '"';       // as the tape has it
+  // The hits at a node. Of one that is there without a value of its own, both are `nothing_`.
+  struct Ends {
+    Hit* first = nullptr;  // nullptr: the node is not there, and `last` is of another record
+    Hit* last = nullptr;
   };
-  struct NodeState {
-    uint32_t epoch = 0;  // the rest is of this record when it is the current one
-    int32_t first = -1;
-    int32_t last = -1;
-  };
-
+  static constexpr size_t kBlockHits = 64;
   // Parses `text` once more, after simdjson found a number in it that it cannot read.
   simdjson::error_code ParseQuoted(simdjson::dom::parser* parser, std::string_view text);
   // Each takes the place on the tape of what it walks.
@@ -81,21 +115,26 @@ class Extraction {
   void WalkSelected(const Tape& tape, size_t at, PathTrie::Node node);
   void WalkArray(const Tape& tape, size_t at, PathTrie::Node node);
   void WalkValue(const Tape& tape, size_t at, PathTrie::Node node);
-  void AddHit(PathTrie::Node node, char kind, uint64_t bits);
-  NodeState& Touch(PathTrie::Node node);
-  // The first hit from `index` on that is a value.
-  const Value* Made(int32_t index) {
-    while (index >= 0) {
-      Hit& hit = hits_[static_cast<size_t>(index)];
-      if (hit.state == HitState::kRaw) Make(&hit);
-      if (hit.state == HitState::kValue) return &hit.value;
-      index = hit.next;
+  Hit* AddHit(PathTrie::Node node, ValueKind kind);
+  void AddString(PathTrie::Node node, std::string_view text);
+  void AddOther(PathTrie::Node node, char kind, uint64_t bits);
+  void Touch(PathTrie::Node node);
+  // The first from `hit` on that is a value.
+  const Hit* Made(Hit* hit) {
+    for (; hit; hit = hit->next) {
+      if (hit->state == HitState::kRaw) Make(hit);
+      if (hit->state == HitState::kValue) return hit;
     }
     return nullptr;
   }
+  void Make(Hit* hit) {
+    hit->state = HitState::kValue;
+    if (hit->kind != ValueKind::kString) return Print(hit);
+    if (IsNullWord(hit->text)) hit->state = HitState::kNothing;
+  }
   void NextBlock();
-  void Make(Hit* hit);
-  void MakeNumber(Hit* hit);
+  void NextHits();
+  void Print(Hit* hit);
 
   const PathTrie& trie_;
   NormaliseLimits limits_;
@@ -105,18 +144,17 @@ class Extraction {
   bool quoted_ = false;
   std::unique_ptr<char[]> buffer_;
   size_t buffer_size_ = 0;
-  std::vector<Hit> hits_;  // the first hit_count_ are of this record; the others are room
-  size_t hit_count_ = 0;
-  std::vector<NodeState> states_;  // by node
-  uint32_t epoch_ = 0;
+  std::vector<std::unique_ptr<Hit[]>> hits_;  // blocks of kBlockHits
+  size_t hit_blocks_ = 0;                     // of them those of this record; what follows is room
+  Hit* next_hit_ = nullptr;                   // in the last of these
+  Hit* hits_end_ = nullptr;
+  Hit nothing_;
+  std::vector<Ends> ends_;               // by node
   std::vector<PathTrie::Node> touched_;  // room for every node
   size_t touched_count_ = 0;
   std::vector<std::unique_ptr<char[]>> blocks_;  // arena for number texts and kept texts
   size_t block_ = 0;
   size_t used_ = 0;
 };
-
-// "-", "None", "N/A", "<NA>", "null", … and blank texts: a source's way to say there is nothing.
-bool IsNullWord(std::string_view text);
 
 }  // namespace triaged

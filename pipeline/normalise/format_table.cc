@@ -34,13 +34,15 @@ void Index(CompiledTables* out) {
   out->markers.resize(out->trie.size());
   out->marked.resize(out->trie.size());
   for (uint32_t t = 0; t < out->tables.size(); ++t) {
-    const FormatTable& table = out->tables[t];
+    FormatTable& table = out->tables[t];
     for (uint32_t a = 0; a < table.markers.size(); ++a) {
-      const auto first = std::find_if(table.markers[a].begin(), table.markers[a].end(),
-                                      [](const FieldTest& test) { return !test.absent; });
-      if (first == table.markers[a].end()) continue;
+      std::vector<FieldTest>& tests = table.markers[a];
+      const auto first = std::find_if(tests.begin(), tests.end(), [](const FieldTest& test) { return !test.absent; });
+      if (first == tests.end()) continue;
       out->markers[first->node].push_back({t, a});
       out->marked[first->node] = 1;
+      // What reads no value is asked first: most tables of others fail by it.
+      std::stable_partition(tests.begin(), tests.end(), [](const FieldTest& test) { return test.presence(); });
     }
   }
 }
@@ -49,14 +51,15 @@ void IndexUses(size_t nodes, FormatTable* table) {
   std::vector<std::vector<FormatTable::Use>> by_node(nodes);
   for (size_t f = 0; f < table->fields.size(); ++f) {
     const FieldMapping& mapping = table->fields[f];
-    const auto first = static_cast<uint32_t>(table->sources.size());
-    for (size_t i = 0; i < mapping.from.size(); ++i) {
-      const FieldSource& source = mapping.from[i];
-      by_node[source.node].push_back({static_cast<uint16_t>(f), static_cast<uint16_t>(i)});
-      table->sources.push_back({source.node, !source.match && source.words.empty()});
+    table->first_source.push_back(static_cast<uint32_t>(table->sources.size()));
+    for (const FieldSource& source : mapping.from) {
+      by_node[source.node].push_back({static_cast<uint32_t>(table->sources.size()), static_cast<uint16_t>(f)});
+      const bool plain = mapping.shape == FieldShape::kText && !source.match && source.words.empty();
+      table->sources.push_back({source.node, mapping.id, plain});
     }
-    table->plan.push_back({mapping.id, mapping.shape, first, static_cast<uint32_t>(table->sources.size())});
   }
+  table->first_source.push_back(static_cast<uint32_t>(table->sources.size()));
+  for (const auto& [id, text] : table->constants) table->constant_values.emplace_back(id, Value(text));
   for (const auto& uses : by_node) {
     table->first_use.push_back(static_cast<uint16_t>(table->uses.size()));
     table->uses.insert(table->uses.end(), uses.begin(), uses.end());

@@ -22,6 +22,7 @@ struct FieldTest {
   std::vector<std::string> except;    // no value is one of these
   std::vector<std::string> contains;  // any value contains one of these
   bool absent = false;                // instead: the path must not be there
+  bool presence() const { return equals.empty() && except.empty() && contains.empty(); }
 };
 
 enum class FieldShape : uint8_t { kText, kList, kAddress };
@@ -88,8 +89,8 @@ struct FormatTable {
   // Made of `fields` when all tables are read: which sources a node of the document serves. What is absent is never
   // looked at, so a long list of alternatives costs nothing.
   struct Use {
+    uint32_t source = 0;  // of `sources`
     uint16_t field = 0;
-    uint16_t source = 0;
   };
   std::vector<Use> uses;
   std::vector<uint16_t> first_use;  // by node, and one more: where its uses end
@@ -97,15 +98,12 @@ struct FormatTable {
   // Of each field's sources what every alert asks, side by side.
   struct Source {
     PathTrie::Node node = PathTrie::kNone;
-    bool plain = false;  // neither `match` nor `words`: a value is taken as it is
-  };
-  std::vector<Source> sources;  // of all fields, in their order
-  struct Plan {
     FieldId id = kNoField;
-    FieldShape shape = FieldShape::kText;
-    uint32_t first = 0, end = 0;  // its sources
+    bool plain = false;  // a single text without `match` or `words`: the first value is taken as it is
   };
-  std::vector<Plan> plan;       // by field
+  std::vector<Source> sources;         // of all fields, in their order
+  std::vector<uint32_t> first_source;  // by field, and one more: where its sources end
+  std::vector<std::pair<FieldId, Value>> constant_values;  // of `constants`
 };
 
 class CompiledTables final : public FormatTables {

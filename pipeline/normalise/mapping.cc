@@ -18,6 +18,8 @@ AlertSeverity LabelOf(int score) {
   return score <= 73 ? AlertSeverity::kHigh : AlertSeverity::kCritical;
 }
 
+constexpr size_t kScoreDigits = 3;  // of a score, at most 100
+
 // An address field's value that is none, and where it belongs.
 struct AddressFields {
   FieldId ip, address, port;
@@ -56,39 +58,40 @@ bool EqualsLower(std::string_view text, std::string_view lower) {
   });
 }
 
-// What a source makes of a value: a score (or kSaysNothing), and the words for how it came about.
+// What a source makes of a value: a score (or kSaysNothing, kIllegal), and the words for how it came about.
+constexpr int kIllegal = -2;
 struct Scored {
-  int score = kSaysNothing;
+  int score = kIllegal;
   std::string_view rule;
 };
 
-// nullopt: the value is none that the source allows.
-std::optional<Scored> ScoreFrom(const SeveritySource& source, const Value& value) {
+Scored ScoreFrom(const SeveritySource& source, const Value& value) {
   if (!source.words.empty()) {
     const std::string_view text = Trimmed(value.text);
     for (const SeveritySource::Word& word : source.words) {
-      if (word.text.size() == text.size() && EqualsLower(text, word.text)) return Scored{word.score, word.rule};
+      if (word.text.size() == text.size() && EqualsLower(text, word.text)) return {word.score, word.rule};
     }
   }
   const auto number = NumberOf(value);
-  if (!number || *number < 0) return std::nullopt;
+  if (!number || *number < 0) return {};
   if (source.bands.empty()) {
-    if (!source.numbers || *number > 100) return std::nullopt;
-    return Scored{static_cast<int>(*number + 0.5), value.path};
+    if (!source.numbers || *number > 100) return {};
+    return {static_cast<int>(*number + 0.5), value.path};
   }
-  std::optional<Scored> scored;
+  const SeveritySource::Band* reached = nullptr;
   for (const auto& band : source.bands) {
-    if (*number >= band.min) scored = {band.score, band.rule};
+    if (*number >= band.min) reached = &band;
   }
-  return scored;
+  return reached ? Scored{reached->score, reached->rule} : Scored{};
 }
 
 }  // namespace
 
-void Normaliser::Impl::AddListed(FieldId id, const Value& value) {
-  const auto seen = alert.fields.Get(id);
-  const bool repeated = std::any_of(seen.begin(), seen.end(), [&](const Value& v) { return v.text == value.text; });
-  if (!repeated) alert.fields.Add(id, value);
+bool Normaliser::Impl::IsListed(FieldId id, std::string_view text) const {
+  for (const Value& value : alert.fields.Get(id)) {
+    if (value.text == text) return true;
+  }
+  return false;
 }
 
 // The values of one source; true when there was one. Of several (an array, or a duplicate key) a single-valued field
@@ -96,32 +99,30 @@ void Normaliser::Impl::AddListed(FieldId id, const Value& value) {
 bool Normaliser::Impl::AddSource(const FieldMapping& mapping, const FieldSource& source) {
   const bool list = mapping.shape == FieldShape::kList;
   bool found = false;
-  for (const Value* value = First(source.node); value; value = extraction.Next(value)) {
-    Value taken = *value;
+  for (const Hit* hit = First(source.node); hit; hit = extraction.Next(hit)) {
+    std::string_view text = hit->text;
     if (!source.words.empty()) {
-      const auto word = source.words.find(value->text);
+      const auto word = source.words.find(text);
       if (word == source.words.end()) continue;
-      taken = Value(word->second, value->path);
+      text = word->second;
     }
-    if (!source.match) {
-      if (!list) {
-        alert.fields.Add(mapping.id, taken);
-        return true;
-      }
-      AddListed(mapping.id, taken);
+    const bool grouped = source.match && source.match->has_group();
+    const auto add = [&](std::string_view taken) {
       found = true;
+      if (list && IsListed(mapping.id, taken)) return;
+      if (source.words.empty() && !grouped) return Add(mapping.id, *hit);
+      Add(mapping.id, taken, extraction.Path(*hit));
+    };
+    if (!source.match) {
+      add(text);
+      if (!list) return true;
       continue;
     }
-    std::string_view rest = taken.text;
+    std::string_view rest = text;
     while (const auto match = source.match->Find(rest)) {
-      if (source.match->has_group()) taken = Value(match->value, value->path);
-      found = true;
-      if (!list) {
-        alert.fields.Add(mapping.id, taken);
-        return true;
-      }
-      AddListed(mapping.id, taken);
-      if (!source.match->has_group() || match->past == 0) break;
+      add(grouped ? match->value : text);
+      if (!list) return true;
+      if (!grouped || match->past == 0) break;
       rest.remove_prefix(match->past);
     }
   }
@@ -132,23 +133,22 @@ bool Normaliser::Impl::AddAddresses(const FieldMapping& mapping, const FieldSour
   const auto fields = std::find_if(std::begin(kAddressFields), std::end(kAddressFields),
                                    [&](const AddressFields& f) { return f.ip == mapping.id; });
   bool found = false;
-  for (const Value* value = First(source.node); value; value = extraction.Next(value)) {
-    const auto address = ParseAddress(value->text);
+  for (const Hit* hit = First(source.node); hit; hit = extraction.Next(hit)) {
+    const auto address = ParseAddress(hit->text);
     if (!address) {
-      if (fields->address != kNoField) pending.emplace_back(fields->address, *value);
-      Note("not_an_address", value->path);
+      if (fields->address != kNoField) pending.emplace_back(fields->address, extraction.ValueOf(*hit));
+      Note("not_an_address", extraction.Path(*hit));
       continue;
     }
     found = true;
-    Value ip = *value;
-    ip.text = address->written;
+    std::string_view ip = address->written;
     if (address->v6) {
       const std::string text = address->ip();
-      if (text != address->written) ip.text = extraction.Keep(text);
+      if (text != ip) ip = extraction.Keep(text);
     }
-    AddListed(mapping.id, ip);
+    if (!IsListed(mapping.id, ip)) Add(mapping.id, ip, extraction.Path(*hit));
     if (!address->port.empty() && fields->port != kNoField) {
-      pending.emplace_back(fields->port, Value(address->port, value->path));
+      pending.emplace_back(fields->port, Value(address->port, extraction.Path(*hit)));
     }
   }
   return found;
@@ -156,9 +156,8 @@ bool Normaliser::Impl::AddAddresses(const FieldMapping& mapping, const FieldSour
 
 // Which fields have a source that is present, and the first such of each.
 void Normaliser::Impl::FindSources(const FormatTable& table) {
-  constexpr uint16_t kAbsent = 0xffff;
-  sources.assign(table.plan.size(), kAbsent);
-  has.assign(table.plan.size() / 64 + 1, 0);
+  std::fill_n(sources.begin(), table.fields.size(), UINT32_MAX);
+  std::fill_n(has.begin(), table.fields.size() / 64 + 1, 0);
   for (PathTrie::Node node : extraction.touched()) {
     for (size_t u = table.first_use[node]; u < table.first_use[node + 1]; ++u) {
       const FormatTable::Use use = table.uses[u];
@@ -168,36 +167,37 @@ void Normaliser::Impl::FindSources(const FormatTable& table) {
   }
 }
 
+// From the first source of the field that is present on: one may be there without a value that it takes.
 void Normaliser::Impl::MapField(const FormatTable& table, size_t f) {
-  const FormatTable::Plan& plan = table.plan[f];
-  for (uint32_t s = plan.first + sources[f]; s < plan.end; ++s) {
-    const FormatTable::Source source = table.sources[s];
-    if (!Present(source.node)) continue;
-    if (source.plain && plan.shape == FieldShape::kText) {
-      const Value* value = First(source.node);
-      if (!value) continue;
-      alert.fields.Add(plan.id, *value);
-      return;
-    }
-    const FieldMapping& mapping = table.fields[f];
-    const FieldSource& from = mapping.from[s - plan.first];
-    if (plan.shape == FieldShape::kAddress ? AddAddresses(mapping, from) : AddSource(mapping, from)) return;
+  const FieldMapping& mapping = table.fields[f];
+  const uint32_t first = table.first_source[f];
+  for (uint32_t s = sources[f]; s < table.first_source[f + 1]; ++s) {
+    if (!Present(table.sources[s].node)) continue;
+    const FieldSource& from = mapping.from[s - first];
+    if (mapping.shape == FieldShape::kAddress ? AddAddresses(mapping, from) : AddSource(mapping, from)) return;
   }
 }
 
 void Normaliser::Impl::MapFields(const FormatTable& table) {
   pending.clear();
   FindSources(table);
-  for (size_t word = 0; word < has.size(); ++word) {
+  for (size_t word = 0; word <= table.fields.size() / 64; ++word) {
     for (uint64_t left = has[word]; left != 0; left &= left - 1) {
-      MapField(table, word * 64 + static_cast<size_t>(std::countr_zero(left)));
+      const size_t f = word * 64 + static_cast<size_t>(std::countr_zero(left));
+      const FormatTable::Source& source = table.sources[sources[f]];
+      const Hit* hit = source.plain ? First(source.node) : nullptr;
+      if (hit) {
+        Add(source.id, *hit);
+      } else {
+        MapField(table, f);
+      }
     }
   }
   for (const auto& [id, value] : pending) {
     if (!alert.fields.Has(id)) alert.fields.Add(id, value);
   }
-  for (const auto& [id, text] : table.constants) {
-    if (!alert.fields.Has(id)) Add(id, text, {});
+  for (const auto& [id, value] : table.constant_values) {
+    if (!alert.fields.Has(id)) alert.fields.Add(id, value);
   }
 }
 
@@ -207,29 +207,28 @@ void Normaliser::Impl::MapSeverity(const FormatTable& table) {
   bool illegal = false;
   for (const SeveritySource& source : table.severity) {
     if (!Present(source.node)) continue;
-    const Value* value = First(source.node);
-    if (!value) continue;
-    const auto scored = ScoreFrom(source, *value);
-    if (!scored) {
-      if (!illegal) Note("illegal_severity", value->path);
+    const Hit* hit = First(source.node);
+    if (!hit) continue;
+    const Scored scored = ScoreFrom(source, extraction.ValueOf(*hit));
+    if (scored.score == kIllegal) {
+      if (!illegal) Note("illegal_severity", extraction.Path(*hit));
       illegal = true;
-    } else if (scored->score == kSaysNothing) {
+    } else if (scored.score == kSaysNothing) {
       continue;
     } else if (alert.score < 0) {
-      alert.score = static_cast<int16_t>(scored->score);
-      rule = scored->rule;
-    } else if (LabelOf(scored->score) != LabelOf(alert.score)) {
-      Note("severity_conflict", scored->rule);  // the table's order decides
+      alert.score = static_cast<int16_t>(scored.score);
+      rule = scored.rule;
+    } else if (LabelOf(scored.score) != LabelOf(alert.score)) {
+      Note("severity_conflict", scored.rule);  // the table's order decides
     }
   }
   alert.severity = LabelOf(alert.score);
   if (alert.score < 0) return Note("no_severity");
-  char digits[8];
-  const auto end = std::to_chars(digits, digits + sizeof digits, alert.score);
-  Value value(extraction.Keep({digits, static_cast<size_t>(end.ptr - digits)}), rule);
+  char* const digits = extraction.Room(kScoreDigits);
+  const auto end = std::to_chars(digits, digits + kScoreDigits, alert.score);
+  Value& value = alert.fields.Add(field::kEventSeverity, {digits, static_cast<size_t>(end.ptr - digits)}, rule);
   value.kind = ValueKind::kInteger;
   value.integer = alert.score;
-  alert.fields.Add(field::kEventSeverity, value);
 }
 
 }  // namespace triaged

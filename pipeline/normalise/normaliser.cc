@@ -21,7 +21,7 @@ constexpr size_t kHashDigits = 16;
 
 void Normaliser::Impl::ReadEmbedded(const Embedded& embedded) {
   for (size_t i = 0; i < embedded.from.size(); ++i) {
-    const Value* value = First(embedded.from[i]);
+    const Hit* value = First(embedded.from[i]);
     if (!value || value->kind != ValueKind::kString) continue;
     const std::string_view text = value->text;
     struct Place {
@@ -41,12 +41,13 @@ void Normaliser::Impl::ReadEmbedded(const Embedded& embedded) {
 bool Normaliser::Impl::Holds(const FieldTest& test) {
   if (!Present(test.node)) return test.absent;
   if (test.absent) return false;
-  const auto is_one_of = [](const Value& value, const std::vector<std::string>& list) {
+  if (test.presence()) return true;
+  const auto is_one_of = [](const Hit& value, const std::vector<std::string>& list) {
     return std::find(list.begin(), list.end(), value.text) != list.end();
   };
   bool equal = test.equals.empty();
   bool contained = test.contains.empty();
-  for (const Value* value = First(test.node); value; value = extraction.Next(value)) {
+  for (const Hit* value = First(test.node); value; value = extraction.Next(value)) {
     if (is_one_of(*value, test.except)) return false;
     equal = equal || is_one_of(*value, test.equals);
     contained = contained || std::any_of(test.contains.begin(), test.contains.end(), [&](const std::string& part) {
@@ -57,11 +58,17 @@ bool Normaliser::Impl::Holds(const FieldTest& test) {
 }
 
 bool Normaliser::Impl::AllHold(const std::vector<FieldTest>& tests) {
-  return std::all_of(tests.begin(), tests.end(), [&](const FieldTest& test) { return Holds(test); });
+  for (const FieldTest& test : tests) {
+    if (!Holds(test)) return false;
+  }
+  return true;
 }
 
 bool Normaliser::Impl::AnyHolds(const std::vector<std::vector<FieldTest>>& alternatives) {
-  return std::any_of(alternatives.begin(), alternatives.end(), [&](const auto& tests) { return AllHold(tests); });
+  for (const auto& tests : alternatives) {
+    if (AllHold(tests)) return true;
+  }
+  return false;
 }
 
 size_t Normaliser::Impl::Detect(std::string_view format) {
@@ -80,9 +87,9 @@ size_t Normaliser::Impl::Detect(std::string_view format) {
   return best;
 }
 
-const Value* Normaliser::Impl::FirstOf(const std::vector<PathTrie::Node>& nodes) {
+const Normaliser::Impl::Hit* Normaliser::Impl::FirstOf(const std::vector<PathTrie::Node>& nodes) {
   for (PathTrie::Node node : nodes) {
-    if (const Value* value = First(node)) return value;
+    if (const Hit* value = First(node)) return value;
   }
   return nullptr;
 }
@@ -93,10 +100,10 @@ void Normaliser::Impl::MapTime(const FormatTable& table, const TimeContext& cont
   std::optional<ParsedTime> time;
   std::string_view bad;  // where the first one stands that is no time
   for (PathTrie::Node node : table.time) {
-    const Value* value = First(node);
+    const Hit* value = First(node);
     if (!value) continue;
-    time = ParseTimeShape(*value, context);
-    path = value->path;
+    time = ParseTimeShape(extraction.ValueOf(*value), context);
+    path = extraction.Path(*value);
     if (time) break;
     if (bad.empty()) bad = path;
   }
@@ -114,17 +121,23 @@ void Normaliser::Impl::MapTime(const FormatTable& table, const TimeContext& cont
 
 // The id of several parts, joined by colons; empty when one is missing. `path` becomes that of the last.
 std::string_view Normaliser::Impl::ComposedId(const std::vector<PathTrie::Node>& parts, std::string_view* path) {
+  size_t size = 0;
   for (PathTrie::Node node : parts) {
-    const Value* value = First(node);
+    const Hit* value = First(node);
     if (!value) return {};
-    *path = value->path;
+    size += value->text.size() + 1;
+    *path = extraction.Path(*value);
   }
-  composed.clear();
+  const size_t total = size - 1;  // no colon behind the last
+  composed.resize(total <= kMaxIdBytes ? 0 : total);
+  char* const begin = total <= kMaxIdBytes ? extraction.Room(total) : composed.data();
+  char* at = begin;
   for (PathTrie::Node node : parts) {
-    if (!composed.empty()) composed += ':';
-    composed += First(node)->text;
+    if (at != begin) *at++ = ':';
+    const std::string_view text = First(node)->text;
+    at = std::copy(text.begin(), text.end(), at);
   }
-  return composed.size() <= kMaxIdBytes ? extraction.Keep(composed) : std::string_view(composed);
+  return {begin, total};
 }
 
 void Normaliser::Impl::MapId(const FormatTable& table, std::string_view record) {
@@ -132,9 +145,9 @@ void Normaliser::Impl::MapId(const FormatTable& table, std::string_view record) 
   for (const auto& parts : table.id) {
     if (parts.size() > 1) {
       alert.id = ComposedId(parts, &path);
-    } else if (const Value* value = parts.empty() ? nullptr : First(parts.front())) {
+    } else if (const Hit* value = parts.empty() ? nullptr : First(parts.front())) {
       alert.id = value->text;
-      path = value->path;
+      path = extraction.Path(*value);
     }
     if (!alert.id.empty()) break;
   }
@@ -161,17 +174,14 @@ std::string_view Normaliser::Impl::HashDigits(std::string_view text) {
 
 void Normaliser::Impl::MapRaw() {
   for (const auto& raw : tables->raw) {
-    for (const Value* value = First(raw.node); value; value = extraction.Next(value)) {
-      alert.fields.Add(raw.id, *value);
-    }
+    for (const Hit* value = First(raw.node); value; value = extraction.Next(value)) Add(raw.id, *value);
   }
 }
 
 void Normaliser::Impl::AddBool(FieldId id, bool flag) {
-  Value value(flag ? "true" : "false");
+  Value& value = alert.fields.Add(id, flag ? "true" : "false", {});
   value.kind = ValueKind::kBool;
   value.boolean = flag;
-  alert.fields.Add(id, value);
 }
 
 void Normaliser::Impl::MapComputed(const FormatTable& table) {
@@ -185,8 +195,10 @@ void Normaliser::Impl::MapComputed(const FormatTable& table) {
   Add(field::kTriagedSeverity, Name(alert.severity), {});
   AddBool(field::kTriagedIsAlert, alert.is_alert);
   if (alert.drill) AddBool(field::kTriagedDrill, true);
-  if (const Value* state = FirstOf(table.state)) Add(field::kTriagedState, state->text, state->path);
-  for (const Value& note : notes) AddListed(field::kTriagedNotes, note);
+  if (const Hit* state = FirstOf(table.state)) Add(field::kTriagedState, state->text, extraction.Path(*state));
+  for (const auto& [note, path] : notes) {
+    if (!IsListed(field::kTriagedNotes, note)) Add(field::kTriagedNotes, note, path);
+  }
 }
 
 Normaliser::Normaliser(std::shared_ptr<const FormatTables> tables, NormaliseLimits limits)

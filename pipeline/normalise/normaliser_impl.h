@@ -1,6 +1,7 @@
 // The parts of a Normaliser, between its sources. Not for others.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,9 +17,15 @@ struct Normaliser::Impl {
   Impl(std::shared_ptr<const CompiledTables> t, NormaliseLimits l)
       : tables(std::move(t)),
         limits(l),
-        extraction(tables->trie, limits) {}
+        extraction(tables->trie, limits) {
+    size_t fields = 0;
+    for (const FormatTable& table : tables->tables) fields = std::max(fields, table.fields.size());
+    sources.resize(fields);
+    has.resize(fields / 64 + 1);
+  }
 
-  const Value* First(PathTrie::Node node) { return extraction.First(node); }
+  using Hit = Extraction::Hit;
+  const Hit* First(PathTrie::Node node) { return extraction.First(node); }
   bool Present(PathTrie::Node node) const { return extraction.Present(node); }
   void ReadEmbedded(const Embedded& embedded);
 
@@ -26,13 +33,13 @@ struct Normaliser::Impl {
   bool AllHold(const std::vector<FieldTest>& tests);
   bool AnyHolds(const std::vector<std::vector<FieldTest>>& alternatives);
   size_t Detect(std::string_view format);
-  const Value* FirstOf(const std::vector<PathTrie::Node>& nodes);
+  const Hit* FirstOf(const std::vector<PathTrie::Node>& nodes);
 
   void MapFields(const FormatTable& table);
   void FindSources(const FormatTable& table);
   void MapField(const FormatTable& table, size_t f);
   bool AddSource(const FieldMapping& mapping, const FieldSource& source);
-  void AddListed(FieldId id, const Value& value);
+  bool IsListed(FieldId id, std::string_view text) const;
   bool AddAddresses(const FieldMapping& mapping, const FieldSource& source);
   void MapTime(const FormatTable& table, const TimeContext& context);
   void MapId(const FormatTable& table, std::string_view record);
@@ -41,7 +48,11 @@ struct Normaliser::Impl {
   void MapSeverity(const FormatTable& table);
   void MapRaw();
   void MapComputed(const FormatTable& table);
-  void Add(FieldId id, std::string_view text, std::string_view path) { alert.fields.Add(id, Value(text, path)); }
+  void Add(FieldId id, std::string_view text, std::string_view path) { alert.fields.Add(id, text, path); }
+  void Add(FieldId id, const Hit& hit) {
+    Value& value = alert.fields.Add(id, hit.text, extraction.Path(hit));
+    if (hit.kind != ValueKind::kString) hit.CopyNumber(&value);
+  }
   void AddBool(FieldId id, bool flag);
   // `path`: what the note is about, where it is about something.
   void Note(std::string_view note, std::string_view path = {}) { notes.emplace_back(note, path); }
@@ -51,10 +62,11 @@ struct Normaliser::Impl {
   Extraction extraction;
   Alert alert;
   size_t table_index = 0;
-  std::vector<uint16_t> sources;   // by field of the table: its first source that is present
+  std::vector<uint32_t> sources;   // by field of the table: its first source that is present (room for the longest)
   std::vector<uint64_t> has;       // a bit per field of the table: whether it has one
   std::string composed;            // room for an id
-  std::vector<Value> notes;
+  // What the alert's notes say, and the paths they are about.
+  std::vector<std::pair<std::string_view, std::string_view>> notes;
   // Of addresses: names and ports found in address fields, added when their own fields stayed empty.
   std::vector<std::pair<FieldId, Value>> pending;
 };

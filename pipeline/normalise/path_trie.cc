@@ -1,15 +1,18 @@
 #include "pipeline/normalise/path_trie.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace triaged {
+namespace {
+
+constexpr size_t kSlotsPerChild = 4;  // at least: most searches end where they begin
+
+}  // namespace
 
 PathTrie::Node PathTrie::MakeNode(Node parent, std::string_view path) {
   nodes_.emplace_back().parent = parent;
-  const std::string& text = texts_.emplace_back(path);
-  Hot& hot = hot_.emplace_back();
-  hot.path = text.data();
-  hot.path_size = static_cast<uint32_t>(text.size());
+  paths_.emplace_back(texts_.emplace_back(path));
   return static_cast<Node>(nodes_.size() - 1);
 }
 
@@ -59,39 +62,45 @@ PathTrie::Node PathTrie::Add(std::string_view path) {
 }
 
 void PathTrie::Freeze() {
+  children_.assign(nodes_.size(), Children{});
   slots_.clear();
+  std::vector<size_t> firsts(nodes_.size());
   for (size_t n = 0; n < nodes_.size(); ++n) {
-    const NodeData& data = nodes_[n];
-    Hot& hot = hot_[n];
-    hot.selectors = !data.selectors.empty();
-    if (data.children.empty()) continue;
-    uint32_t size = 2;
-    while (size < data.children.size() * 2) size *= 2;
-    hot.first_slot = static_cast<uint32_t>(slots_.size());
-    hot.mask = size - 1;
-    slots_.resize(slots_.size() + size, kFree);
-    Slot* const slots = slots_.data() + hot.first_slot;
-    for (const auto& [text, child] : data.children) {
-      const Key key = Of(text);
-      hot_[child].head = key.head;
-      hot_[child].tail = key.tail;
-      hot_[child].key = key.data;
-      hot_[child].size = static_cast<uint32_t>(key.size);
-      hot.deep = hot.deep || !nodes_[child].children.empty();
-      const uint64_t hash = Hash(key);
-      uint32_t i = static_cast<uint32_t>(hash) & hot.mask;
-      while (slots[i] != kFree) i = (i + 1) & hot.mask;
-      slots[i] = (static_cast<uint32_t>(hash >> 32) & kTagMask) | child;
-    }
+    children_[n].selectors_ = !nodes_[n].selectors.empty();
+    if (nodes_[n].children.empty()) continue;
+    firsts[n] = slots_.size();
+    PlaceChildren(nodes_[n], &children_[n]);
+  }
+  for (size_t n = 0; n < nodes_.size(); ++n) {
+    if (!nodes_[n].children.empty()) children_[n].slots_ = slots_.data() + firsts[n];
   }
 }
 
-PathTrie::Node PathTrie::DescendDotted(Node node, std::string_view key) const {
+void PathTrie::PlaceChildren(const NodeData& data, Children* children) {
+  const size_t first = slots_.size();
+  const int bits = std::bit_width(data.children.size() * kSlotsPerChild - 1);
+  children->shift_ = static_cast<uint8_t>(64 - bits);
+  slots_.resize(first + (size_t{1} << bits));
+  for (const auto& [text, child] : data.children) {
+    const Key key = Of(text);
+    children->deep_ = children->deep_ || !nodes_[child].children.empty();
+    size_t at = first + (key.hash >> children->shift_);
+    while (at < slots_.size() && slots_[at].size != kFree) ++at;
+    if (at == slots_.size()) slots_.emplace_back();
+    const uint64_t tail = key.size > 8 ? Load8(key.data + key.size - 8) : 0;
+    slots_[at] = {key.head, tail, key.data, static_cast<uint32_t>(key.size), child};
+  }
+  if (slots_.back().size != kFree) slots_.emplace_back();  // where a search ends at the latest
+}
+
+PathTrie::Node PathTrie::DescendDotted(Children children, std::string_view key) const {
   size_t at = 0;
   while (true) {
     const size_t dot = std::min(key.find('.', at), key.size());
-    node = ChildrenOf(node).Find(Of(key.substr(at, dot - at)));
+    const Node node = children.Find(Of(key.substr(at, dot - at)));
     if (node == kNone || dot == key.size()) return node;
+    children = ChildrenOf(node);
+    if (children.empty()) return kNone;
     at = dot + 1;
   }
 }

@@ -25,29 +25,25 @@ class Tape {
   static char KindOf(uint64_t word) { return static_cast<char>(word >> 56); }
   // '{' '}' '[' ']' '"' 'l' (int64) 'u' (uint64) 'd' (double) 't' 'f' 'n'
   char Kind(size_t at) const { return static_cast<char>(words_[at] >> 56); }
+  static bool IsContainer(char kind) { return kind == '{' || kind == '['; }
+  static bool IsNumber(char kind) { return kind == 'l' || kind == 'u' || kind == 'd'; }
   // Past a container's closing word: below its opening one.
-  size_t End(size_t at) const { return static_cast<uint32_t>(words_[at]); }
+  size_t End(size_t at) const { return EndOf(words_[at]); }
+  static size_t EndOf(uint64_t word) { return static_cast<uint32_t>(word); }
   // Past the value at `at`.
   size_t Past(size_t at) const {
-    switch (Kind(at)) {
-      case '{':
-      case '[': return End(at);
-      case 'l':
-      case 'u':
-      case 'd': return at + 2;
-      default: return at + 1;
-    }
+    const char kind = Kind(at);
+    return IsContainer(kind) ? End(at) : at + 1 + IsNumber(kind);
   }
-  // Of a text's word: where it lies (TextAt).
-  uint64_t Place(uint64_t word) const { return reinterpret_cast<uintptr_t>(texts_ + (word & 0x00ffffffffffffff)); }
-  static std::string_view TextAt(uint64_t payload) {
-    const char* const text = reinterpret_cast<const char*>(payload);
+  // The text of a text's word. Behind it simdjson has room for SIMDJSON_PADDING bytes to be read.
+  std::string_view TextOf(uint64_t word) const {
+    const char* const text = texts_ + (word & 0x00ffffffffffffff);
     uint32_t size;
     std::memcpy(&size, text, sizeof size);
     return {text + sizeof size, size};
   }
-  // The text at `at`, which is one. Behind it simdjson has room for SIMDJSON_PADDING bytes to be read.
-  std::string_view Text(size_t at) const { return TextAt(Place(words_[at])); }
+  // The text at `at`, which is one.
+  std::string_view Text(size_t at) const { return TextOf(words_[at]); }
 
  private:
   const uint64_t* words_;

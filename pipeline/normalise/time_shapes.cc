@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <utility>
 
 namespace triaged {
@@ -174,6 +175,69 @@ bool ReadAmPm(Reader& in, Parts* p) {
   return true;
 }
 
+// Eight bytes to compare with at once: digits where the pattern has zeros, else the same. The first byte is the lowest.
+struct Pattern {
+  uint64_t bytes = 0;
+  uint64_t top = 0;  // what carries a difference beyond the allowed (9 of a digit, else 0) into its byte's highest bit
+};
+constexpr Pattern PatternOf(std::string_view text) {
+  Pattern pattern;
+  for (size_t i = 0; i < 8; ++i) {
+    const uint64_t byte = static_cast<unsigned char>(text[i]);
+    const uint64_t top = byte == '0' ? 0x76 : 0x7f;
+    pattern.bytes |= byte << i * 8;
+    pattern.top |= top << i * 8;
+  }
+  return pattern;
+}
+constexpr Pattern kDate = PatternOf("0000-00-"), kClock = PatternOf("00:00:00");
+
+// Where two digits begin at byte i, the result's byte i is their number. nullopt: the bytes are not like the pattern.
+std::optional<uint64_t> TwoDigits(const char* at, const Pattern& like) {
+  uint64_t bytes;
+  std::memcpy(&bytes, at, sizeof bytes);
+  const uint64_t values = bytes ^ like.bytes;
+  if (((values + like.top) | values) & 0x8080808080808080) return std::nullopt;
+  return values * 10 + (values >> 8);
+}
+
+// What most sources write: 2026-03-02T08:00:00, perhaps a fraction, and a zone as Z, +0000 or +00:00. Whatever is not
+// quite that is left to the others.
+std::optional<ParsedTime> Common(std::string_view text) {
+  if (text.size() < 20) return std::nullopt;
+  const auto date = TwoDigits(text.data(), kDate);
+  const auto clock = TwoDigits(text.data() + 11, kClock);
+  if (!date || !clock || (text[10] != 'T' && text[10] != ' ')) return std::nullopt;
+  const auto byte = [](uint64_t word, int i) { return static_cast<unsigned>(word >> i * 8 & 0xff); };
+  const auto digit = [&](size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(text[i])) - '0'; };
+  const chrono::year_month_day day{chrono::year(static_cast<int>(byte(*date, 0) * 100 + byte(*date, 2))),
+                                   chrono::month(byte(*date, 5)), chrono::day(digit(8) * 10 + digit(9))};
+  const unsigned hour = byte(*clock, 0), minute = byte(*clock, 3), second = byte(*clock, 6);
+  if (digit(8) > 9 || digit(9) > 9 || !day.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  size_t at = 19;
+  unsigned millis = 0;
+  if (text[at] == '.') {
+    unsigned unit = 100;
+    for (++at; at < text.size() && digit(at) <= 9; ++at, unit /= 10) millis += digit(at) * unit;
+    if (at < 21 || at > 29) return std::nullopt;
+  }
+  int offset = 0;
+  const std::string_view zone = text.substr(at);
+  if (zone != "Z") {
+    const size_t colon = zone.size() == 6 && zone[3] == ':' ? 1 : 0;
+    if (zone.size() != 5 + colon || (zone[0] != '+' && zone[0] != '-')) return std::nullopt;
+    for (size_t i : {at + 1, at + 2, at + 3 + colon, at + 4 + colon}) {
+      if (digit(i) > 9) return std::nullopt;
+    }
+    const unsigned hours = digit(at + 1) * 10 + digit(at + 2);
+    const unsigned minutes = digit(at + 3 + colon) * 10 + digit(at + 4 + colon);
+    if (hours > 23 || minutes > 59) return std::nullopt;
+    offset = static_cast<int>(hours * 60 + minutes) * (zone[0] == '-' ? -1 : 1);
+  }
+  const int seconds = static_cast<int>(hour * 3600 + minute * 60 + second) - offset * 60;
+  return ParsedTime{chrono::sys_days(day) + Duration(int64_t{seconds} * 1000 + millis)};
+}
+
 std::optional<ParsedTime> Iso(std::string_view text, const TimeContext& context) {
   Reader in(text);
   Parts p;
@@ -310,6 +374,7 @@ std::optional<ParsedTime> ParseTimeShape(const Value& value, const TimeContext& 
     case ValueKind::kBool:
     case ValueKind::kNull: return std::nullopt;
   }
+  if (const auto common = Common(value.text)) return common;
   if (const auto strict = ParseTimestamp(value.text)) return ParsedTime{*strict};
   std::string_view text = value.text;
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
