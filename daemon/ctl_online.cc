@@ -36,23 +36,26 @@ std::string RandomId() {
   return text;
 }
 
+int TellOfTopics(const Config& config, Duration patience) {
+  const auto problems = CheckTopics(config.kafka, OwnTopics::Of(config), kBound, patience);
+  if (!problems) return Failed(problems.error());
+  for (const std::string& problem : *problems) std::fprintf(stderr, "%s\n", problem.c_str());
+  if (problems->empty()) std::printf("ok: all topics of '%s' are there and right\n", config.application_id.c_str());
+  return problems->empty() ? kExitOk : kExitFailed;
+}
+
 }  // namespace
 
 int CreateTopics(const std::string& config_path) {
   const auto config = LoadOnline(config_path);
   if (!config) return kExitFailed;
   const Status created = CreateMissingTopics(config->kafka, OwnTopics::Of(*config), kBound);
-  return created ? CheckTopics(config_path) : Failed(created.error());
+  return created ? TellOfTopics(*config, kBound) : Failed(created.error());
 }
 
 int CheckTopics(const std::string& config_path) {
   const auto config = LoadOnline(config_path);
-  if (!config) return kExitFailed;
-  const auto problems = CheckTopics(config->kafka, OwnTopics::Of(*config), kBound);
-  if (!problems) return Failed(problems.error());
-  for (const std::string& problem : *problems) std::fprintf(stderr, "%s\n", problem.c_str());
-  if (problems->empty()) std::printf("ok: all topics of '%s' are there and right\n", config->application_id.c_str());
-  return problems->empty() ? kExitOk : kExitFailed;
+  return config ? TellOfTopics(*config, Duration{0}) : kExitFailed;
 }
 
 int SendCommand(const std::string& config_path, Command command) {

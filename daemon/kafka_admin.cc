@@ -59,6 +59,20 @@ Result<Cluster> ReadCluster(rd_kafka_t* handle, Duration bound) {
   return cluster;
 }
 
+// As ReadCluster, again and again while one of our topics is missing, but not longer than `patience`. Each question may go
+// to another broker.
+Result<Cluster> ReadClusterWith(const OwnTopics& own, rd_kafka_t* handle, Duration bound, Duration patience) {
+  const std::vector<TopicSpec> specs = Specs(own);
+  const Duration end = MonotonicTime() + patience;
+  while (true) {
+    auto cluster = ReadCluster(handle, bound);
+    if (!cluster || MonotonicTime() >= end) return cluster;
+    const auto known = [&](const TopicSpec& spec) { return cluster->partitions.contains(spec.name); };
+    if (std::all_of(specs.begin(), specs.end(), known)) return cluster;
+    rd_kafka_poll(handle, 50);  // waits
+  }
+}
+
 // One admin request and its result event.
 using RdEvent = std::unique_ptr<rd_kafka_event_t, RdDeleter<rd_kafka_event_destroy>>;
 using RdAdminOptions = std::unique_ptr<rd_kafka_AdminOptions_t, RdDeleter<rd_kafka_AdminOptions_destroy>>;
@@ -166,10 +180,11 @@ void CheckDirect(const KafkaConfig& kafka, const Cluster& cluster, std::vector<s
 
 }  // namespace
 
-Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const OwnTopics& own, Duration bound) {
+Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const OwnTopics& own, Duration bound,
+                                             Duration patience) {
   const auto handle = AdminHandle(kafka);
   if (!handle) return handle.error();
-  const auto cluster = ReadCluster(handle->get(), bound);
+  const auto cluster = ReadClusterWith(own, handle->get(), bound, patience);
   if (!cluster) return cluster.error();
   std::vector<std::string> there;
   for (const TopicSpec& spec : Specs(own)) {
@@ -195,29 +210,6 @@ Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const Own
   if (kafka.routing == Routing::kDirect) CheckDirect(kafka, *cluster, &problems);
   return problems;
 }
-
-namespace {
-
-// The controller's answer comes before every broker knows of the topics: whoever asks next must not miss them.
-Status WaitUntilKnown(rd_kafka_t* handle, const OwnTopics& own, Duration bound) {
-  const Duration end = MonotonicTime() + bound;
-  while (true) {
-    const auto cluster = ReadCluster(handle, bound);
-    if (!cluster) return cluster.error();
-    std::string unknown;
-    for (const TopicSpec& spec : Specs(own)) {
-      if (!cluster->partitions.contains(spec.name)) unknown = spec.name;
-    }
-    if (unknown.empty()) return {};
-    if (MonotonicTime() >= end) {
-      return EnvironmentError("topic '" + unknown + "' was created, but is not known to the brokers after " +
-                              FormatDuration(bound));
-    }
-    rd_kafka_poll(handle, 50);  // waits
-  }
-}
-
-}  // namespace
 
 Status CreateMissingTopics(const KafkaConfig& kafka, const OwnTopics& own, Duration bound) {
   const auto handle = AdminHandle(kafka);
@@ -248,7 +240,7 @@ Status CreateMissingTopics(const KafkaConfig& kafka, const OwnTopics& own, Durat
                               "': " + ErrorText(code));
     }
   }
-  return WaitUntilKnown(handle->get(), own, bound);
+  return {};
 }
 
 }  // namespace triaged

@@ -21,11 +21,14 @@ struct OwnTopics {
 };
 
 // Everything that is missing or wrong about our topics (and, in direct routing, the alert topics'), each with what to
-// do. An Error: the broker did not answer, or a setting of kafka.properties is wrong (kBadInput).
-Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const OwnTopics& own, Duration bound);
+// do. An Error: the broker did not answer, or a setting of kafka.properties is wrong (kBadInput). `patience`: how long a
+// topic that is missing is asked for again.
+Result<std::vector<std::string>> CheckTopics(const KafkaConfig& kafka, const OwnTopics& own, Duration bound,
+                                             Duration patience = Duration{0});
 
 // Creates what is missing: N partitions, LogAppendTime where decisions depend on it, replication 3 and
-// min.insync.replicas 2 where the cluster has three brokers.
+// min.insync.replicas 2 where the cluster has three brokers. The controller answers before every broker knows of the
+// topics: check them with patience.
 Status CreateMissingTopics(const KafkaConfig& kafka, const OwnTopics& own, Duration bound);
 
 }  // namespace triaged

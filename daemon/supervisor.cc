@@ -100,11 +100,10 @@ Status Supervisor::WaitForTopics() {
   if (embedded_) return {};
   Duration backoff{500};
   while (!stop_) {
-    Status created;
-    if (config_.kafka.create_topics) {
-      created = CreateMissingTopics(config_.kafka, OwnTopics::Of(config_), kTopicBound);
-    }
-    const auto problems = created ? CheckTopics(config_.kafka, OwnTopics::Of(config_), kTopicBound)
+    const OwnTopics own = OwnTopics::Of(config_);
+    const bool create = config_.kafka.create_topics;
+    const Status created = create ? CreateMissingTopics(config_.kafka, own, kTopicBound) : Status();
+    const auto problems = created ? CheckTopics(config_.kafka, own, kTopicBound, create ? kTopicBound : Duration{0})
                                   : Result<std::vector<std::string>>(created.error());
     if (problems && problems->empty()) return {};
     if (problems) {

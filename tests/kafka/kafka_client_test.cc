@@ -38,7 +38,7 @@ TEST_CASE("topics: everything missing or wrong is told at once, and what is crea
   CHECK(missing->size() == 8);
 
   REQUIRE(CreateMissingTopics(kafka, {application, 1 << 20}, seconds(10)).ok());
-  const auto right = CheckTopics(kafka, {application}, seconds(10));
+  const auto right = CheckTopics(kafka, {application}, seconds(10), /*patience=*/seconds(10));
   REQUIRE(right.ok());
   for (const std::string& problem : *right) FAIL_CHECK(problem);
   REQUIRE(CreateMissingTopics(kafka, {application, 1 << 20}, seconds(10)).ok());  // again: nothing to do
@@ -72,7 +72,7 @@ TEST_CASE("topics: a topic made by hand with the broker's defaults is named with
   kafka.bootstrap_servers = Bootstrap();
   kafka.partitions = 2;
   REQUIRE(CreateMissingTopics(kafka, {application, 1 << 20}, seconds(10)).ok());
-  const auto problems = CheckTopics(kafka, {application}, seconds(10));
+  const auto problems = CheckTopics(kafka, {application}, seconds(10), /*patience=*/seconds(10));
   REQUIRE(problems.ok());
   REQUIRE(problems->size() == 2);
   CHECK(problems->at(0).find("cleanup.policy=delete: set it to compact") != std::string::npos);
