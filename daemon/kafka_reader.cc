@@ -59,11 +59,19 @@ Result<int64_t> OffsetProbe::Ask(const TopicPartition& partition, int64_t which,
 
 Result<BrokerClient::Watermarks> OffsetProbe::Query(const TopicPartition& partition, Duration bound) {
   const Duration end = MonotonicTime() + bound;
-  const auto low = Ask(partition, RD_KAFKA_OFFSET_BEGINNING, bound);
-  if (!low) return low.error();
-  const auto high = Ask(partition, RD_KAFKA_OFFSET_END, end - MonotonicTime());
-  if (!high) return high.error();
-  return BrokerClient::Watermarks{*low, *high};
+  const Duration answered = end - bound / 4;  // the rest is for learning of a new leader
+  const auto low = Ask(partition, RD_KAFKA_OFFSET_BEGINNING, answered - MonotonicTime());
+  const auto high = low ? Ask(partition, RD_KAFKA_OFFSET_END, answered - MonotonicTime()) : low;
+  if (high) return BrokerClient::Watermarks{*low, *high};
+  LearnLeaders(partition.topic, end - MonotonicTime());
+  return high.error();
+}
+
+void OffsetProbe::LearnLeaders(const std::string& topic, Duration bound) {
+  const RdTopic handle(rd_kafka_topic_new(handle_.get(), topic.c_str(), nullptr));
+  const struct rd_kafka_metadata* answer = nullptr;
+  // Without an answer the next question fails, too, and asks again.
+  if (handle && !rd_kafka_metadata(handle_.get(), 0, handle.get(), &answer, std::max(Millis(bound), 1))) RdMetadata{answer};
 }
 
 Result<std::unique_ptr<ChangelogReader>> ChangelogReader::Make(const std::string& bootstrap_servers,

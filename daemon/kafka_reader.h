@@ -23,6 +23,10 @@ class OffsetProbe {
  private:
   explicit OffsetProbe(RdHandle handle) : handle_(std::move(handle)) {}
   Result<int64_t> Ask(const TopicPartition& partition, int64_t which, Duration bound);
+  // librdkafka remembers the leaders of topics that a client does not consume for a quarter of an hour (its
+  // metadata.max.age.ms), and goes on asking one that is gone or leads no more: after a question that failed it is told to
+  // look.
+  void LearnLeaders(const std::string& topic, Duration bound);
 
   RdHandle handle_;
 };
