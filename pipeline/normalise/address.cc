@@ -39,7 +39,9 @@ bool IsIpv4(std::string_view text) {
   return at == end;
 }
 
+// A zone behind it ("fe80::1%eth0") is of the machine that wrote it, and no part of the address (RFC 4007, section 11).
 std::optional<Address> Ipv6(std::string_view text, std::string_view port) {
+  text = text.substr(0, text.find('%'));
   char copy[INET6_ADDRSTRLEN] = {};
   if (text.size() < 2 || text.size() >= sizeof copy || text.find(':') == std::string_view::npos) return std::nullopt;
   std::memcpy(copy, text.data(), text.size());

@@ -37,6 +37,7 @@ bool IsShortNullWord(std::string_view text) {
     case 'n': return is_one_of("none", "n/a", "null");
     case '<': return is_one_of("<NA>", "<nil>");
     case '(': return text == "(null)";
+    case '\0': return text.size() == 1;
     default: return false;
   }
 }

@@ -5,7 +5,7 @@
 namespace triaged {
 namespace {
 
-// What a table leaves out it takes from the one it extends; markers, priority and fallback are always its own.
+// What a table leaves out it takes from the one it extends; markers, priority, fallback and variants are always its own.
 void Extend(FormatTable* table, const FormatTable& base) {
   for (const FieldMapping& mapping : base.fields) {
     const bool own = std::any_of(table->fields.begin(), table->fields.end(),
@@ -29,6 +29,15 @@ void Extend(FormatTable* table, const FormatTable& base) {
   if (table->embedded.empty()) table->embedded = base.embedded;
 }
 
+// A variant is its table but for what it says itself.
+void CompleteVariants(FormatTable* table) {
+  for (FormatTable& variant : table->variants) {
+    variant.name = table->name;
+    variant.enveloped = table->enveloped;
+    Extend(&variant, *table);
+  }
+}
+
 // Tables stand in their final order now: what refers to them by index.
 void Index(CompiledTables* out) {
   out->markers.resize(out->trie.size());
@@ -48,6 +57,7 @@ void Index(CompiledTables* out) {
 }
 
 void IndexUses(size_t nodes, FormatTable* table) {
+  for (FormatTable& variant : table->variants) IndexUses(nodes, &variant);
   std::vector<std::vector<FormatTable::Use>> by_node(nodes);
   for (size_t f = 0; f < table->fields.size(); ++f) {
     const FieldMapping& mapping = table->fields[f];
@@ -55,7 +65,7 @@ void IndexUses(size_t nodes, FormatTable* table) {
     for (const FieldSource& source : mapping.from) {
       by_node[source.node].push_back({static_cast<uint32_t>(table->sources.size()), static_cast<uint16_t>(f)});
       const bool plain = mapping.shape == FieldShape::kText && !source.match && source.words.empty();
-      table->sources.push_back({source.node, mapping.id, plain});
+      table->sources.push_back({source.node, mapping.id, plain, IsName(mapping.id)});
     }
   }
   table->first_source.push_back(static_cast<uint32_t>(table->sources.size()));
@@ -66,6 +76,18 @@ void IndexUses(size_t nodes, FormatTable* table) {
   }
   table->first_use.push_back(static_cast<uint16_t>(table->uses.size()));
 }
+
+// Where a key of a table's document stands; of a document without it, where the document begins.
+struct Place {
+  Place(const YamlFile& yaml, const YamlNode& document, std::string_view key) {
+    const YamlNode* const node = document.Find(key);
+    const YamlNode& at = node ? *node : document;
+    where = {yaml.source->name, at.line(), at.column()};
+    snippet = SourceLine(*yaml.source, at.line());
+  }
+  SourceLocation where;
+  std::string snippet;
+};
 
 void CheckFallback(const CompiledTables& tables, Diagnostics* diagnostics) {
   const auto fallbacks = std::count_if(tables.tables.begin(), tables.tables.end(),
@@ -103,6 +125,21 @@ FieldShape ShapeOf(FieldId id) {
   }
 }
 
+bool IsName(FieldId id) {
+  switch (id) {
+    case field::kHostName:
+    case field::kUserName:
+    case field::kUserId:
+    case field::kUserEmail:
+    case field::kUserTargetName:
+    case field::kSourceUserName:
+    case field::kSourceDomain:
+    case field::kDestinationUserName:
+    case field::kDestinationDomain: return true;
+    default: return false;
+  }
+}
+
 const FormatTable* CompiledTables::Find(std::string_view format) const {
   for (const FormatTable& table : tables) {
     if (table.name == format) return &table;
@@ -121,30 +158,35 @@ std::shared_ptr<const FormatTables> FormatTables::Compile(const std::vector<Sour
   Diagnostics found;
   auto compiled = std::make_shared<CompiledTables>();
   compiled->catalog = &catalog;
-  std::vector<std::string> extends;
+  std::vector<Place> names, bases;  // by table: where its name stands, and that of what it extends
   for (const SourceFile& file : files) {
     const auto yaml = ParseYaml(file, &found);
     if (!yaml) continue;
     for (const YamlNode& document : yaml->documents) {
-      std::string base;
-      FormatTable table = ReadFormatTable(*yaml->source, document, compiled.get(), &base, &found);
-      if (compiled->Find(table.name)) {
-        found.Error({file.name, document.line(), document.column()}, "two tables are named '" + table.name + "'");
+      FormatTable table = ReadFormatTable(*yaml->source, document, compiled.get(), &found);
+      names.emplace_back(*yaml, document, "format");
+      bases.emplace_back(*yaml, document, "extends");
+      if (const FormatTable* other = compiled->Find(table.name)) {
+        const Place& first = names[static_cast<size_t>(other - compiled->tables.data())];
+        found.Error(names.back().where, "two tables are named '" + table.name + "'", names.back().snippet,
+                    "the other one is in " + first.where.file);
       }
       compiled->tables.push_back(std::move(table));
-      extends.push_back(std::move(base));
     }
   }
   const std::vector<FormatTable> originals = compiled->tables;
   for (size_t i = 0; i < compiled->tables.size(); ++i) {
-    if (extends[i].empty()) continue;
+    FormatTable& table = compiled->tables[i];
     const auto base = std::find_if(originals.begin(), originals.end(),
-                                   [&](const FormatTable& table) { return table.name == extends[i]; });
-    if (base == originals.end()) {
-      found.Error({}, "format '" + compiled->tables[i].name + "' extends '" + extends[i] + "', which is not loaded");
-    } else {
-      Extend(&compiled->tables[i], *base);
+                                   [&](const FormatTable& other) { return other.name == table.extends; });
+    if (base != originals.end()) {
+      Extend(&table, *base);
+    } else if (!table.extends.empty()) {
+      const auto near = DidYouMean(table.extends, compiled->FormatNames());
+      found.Error(bases[i].where, "'" + table.name + "' extends '" + table.extends + "', which is not loaded", bases[i].snippet,
+                  near.empty() ? "load its file, too" : "did you mean '" + std::string(near) + "'?");
     }
+    CompleteVariants(&table);
   }
   CheckFallback(*compiled, &found);
   all->Append(found);

@@ -39,6 +39,7 @@ struct FieldMapping {
   FieldId id = kNoField;
   FieldShape shape = FieldShape::kText;
   std::vector<FieldSource> from;  // alternatives, first with a value wins
+  bool all = false;               // instead: the values of all (of a list)
 };
 
 // A document inside a string: its keys appear below `into`, as if it had stood there. Read when something asks for them.
@@ -51,7 +52,8 @@ struct Embedded {
 
 // Where a severity may come from. `words` maps lower-cased texts to scores (also "1" for a scale of its own, and then
 // other numbers are illegal) or to "unknown"; `bands` numbers from `min` up. Without either a number from 0 to 100 is
-// the score itself. `rule` is what the alert's provenance says: "rule.level >= 12", "severity = high".
+// the score itself, unless the scale is to be guessed: a stranger's 8 is more likely one of ten than of a hundred. `rule`
+// is what the alert's provenance says: "rule.level >= 12", "severity = high".
 inline constexpr int kSaysNothing = -1;
 struct SeveritySource {
   PathTrie::Node node = PathTrie::kNone;
@@ -66,12 +68,15 @@ struct SeveritySource {
     int score = 0;
     std::string rule;
   };
-  std::vector<Band> bands;  // ascending
-  bool numbers = true;      // a number that neither maps is a score
+  std::vector<Band> bands;      // ascending
+  bool numbers = true;          // a number that neither maps is a score
+  std::vector<Band> of_ten;     // with `guess_scale`, of numbers up to 10; ascending
+  std::string of_one;           // and the rule of those between 0 and 1
 };
 
 struct FormatTable {
   std::string name;
+  std::string extends;     // the table it builds on, or ""
   int priority = 0;        // higher ones are tried first
   bool fallback = false;   // for what no table knows
   std::vector<std::vector<FieldTest>> markers;  // any of: all of
@@ -84,6 +89,7 @@ struct FormatTable {
   std::vector<PathTrie::Node> state;                             // the source's own state word (triaged.state)
   std::vector<std::pair<FieldId, std::string>> constants;        // where no path gave a value
   std::vector<Embedded> embedded;
+  bool enveloped = false;                                        // paths are read below `under`, too
   SplitSettings split;                                           // arrays of alerts that such records may hold
 
   // Made of `fields` when all tables are read: which sources a node of the document serves. What is absent is never
@@ -100,10 +106,15 @@ struct FormatTable {
     PathTrie::Node node = PathTrie::kNone;
     FieldId id = kNoField;
     bool plain = false;  // a single text without `match` or `words`: the first value is taken as it is
+    bool name = false;   // IsName(id)
   };
   std::vector<Source> sources;         // of all fields, in their order
   std::vector<uint32_t> first_source;  // by field, and one more: where its sources end
   std::vector<std::pair<FieldId, Value>> constant_values;  // of `constants`
+
+  // The same format where one of these holds, with some parts of its own. The first that holds is taken.
+  std::vector<std::vector<FieldTest>> when;  // of a variant: any of: all of
+  std::vector<FormatTable> variants;
 };
 
 class CompiledTables final : public FormatTables {
@@ -131,11 +142,12 @@ class CompiledTables final : public FormatTables {
   std::vector<RawField> raw;        // fields that rules address by path
 };
 
-// Reads one table; its paths are added to `out->trie`. `extends` gets the name of the table it builds on, or "".
-FormatTable ReadFormatTable(const SourceFile& source, const YamlNode& node, CompiledTables* out, std::string* extends,
-                            Diagnostics* diagnostics);
+// Reads one table; its paths are added to `out->trie`.
+FormatTable ReadFormatTable(const SourceFile& source, const YamlNode& node, CompiledTables* out, Diagnostics* diagnostics);
 
 // Which ECS fields are lists, and which hold addresses (ECS 8.x field definitions).
 FieldShape ShapeOf(FieldId id);
+// Which fields name somebody or something: cases are grouped by them.
+bool IsName(FieldId id);
 
 }  // namespace triaged

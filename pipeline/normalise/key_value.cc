@@ -23,13 +23,15 @@ size_t FindPlain(std::string_view text, char ch, size_t at) {
   return std::string_view::npos;
 }
 
-// The text from "CEF:" on, when a version number follows it; `before` gets what stands before it.
+// The text from "CEF:" on, when a version number follows it (behind a space, as FortiOS writes it, or none); `before` gets
+// what stands before it.
 std::string_view From(std::string_view text, std::string_view mark, std::string_view* before) {
   const size_t at = text.find(mark);
-  if (at == std::string_view::npos || at + mark.size() >= text.size()) return {};
-  const char digit = text[at + mark.size()];
+  if (at == std::string_view::npos) return {};
+  size_t version = at + mark.size();
+  while (version < text.size() && text[version] == ' ') ++version;
   *before = text.substr(0, at);
-  return digit >= '0' && digit <= '9' ? text.substr(at) : std::string_view();
+  return version < text.size() && text[version] >= '0' && text[version] <= '9' ? text.substr(at) : std::string_view();
 }
 
 // Takes the word up to the next space off, and the spaces behind it.

@@ -12,6 +12,9 @@
 namespace triaged {
 namespace {
 
+// No alert is older or from later: who has no time writes the beginning of an era, or a number of another kind.
+constexpr Timestamp kEarliest = std::chrono::sys_days(std::chrono::year(1980) / 1 / 1);
+constexpr Timestamp kLatest = std::chrono::sys_days(std::chrono::year(2200) / 1 / 1);
 constexpr Duration kFuture = std::chrono::hours(24);          // later than the record by more: noted
 constexpr Duration kAncient = std::chrono::hours(24 * 3650);  // earlier by more: noted
 constexpr size_t kMaxIdBytes = 512;
@@ -19,7 +22,13 @@ constexpr size_t kHashDigits = 16;
 
 }  // namespace
 
-void Normaliser::Impl::ReadEmbedded(const Embedded& embedded) {
+bool Normaliser::Impl::ReadEmbedded(const FormatTable& of_format) {
+  bool any = false;
+  for (const Embedded& embedded : of_format.embedded) any = ReadEmbedded(embedded) || any;
+  return any;
+}
+
+bool Normaliser::Impl::ReadEmbedded(const Embedded& embedded) {
   for (size_t i = 0; i < embedded.from.size(); ++i) {
     const Hit* value = First(embedded.from[i]);
     if (!value || value->kind != ValueKind::kString) continue;
@@ -32,10 +41,11 @@ void Normaliser::Impl::ReadEmbedded(const Embedded& embedded) {
     const KeyValueSink sink = [&place](std::string_view key, std::string_view pair, bool escaped) {
       place.extraction.AddText(place.node, key, escaped ? place.extraction.Keep(Unescape(pair)) : pair);
     };
-    if (embedded.shape == EmbeddedShape::kJson && extraction.ReadEmbedded(text, embedded.into[i])) return;
-    if (embedded.shape == EmbeddedShape::kCef && ParseCef(text, sink)) return;
-    if (embedded.shape == EmbeddedShape::kLeef && ParseLeef(text, sink)) return;
+    if (embedded.shape == EmbeddedShape::kJson && extraction.ReadEmbedded(text, embedded.into[i])) return true;
+    if (embedded.shape == EmbeddedShape::kCef && ParseCef(text, sink)) return true;
+    if (embedded.shape == EmbeddedShape::kLeef && ParseLeef(text, sink)) return true;
   }
+  return false;
 }
 
 bool Normaliser::Impl::Holds(const FieldTest& test) {
@@ -71,11 +81,9 @@ bool Normaliser::Impl::AnyHolds(const std::vector<std::vector<FieldTest>>& alter
   return false;
 }
 
-size_t Normaliser::Impl::Detect(std::string_view format) {
+const FormatTable& Normaliser::Impl::Detect(std::string_view format) {
   if (!format.empty()) {
-    for (size_t i = 0; i < tables->tables.size(); ++i) {
-      if (tables->tables[i].name == format) return i;
-    }
+    if (const FormatTable* named = tables->Find(format)) return *named;
   }
   size_t best = tables->tables.size() - 1;  // the fallback
   for (PathTrie::Node node : extraction.touched()) {
@@ -84,7 +92,21 @@ size_t Normaliser::Impl::Detect(std::string_view format) {
       if (ref.table < best && AllHold(tables->tables[ref.table].markers[ref.alternative])) best = ref.table;
     }
   }
-  return best;
+  return tables->tables[best];
+}
+
+const FormatTable& Normaliser::Impl::Choose(std::string_view format) {
+  const FormatTable* chosen = &Detect(format);
+  // What no table knows may carry an alert in a text, as log shippers and queues pack it: then that decides.
+  if (ReadEmbedded(*chosen) && chosen->fallback) {
+    const FormatTable* const inner = &Detect(format);
+    if (inner != chosen) ReadEmbedded(*inner);
+    chosen = inner;
+  }
+  for (const FormatTable& variant : chosen->variants) {
+    if (AnyHolds(variant.when)) return variant;
+  }
+  return *chosen;
 }
 
 const Normaliser::Impl::Hit* Normaliser::Impl::FirstOf(const std::vector<PathTrie::Node>& nodes) {
@@ -94,17 +116,18 @@ const Normaliser::Impl::Hit* Normaliser::Impl::FirstOf(const std::vector<PathTri
   return nullptr;
 }
 
-void Normaliser::Impl::MapTime(const FormatTable& table, const TimeContext& context) {
+void Normaliser::Impl::MapTime(const TimeContext& context) {
   const Timestamp record_time = context.record_time;
   std::string_view path;
   std::optional<ParsedTime> time;
   std::string_view bad;  // where the first one stands that is no time
-  for (PathTrie::Node node : table.time) {
+  for (PathTrie::Node node : table->time) {
     const Hit* value = First(node);
     if (!value) continue;
     time = ParseTimeShape(extraction.ValueOf(*value), context);
     path = extraction.Path(*value);
-    if (time) break;
+    if (time && (time->year_assumed || (time->at >= kEarliest && time->at < kLatest))) break;
+    time.reset();
     if (bad.empty()) bad = path;
   }
   alert.event_time_is_record_time = !time;
@@ -140,16 +163,19 @@ std::string_view Normaliser::Impl::ComposedId(const std::vector<PathTrie::Node>&
   return {begin, total};
 }
 
-void Normaliser::Impl::MapId(const FormatTable& table, std::string_view record) {
+void Normaliser::Impl::MapId(std::string_view record) {
   std::string_view path;
-  for (const auto& parts : table.id) {
+  for (const auto& parts : table->id) {
     if (parts.size() > 1) {
       alert.id = ComposedId(parts, &path);
     } else if (const Hit* value = parts.empty() ? nullptr : First(parts.front())) {
       alert.id = value->text;
       path = extraction.Path(*value);
     }
-    if (!alert.id.empty()) break;
+    if (alert.id.empty()) continue;
+    // An envelope of several alerts that nobody said to split: the first is read.
+    if (table->enveloped && extraction.Next(First(parts.back()))) Note("further_alerts", path);
+    break;
   }
   if (alert.id.empty()) {
     // Without an id of the source's own, equal bytes are the same alert: that is what a redelivery looks like.
@@ -184,18 +210,18 @@ void Normaliser::Impl::AddBool(FieldId id, bool flag) {
   value.boolean = flag;
 }
 
-void Normaliser::Impl::MapComputed(const FormatTable& table) {
-  alert.format = table.name;
-  alert.is_alert = !AnyHolds(table.not_alert);
-  alert.drill = AnyHolds(table.drill);
-  alert.is_update = AnyHolds(table.update);
+void Normaliser::Impl::MapComputed() {
+  alert.format = table->name;
+  alert.is_alert = !AnyHolds(table->not_alert);
+  alert.drill = AnyHolds(table->drill);
+  alert.is_update = AnyHolds(table->update);
   const std::string_view product = alert.fields.First(field::kObserverProduct);
   alert.source = product.empty() ? alert.format : product;
   Add(field::kTriagedFormat, alert.format, {});
   Add(field::kTriagedSeverity, Name(alert.severity), {});
   AddBool(field::kTriagedIsAlert, alert.is_alert);
   if (alert.drill) AddBool(field::kTriagedDrill, true);
-  if (const Hit* state = FirstOf(table.state)) Add(field::kTriagedState, state->text, extraction.Path(*state));
+  if (const Hit* state = FirstOf(table->state)) Add(field::kTriagedState, state->text, extraction.Path(*state));
   for (const auto& [note, path] : notes) {
     if (!IsListed(field::kTriagedNotes, note)) Add(field::kTriagedNotes, note, path);
   }
@@ -214,15 +240,14 @@ std::optional<NormaliseFailure> Normaliser::Normalise(std::string_view record, s
   impl.notes.clear();
   impl.alert.id = {};
   impl.alert.fields.Reset(impl.tables->catalog->size());
-  impl.table_index = impl.Detect(format);
-  const FormatTable& table = impl.tables->tables[impl.table_index];
-  for (const Embedded& embedded : table.embedded) impl.ReadEmbedded(embedded);
+  const FormatTable& table = impl.Choose(format);
+  impl.table = &table;
   if (impl.extraction.quoted()) impl.Note("number_beyond_64_bits");
-  impl.MapTime(table, {record_time, zone ? zone : table.zone ? &*table.zone : nullptr});
-  impl.MapId(table, record);
-  impl.MapSeverity(table);
-  impl.MapFields(table);
-  impl.MapComputed(table);
+  impl.MapTime({record_time, zone ? zone : table.zone ? &*table.zone : nullptr});
+  impl.MapId(record);
+  impl.MapSeverity();
+  impl.MapFields();
+  impl.MapComputed();
   impl.MapRaw();
   return std::nullopt;
 }
@@ -232,8 +257,7 @@ Alert& Normaliser::alert() { return impl_->alert; }
 const NormaliseLimits& Normaliser::limits() const { return impl_->limits; }
 
 const SplitSettings* Normaliser::split() const {
-  const SplitSettings& split = impl_->tables->tables[impl_->table_index].split;
-  return split.on() ? &split : nullptr;
+  return impl_->table && impl_->table->split.on() ? &impl_->table->split : nullptr;
 }
 
 std::string_view Name(NormaliseError error) {

@@ -19,7 +19,10 @@ struct Normaliser::Impl {
         limits(l),
         extraction(tables->trie, limits) {
     size_t fields = 0;
-    for (const FormatTable& table : tables->tables) fields = std::max(fields, table.fields.size());
+    for (const FormatTable& of_format : tables->tables) {
+      fields = std::max(fields, of_format.fields.size());
+      for (const FormatTable& variant : of_format.variants) fields = std::max(fields, variant.fields.size());
+    }
     sources.resize(fields);
     has.resize(fields / 64 + 1);
   }
@@ -27,27 +30,32 @@ struct Normaliser::Impl {
   using Hit = Extraction::Hit;
   const Hit* First(PathTrie::Node node) { return extraction.First(node); }
   bool Present(PathTrie::Node node) const { return extraction.Present(node); }
-  void ReadEmbedded(const Embedded& embedded);
+  // Reads the documents in the record's texts; false when there are none.
+  bool ReadEmbedded(const FormatTable& of_format);
+  bool ReadEmbedded(const Embedded& embedded);
 
   bool Holds(const FieldTest& test);
   bool AllHold(const std::vector<FieldTest>& tests);
   bool AnyHolds(const std::vector<std::vector<FieldTest>>& alternatives);
-  size_t Detect(std::string_view format);
+  // The table for the record, once its documents inside texts are read, too.
+  const FormatTable& Choose(std::string_view format);
+  const FormatTable& Detect(std::string_view format);
   const Hit* FirstOf(const std::vector<PathTrie::Node>& nodes);
 
-  void MapFields(const FormatTable& table);
-  void FindSources(const FormatTable& table);
-  void MapField(const FormatTable& table, size_t f);
+  void MapFields();
+  void FindSources();
+  void MapField(size_t f);
   bool AddSource(const FieldMapping& mapping, const FieldSource& source);
   bool IsListed(FieldId id, std::string_view text) const;
+  bool HasSubTechnique(std::string_view technique) const;
   bool AddAddresses(const FieldMapping& mapping, const FieldSource& source);
-  void MapTime(const FormatTable& table, const TimeContext& context);
-  void MapId(const FormatTable& table, std::string_view record);
+  void MapTime(const TimeContext& context);
+  void MapId(std::string_view record);
   std::string_view ComposedId(const std::vector<PathTrie::Node>& parts, std::string_view* path);
   std::string_view HashDigits(std::string_view text);
-  void MapSeverity(const FormatTable& table);
+  void MapSeverity();
   void MapRaw();
-  void MapComputed(const FormatTable& table);
+  void MapComputed();
   void Add(FieldId id, std::string_view text, std::string_view path) { alert.fields.Add(id, text, path); }
   void Add(FieldId id, const Hit& hit) {
     Value& value = alert.fields.Add(id, hit.text, extraction.Path(hit));
@@ -61,7 +69,7 @@ struct Normaliser::Impl {
   NormaliseLimits limits;
   Extraction extraction;
   Alert alert;
-  size_t table_index = 0;
+  const FormatTable* table = nullptr;  // of the record read last
   std::vector<uint32_t> sources;   // by field of the table: its first source that is present (room for the longest)
   std::vector<uint64_t> has;       // a bit per field of the table: whether it has one
   std::string composed;            // room for an id

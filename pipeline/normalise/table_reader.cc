@@ -3,15 +3,29 @@
 namespace triaged {
 namespace {
 
-// Reads one table. Paths are added to the trie as they are met.
+// CEF's scale ("Implementing ArcSight CEF", revision 25, Severity): 0-3 low, 4-6 medium, 7-8 high, 9-10 very high.
+struct BandOfTen {
+  double min;
+  int score;
+  const char* rule;
+};
+constexpr BandOfTen kOfTen[] = {{1, 21, ">= 1 of 10"}, {4, 47, ">= 4 of 10"}, {7, 73, ">= 7 of 10"}, {9, 99, ">= 9 of 10"}};
+
+// Reads one table, or a variant of one. Paths are added to the trie as they are met.
 class TableReader {
  public:
-  TableReader(const SourceFile& source, const YamlNode& node, CompiledTables* out, Diagnostics* diagnostics)
-      : map_(source, node, "the format table", diagnostics), out_(out) {}
+  TableReader(const SourceFile& source, const YamlNode& node, std::string what, CompiledTables* out, Diagnostics* diagnostics)
+      : map_(source, node, std::move(what), diagnostics), out_(out) {}
 
-  FormatTable Read(std::string* extends);
+  FormatTable Read();
 
  private:
+  // Below `prefixes`, those of its table.
+  FormatTable ReadVariant(const std::vector<std::string>& prefixes);
+  void ReadVariants(FormatTable* table);
+  // What variants may have of their own.
+  void ReadMappings(FormatTable* table);
+  bool IsPath(const YamlNode& where, const std::string& path);
   std::vector<PathTrie::Node> Nodes(const YamlNode& where, const std::string& path);
   std::vector<PathTrie::Node> Paths(const YamlNode& node);
   std::vector<PathTrie::Node> Paths(std::string_view key);
@@ -50,12 +64,22 @@ std::vector<std::string> TableReader::Texts(const YamlNode& node) {
   return texts;
 }
 
+bool TableReader::IsPath(const YamlNode& where, const std::string& path) {
+  if (path.empty() || path.front() == '.' || path.back() == '.' || path.find("..") != std::string::npos) {
+    map_.ErrorAt(where, "'" + path + "' is not a path", "keys joined by dots: source.ip");
+    return false;
+  }
+  const size_t open = path.rfind('[');
+  if (open != std::string::npos && path.find('=', open) != std::string::npos && path.find(']', open) == std::string::npos) {
+    map_.ErrorAt(where, "'" + path + "' has a selector that is not closed", "evidence[kind=ip].address");
+    return false;
+  }
+  return true;
+}
+
 std::vector<PathTrie::Node> TableReader::Nodes(const YamlNode& where, const std::string& path) {
   std::vector<PathTrie::Node> nodes;
-  if (path.empty() || path.front() == '.' || path.back() == '.') {
-    map_.ErrorAt(where, "'" + path + "' is not a path", "keys joined by dots: source.ip");
-    return nodes;
-  }
+  if (!IsPath(where, path)) return nodes;
   for (const std::string& prefix : prefixes_) nodes.push_back(out_->trie.Add(prefix + path));
   return nodes;
 }
@@ -120,12 +144,12 @@ std::vector<PathTrie::Node> TableReader::Paths(std::string_view key) {
 FieldTest TableReader::Test(const YamlNode& node, const std::string& prefix) {
   FieldTest test;
   if (node.IsScalar()) {
-    test.node = out_->trie.Add(prefix + node.scalar());
+    if (IsPath(node, node.scalar())) test.node = out_->trie.Add(prefix + node.scalar());
     return test;
   }
   MapReader reader(map_.source(), node, "the test", map_.diagnostics());
   const std::string path = reader.String("path", {}, /*required=*/true);
-  if (!path.empty()) test.node = out_->trie.Add(prefix + path);
+  if (!path.empty() && IsPath(node, path)) test.node = out_->trie.Add(prefix + path);
   test.equals = reader.Strings("equals");
   test.except = reader.Strings("except");
   test.contains = reader.Strings("contains");
@@ -170,7 +194,7 @@ void TableReader::ReadFields(FormatTable* table) {
   if (const YamlNode* same = map_.Node("same")) {
     for (const std::string& name : Texts(*same)) {
       const FieldId id = Field(*same, name);
-      if (id != kNoField) table->fields.push_back({id, ShapeOf(id), Named(*same, name)});
+      if (id != kNoField) table->fields.push_back({id, ShapeOf(id), Named(*same, name), false});
     }
   }
   const YamlNode* fields = map_.Node("fields");
@@ -178,7 +202,11 @@ void TableReader::ReadFields(FormatTable* table) {
   if (!fields->IsMap()) return map_.ErrorAt(*fields, "`fields` maps ECS names to paths");
   for (const auto& entry : fields->map()) {
     const FieldId id = Field(entry.value, entry.key);
-    if (id != kNoField) table->fields.push_back({id, ShapeOf(id), Sources(entry.value)});
+    if (id == kNoField) continue;
+    FieldMapping mapping{id, ShapeOf(id), {}, entry.value.Find("all") != nullptr};
+    if (mapping.all && mapping.shape != FieldShape::kList) map_.ErrorAt(entry.value, "`all` is for fields that are lists");
+    mapping.from = Sources(mapping.all ? *entry.value.Find("all") : entry.value);
+    table->fields.push_back(std::move(mapping));
   }
 }
 
@@ -215,7 +243,7 @@ void TableReader::ReadEmbedded(FormatTable* table) {
     for (const std::string& path : paths) {
       for (PathTrie::Node from : Nodes(item, path)) {
         embedded.from.push_back(from);
-        embedded.into.push_back(into.empty() ? from : out_->trie.Add(into));
+        embedded.into.push_back(into.empty() ? from : into == "." ? PathTrie::kRoot : out_->trie.Add(into));
       }
     }
     reader.Finish();
@@ -250,6 +278,10 @@ std::vector<SeveritySource> TableReader::ReadSeveritySource(const YamlNode& node
       }
     }
   }
+  if (reader.Bool("guess_scale", false)) {
+    if (!source.bands.empty()) reader.ErrorHere("`bands` are a scale; with `guess_scale` it is one of 10 or of 100");
+    for (const auto& [min, score, rule] : kOfTen) source.of_ten.push_back({min, score, rule});
+  }
   reader.Finish();
   std::vector<SeveritySource> sources;
   if (path.empty()) return sources;
@@ -265,6 +297,8 @@ std::vector<SeveritySource> TableReader::ReadSeveritySource(const YamlNode& node
 void TableReader::NameRules(const std::string& path, SeveritySource* source) {
   for (auto& word : source->words) word.rule = path + " = " + word.text;
   for (auto& band : source->bands) band.rule = path + " " + band.rule;
+  for (auto& band : source->of_ten) band.rule = path + " " + band.rule;
+  source->of_one = path + " of 1";
 }
 
 void TableReader::ReadSeverity(FormatTable* table) {
@@ -281,40 +315,73 @@ void TableReader::ReadConstants(FormatTable* table) {
   if (!node) return;
   for (const auto& entry : node->map()) {
     const FieldId id = Field(entry.value, entry.key);
+    if (!entry.value.IsScalar()) map_.ErrorAt(entry.value, "a constant is one text");
     if (id != kNoField) table->constants.emplace_back(id, entry.value.scalar());
   }
 }
 
-FormatTable TableReader::Read(std::string* extends) {
+void TableReader::ReadMappings(FormatTable* table) {
+  ReadFields(table);
+  table->time = Paths("time");
+  const std::string zone = map_.String("zone");
+  if (!zone.empty() && !(table->zone = Zone::Find(zone))) {
+    const auto near = DidYouMean(zone, Zone::Names());
+    map_.ErrorAt(*map_.Node("zone"), "'" + zone + "' is no IANA time zone",
+                 near.empty() ? "" : "did you mean '" + std::string(near) + "'?");
+  }
+  ReadId(table);
+  ReadSeverity(table);
+  table->not_alert = Tests("not_alert");
+  table->drill = Tests("drill");
+  table->update = Tests("update");
+  table->state = Paths("state");
+  ReadConstants(table);
+}
+
+FormatTable TableReader::ReadVariant(const std::vector<std::string>& prefixes) {
+  prefixes_ = prefixes;
+  FormatTable variant;
+  variant.when = Tests("when");
+  if (variant.when.empty()) map_.ErrorHere("`when` is missing: what tells this variant from the rest?");
+  ReadMappings(&variant);
+  map_.Finish();
+  return variant;
+}
+
+void TableReader::ReadVariants(FormatTable* table) {
+  const YamlNode* node = map_.Node("variants");
+  if (!node) return;
+  if (!node->IsList()) return map_.ErrorAt(*node, "`variants` is a list: [{when: …, fields: …}]");
+  for (const YamlNode& item : node->list()) {
+    TableReader reader(map_.source(), item, "the variant", out_, map_.diagnostics());
+    table->variants.push_back(reader.ReadVariant(prefixes_));
+  }
+}
+
+FormatTable TableReader::Read() {
   FormatTable table;
   table.name = map_.String("format", {}, /*required=*/true);
   map_.String("description");
-  *extends = map_.String("extends");
+  table.extends = map_.String("extends");
   table.priority = static_cast<int>(map_.Int("priority", 0, 0, 1000));
   table.fallback = map_.Bool("fallback", false);
   // Inside an envelope first: what stands around it is the courier's.
-  if (map_.Has("under")) prefixes_.clear();
+  table.enveloped = map_.Has("under");
+  if (table.enveloped) prefixes_.clear();
   for (const std::string& path : map_.Strings("under")) prefixes_.push_back(path + ".");
-  if (map_.Has("under")) prefixes_.push_back("");
+  if (table.enveloped) prefixes_.push_back("");
   table.markers = Tests("markers");
   if (table.markers.empty() != table.fallback) {
-    map_.ErrorHere(table.fallback ? "the fallback table takes what no other knows: it has no markers"
-                                  : "`markers` are missing: how would a record of this format be known?");
+    const std::string message = table.fallback ? "the fallback table takes what no other knows: it has no markers"
+                                               : "`markers` are missing: how would a record of this format be known?";
+    if (const YamlNode* markers = map_.Node("markers")) {
+      map_.ErrorAt(*markers, message);
+    } else {
+      map_.ErrorHere(message);
+    }
   }
-  ReadFields(&table);
-  table.time = Paths("time");
-  const std::string zone = map_.String("zone");
-  if (!zone.empty() && !(table.zone = Zone::Find(zone))) {
-    const auto near = DidYouMean(zone, Zone::Names());
-    map_.ErrorHere("'" + zone + "' is no IANA time zone", near.empty() ? "" : "did you mean '" + std::string(near) + "'?");
-  }
-  ReadId(&table);
-  ReadSeverity(&table);
-  table.not_alert = Tests("not_alert");
-  table.drill = Tests("drill");
-  table.update = Tests("update");
-  table.state = Paths("state");
-  ReadConstants(&table);
+  ReadMappings(&table);
+  ReadVariants(&table);
   table.split.under = map_.Strings("split");
   table.split.envelope = map_.Strings("envelope");
   if (!table.split.envelope.empty() && table.split.under.empty()) {
@@ -327,9 +394,8 @@ FormatTable TableReader::Read(std::string* extends) {
 
 }  // namespace
 
-FormatTable ReadFormatTable(const SourceFile& source, const YamlNode& node, CompiledTables* out, std::string* extends,
-                            Diagnostics* diagnostics) {
-  return TableReader(source, node, out, diagnostics).Read(extends);
+FormatTable ReadFormatTable(const SourceFile& source, const YamlNode& node, CompiledTables* out, Diagnostics* diagnostics) {
+  return TableReader(source, node, "the format table", out, diagnostics).Read();
 }
 
 }  // namespace triaged

@@ -108,15 +108,8 @@ std::optional<ParsedTime> AssembleNearest(Parts p, const TimeContext& context) {
   return best;
 }
 
-// hh:mm[:ss[.fraction]]; false when it is none.
-bool ReadClock(Reader& in, size_t min_hour_digits, Parts* p) {
-  p->hour = in.Number(min_hour_digits, 2);
-  if (p->hour < 0 || !in.Char(':')) return false;
-  p->minute = in.Number(2, 2);
-  if (p->minute < 0) return false;
-  if (!in.Char(':')) return true;
-  p->second = in.Number(2, 2);
-  if (p->second < 0) return false;
+// [.fraction] of a second; false when there is a dot without digits.
+bool ReadFraction(Reader& in, Parts* p) {
   if (!in.OneOf(".,")) return true;
   int digits = 0;
   int digit = 0;
@@ -125,6 +118,17 @@ bool ReadClock(Reader& in, size_t min_hour_digits, Parts* p) {
   }
   for (int i = digits; i < 3; ++i) p->millis *= 10;
   return digits > 0 && digits <= 12;
+}
+
+// hh:mm[:ss[.fraction]]; false when it is none.
+bool ReadClock(Reader& in, size_t min_hour_digits, Parts* p) {
+  p->hour = in.Number(min_hour_digits, 2);
+  if (p->hour < 0 || !in.Char(':')) return false;
+  p->minute = in.Number(2, 2);
+  if (p->minute < 0) return false;
+  if (!in.Char(':')) return true;
+  p->second = in.Number(2, 2);
+  return p->second >= 0 && ReadFraction(in, p);
 }
 
 // North America's zones as RFC 2822, section 4.3, gives them; other words differ from place to place.
@@ -238,6 +242,21 @@ std::optional<ParsedTime> Common(std::string_view text) {
   return ParsedTime{chrono::sys_days(day) + Duration(int64_t{seconds} * 1000 + millis)};
 }
 
+// 20260302T080000Z, ISO 8601's basic form.
+std::optional<ParsedTime> Compact(std::string_view text, const TimeContext& context) {
+  Reader in(text);
+  Parts p;
+  p.year = in.Number(4, 4);
+  p.month = static_cast<unsigned>(std::max(in.Number(2, 2), 0));
+  p.day = in.Number(2, 2);
+  if (p.year < 0 || !in.Char('T')) return std::nullopt;
+  p.hour = in.Number(2, 2);
+  p.minute = in.Number(2, 2);
+  p.second = in.Number(2, 2);
+  if (p.hour < 0 || p.minute < 0 || p.second < 0 || !ReadFraction(in, &p) || !ReadZone(in, &p)) return std::nullopt;
+  return Assemble(p, context);
+}
+
 std::optional<ParsedTime> Iso(std::string_view text, const TimeContext& context) {
   Reader in(text);
   Parts p;
@@ -300,9 +319,9 @@ std::optional<ParsedTime> MonthFirst(std::string_view text, const TimeContext& c
   return Assemble(p, context);
 }
 
-// RFC 2822 "Tue, 23 Sep 2022 11:25:46 +0200" and CLF "10/Oct/2000:13:55:36 -0700".
+// RFC 2822 "Tue, 23 Sep 2022 11:25:46 +0200", also without the comma, and CLF "10/Oct/2000:13:55:36 -0700".
 std::optional<ParsedTime> DayFirst(std::string_view text, const TimeContext& context) {
-  if (text.size() > 5 && text[3] == ',') text.remove_prefix(4);
+  if (text.size() > 5 && (text[3] == ',' || (text[3] == ' ' && (text[2] | 0x20) >= 'a'))) text.remove_prefix(4);
   if (text.size() > 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);  // as CLF has it
   Reader in(text);
   Parts p;
@@ -333,20 +352,45 @@ std::optional<ParsedTime> Dotted(std::string_view text, const TimeContext& conte
   return Assemble(p, context);
 }
 
-// Seconds, ms, µs or ns since 1970, told apart by size: each unit covers the years 1973 to 5138.
-std::optional<ParsedTime> Epoch(int64_t number) {
+// 20260302080000, also with milliseconds: a date in digits. As µs or ms since 1970 it would be of the 27th century.
+std::optional<ParsedTime> DateDigits(int64_t number, const TimeContext& context) {
+  Parts p;
+  if (number >= 19'800'101'000'000'000) {
+    p.millis = static_cast<int>(number % 1000);
+    number /= 1000;
+  }
+  const auto take = [&number](int64_t base) { return static_cast<int>(std::exchange(number, number / base) % base); };
+  p.second = take(100);
+  p.minute = take(100);
+  p.hour = take(100);
+  p.day = take(100);
+  p.month = static_cast<unsigned>(take(100));
+  p.year = static_cast<int>(number);
+  return Assemble(p, context);
+}
+
+// Seconds, ms, µs or ns since 1970, told apart by size: each unit covers the years 1973 to 5138. Where that would be beyond
+// 2600, or ns before 1980, it is a number of another kind: a date in digits, or Windows' FILETIME (100 ns since 1601).
+std::optional<ParsedTime> Epoch(int64_t number, const TimeContext& context) {
+  constexpr int64_t kDates = 19'800'101'000'000, kDatesEnd = 22'000'101'000'000;
+  constexpr int64_t kNanosOf1980 = 315'532'800'000'000'000, kFileTimeOf1970 = 116'444'736'000'000'000;
   if (number < 100'000'000) return std::nullopt;  // before 1973: a count, not a time
   if (number < 100'000'000'000) return ParsedTime{FromUnixMillis(number * 1000)};
+  const bool date = (number >= kDates && number < kDatesEnd) || (number >= kDates * 1000 && number < kDatesEnd * 1000);
+  if (date) {
+    if (auto time = DateDigits(number, context)) return time;
+  }
   if (number < 100'000'000'000'000) return ParsedTime{FromUnixMillis(number)};
   if (number < 100'000'000'000'000'000) return ParsedTime{FromUnixMillis(number / 1000)};
+  if (number < kNanosOf1980) return ParsedTime{FromUnixMillis((number - kFileTimeOf1970) / 10'000)};
   return ParsedTime{FromUnixMillis(number / 1'000'000)};
 }
 
-std::optional<ParsedTime> EpochText(std::string_view text, const TimeContext&) {
+std::optional<ParsedTime> EpochText(std::string_view text, const TimeContext& context) {
   int64_t whole = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), whole);
   if (error != std::errc()) return std::nullopt;
-  auto time = Epoch(whole);
+  auto time = Epoch(whole, context);
   if (!time || end == text.data() + text.size()) return time;
   Reader in(text.substr(static_cast<size_t>(end - text.data())));
   if (!in.Char('.')) return std::nullopt;
@@ -362,25 +406,37 @@ std::optional<ParsedTime> EpochText(std::string_view text, const TimeContext&) {
   return time;
 }
 
+// What stands around a time and is none of it: spaces and controls, also a byte order mark; .NET's "/Date(…)/".
+std::string_view Bare(std::string_view text) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf", kDotNet = "/Date(";
+  const auto blank = [](char ch) { return static_cast<unsigned char>(ch) <= ' '; };
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  if (text.ends_with(kMark)) text.remove_suffix(kMark.size());
+  if (text.starts_with(kDotNet) && text.ends_with(")/")) text = text.substr(kDotNet.size(), text.size() - kDotNet.size() - 2);
+  return text;
+}
+
 }  // namespace
 
 std::optional<ParsedTime> ParseTimeShape(const Value& value, const TimeContext& context) {
   switch (value.kind) {
-    case ValueKind::kInteger: return Epoch(value.integer);
+    case ValueKind::kInteger: return Epoch(value.integer, context);
     case ValueKind::kUnsigned:
-      return value.unsigned_integer > INT64_MAX ? std::nullopt : Epoch(static_cast<int64_t>(value.unsigned_integer));
-    case ValueKind::kDouble: return EpochText(value.text, context);
+      return value.unsigned_integer > INT64_MAX ? std::nullopt : Epoch(static_cast<int64_t>(value.unsigned_integer), context);
+    case ValueKind::kDouble:
+      if (value.real >= 1e15 && value.real < 9e18) return Epoch(static_cast<int64_t>(value.real), context);  // no fraction left
+      return EpochText(value.text, context);
     case ValueKind::kString: break;
     case ValueKind::kBool:
     case ValueKind::kNull: return std::nullopt;
   }
   if (const auto common = Common(value.text)) return common;
   if (const auto strict = ParseTimestamp(value.text)) return ParsedTime{*strict};
-  std::string_view text = value.text;
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  const std::string_view text = Bare(value.text);
   if (text.empty() || text.size() > 80) return std::nullopt;
-  for (const auto shape : {Iso, EpochText, Slashes, MonthFirst, DayFirst, Dotted}) {
+  for (const auto shape : {Iso, EpochText, Compact, Slashes, MonthFirst, DayFirst, Dotted}) {
     if (auto time = shape(text, context)) return time;
   }
   return std::nullopt;

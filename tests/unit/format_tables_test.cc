@@ -1,0 +1,179 @@
+// What a format table can say, on small tables of our own; the shipped ones have fixtures (formats_test.cc).
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "pipeline/normalise/normaliser.h"
+
+namespace triaged {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr Timestamp kRecordTime = FromUnixMillis(1'772'438'400'000);  // 2026-03-02T08:00:00Z
+
+struct OwnTables {
+  FieldCatalog catalog{FieldCatalog::Taxonomy::kAlert};
+  Diagnostics diagnostics;
+  std::shared_ptr<const FormatTables> tables;
+
+  explicit OwnTables(const std::vector<SourceFile>& files) { tables = FormatTables::Compile(files, catalog, &diagnostics); }
+  explicit OwnTables(const std::string& text) : OwnTables({SourceFile{"table.yaml", text}}) {}
+
+  Json Normal(std::string_view record, std::string_view format = {}) {
+    INFO(diagnostics.Render());
+    REQUIRE(tables);
+    Normaliser normaliser(tables, {});
+    REQUIRE_FALSE(normaliser.Normalise(record, format, kRecordTime).has_value());
+    return Json::parse(NormalisedJson(normaliser.alert(), catalog));
+  }
+};
+
+Json Notes(const Json& alert) { return alert.value("triaged.notes", Json::array()); }
+bool Noted(const Json& alert, std::string_view note) {
+  const Json notes = Notes(alert);
+  return std::find(notes.begin(), notes.end(), note) != notes.end();
+}
+
+TEST_CASE("format tables: a variant is its format with parts of its own") {
+  OwnTables own(
+      "format: base\nunder: [body]\nmarkers: [base]\nid: no\nfields: {host.name: host, user.name: user}\nseverity: [{path: level}]\n"
+      "constants: {observer.vendor: Base}\n"
+      "---\n"
+      "format: x\nextends: base\nunder: [body]\nmarkers: [kind]\nfields: {source.ip: here, destination.ip: there}\n"
+      "variants:\n"
+      "  - when: {path: kind, equals: [outbound]}\n    fields: {source.ip: there, destination.ip: here}\n"
+      "  - when: [[far, {path: kind, equals: [both]}]]\n    severity: [{path: level, words: {'1': 99, '2': 73}}]\n    state: far\n"
+      "---\n"
+      "format: other\nfallback: true\n");
+  const Json plain = own.Normal(R"({"kind":"in","here":"192.0.2.1","there":"192.0.2.2","level":1,"no":7})");
+  CHECK(plain["source.ip"] == "192.0.2.1");
+  CHECK(plain["event.severity"] == 1);
+  const Json outbound = own.Normal(R"({"body":{"kind":"outbound","here":"192.0.2.1","there":"192.0.2.2","host":"h","level":1,"no":7}})");
+  CHECK(outbound["source.ip"] == "192.0.2.2");
+  CHECK(outbound["destination.ip"] == "192.0.2.1");
+  CHECK(outbound["event.severity"] == 1);  // what it does not say is its table's, and what that does not say its base's
+  CHECK(outbound["host.name"] == "h");
+  CHECK(outbound["event.id"] == "7");
+  CHECK(outbound["observer.vendor"] == "Base");
+  CHECK(outbound["triaged.format"] == "x");
+  const Json both = own.Normal(R"({"kind":"both","far":"yes","here":"192.0.2.1","level":1})");
+  CHECK(both["event.severity"] == 99);
+  CHECK(both["triaged.state"] == "yes");
+  CHECK(both["source.ip"] == "192.0.2.1");
+  CHECK(own.Normal(R"({"kind":"outbound","there":"192.0.2.2"})", "x")["source.ip"] == "192.0.2.2");  // also when the format is set
+  CHECK(own.Normal(R"({"kind":"outbound","there":"192.0.2.2","base":1})", "base").value("source.ip", "none") == "none");
+}
+
+TEST_CASE("format tables: a list of all sources, of techniques without the parents of those that are there") {
+  OwnTables own(
+      "format: x\nfallback: true\nfields:\n  threat.technique.id: {all: [a.sub.id, a.id, more]}\n  tags: {all: [one, two]}\n"
+      "  event.category: [one, two]\n");
+  const Json alert = own.Normal(
+      R"({"a":[{"id":"T1110","sub":{"id":"T1110.001"}},{"id":"T1078"}],"more":"T1110.002","one":["x","y"],"two":["y","z"]})");
+  CHECK(alert["threat.technique.id"] == Json({"T1110.001", "T1078", "T1110.002"}));
+  CHECK(alert["tags"] == Json({"x", "y", "z"}));
+  CHECK(alert["event.category"] == Json({"x", "y"}));
+}
+
+TEST_CASE("format tables: the scale of a stranger's severity is guessed, and that is said") {
+  OwnTables own("format: x\nfallback: true\nseverity: [{path: severity, guess_scale: true, words: {bad: 99}}]\n");
+  const auto score = [&](const std::string& value) {
+    const Json alert = own.Normal("{\"severity\":" + value + "}");
+    return std::pair(alert.value("event.severity", -1), Noted(alert, "severity_scale_guessed"));
+  };
+  CHECK(score("10") == std::pair(99, true));
+  CHECK(score("9.0") == std::pair(99, true));
+  CHECK(score("\"8\"") == std::pair(73, true));
+  CHECK(score("5") == std::pair(47, true));
+  CHECK(score("1") == std::pair(21, true));
+  CHECK(score("0.87") == std::pair(87, true));
+  CHECK(score("0") == std::pair(0, false));
+  CHECK(score("11") == std::pair(11, false));
+  CHECK(score("100") == std::pair(100, false));
+  CHECK(score("\"bad\"") == std::pair(99, false));
+  for (const char* illegal : {"101", "-1", "\"NaN\"", "\"inf\"", "\"high\""}) {
+    CAPTURE(illegal);
+    CHECK(score(illegal) == std::pair(-1, false));
+    CHECK(Noted(own.Normal("{\"severity\":" + std::string(illegal) + "}"), "illegal_severity"));
+  }
+}
+
+TEST_CASE("format tables: a time that no alert can have is passed over") {
+  OwnTables own("format: x\nfallback: true\ntime: [first, second]\n");
+  for (const char* first : {R"("0001-01-01T00:00:00Z")", R"("1970-01-01T00:00:00Z")", R"("1601-01-01T00:00:00Z")", R"("9999-12-31T23:59:59Z")", "0"}) {
+    CAPTURE(first);
+    const Json alert = own.Normal("{\"first\":" + std::string(first) + R"(,"second":"2026-03-01T10:00:00Z"})");
+    CHECK(alert["@timestamp"] == "2026-03-01T10:00:00.000Z");
+    CHECK_FALSE(Noted(alert, "bad_event_time"));
+    const Json alone = own.Normal("{\"first\":" + std::string(first) + "}");
+    CHECK(alone["@timestamp"] == "2026-03-02T08:00:00.000Z");
+    CHECK(Noted(alone, "bad_event_time"));
+  }
+  CHECK(own.Normal(R"({"first":"2099-01-01T00:00:00Z"})")["@timestamp"] == "2099-01-01T00:00:00.000Z");  // a wrong clock
+}
+
+TEST_CASE("format tables: a word for nobody is no name") {
+  OwnTables own("format: x\nfallback: true\nfields: {user.name: [user, login], event.outcome: outcome, host.name: {path: host, match: '.+'}}\n");
+  for (const char* word : {"unknown", "Unknown", "N/A", "na", "NaN", "(none)", "undefined", "-", " unknown "}) {
+    CAPTURE(word);
+    const Json alert = own.Normal(Json{{"user", word}, {"login", "eve"}, {"host", word}, {"outcome", "unknown"}}.dump());
+    CHECK(alert["user.name"] == "eve");
+    CHECK_FALSE(alert.contains("host.name"));
+    CHECK(alert["event.outcome"] == "unknown");
+    CHECK_FALSE(own.Normal(Json{{"user", word}}.dump()).contains("user.name"));
+  }
+  CHECK(own.Normal(R"({"user":["unknown","eve"]})")["user.name"] == "eve");
+  CHECK_FALSE(own.Normal("{\"user\":\"\\u0000\"}").contains("user.name"));
+  CHECK(own.Normal(R"({"user":"unknownsky"})")["user.name"] == "unknownsky");
+}
+
+TEST_CASE("format tables: an alert inside a text of an unknown record is the alert") {
+  OwnTables own(
+      "format: inner\nmarkers: [kind]\nid: no\nfields: {host.name: host, message: detail.what}\nembedded: [{path: detail, shape: json}]\n"
+      "---\n"
+      "format: other\nfallback: true\nid: mid\nembedded: [{path: [Message, log], shape: json, into: .}]\nfields: {message: [Message, log]}\n");
+  const Json alert = own.Normal(Json{{"Type", "Notification"}, {"mid", "m1"}, {"Message", R"({"kind":"k","no":5,"host":"h","detail":"{\"what\":\"w\"}"})"}}.dump());
+  CHECK(alert["triaged.format"] == "inner");
+  CHECK(alert["event.id"] == "5");
+  CHECK(alert["host.name"] == "h");
+  CHECK(alert["message"] == "w");
+  const Json unknown = own.Normal(Json{{"mid", "m1"}, {"log", R"({"strange":1})"}}.dump());
+  CHECK(unknown["triaged.format"] == "other");
+  CHECK(unknown["event.id"] == "m1");
+  CHECK(own.Normal(R"({"log":"{broken"})")["message"] == "{broken");
+  // Told which format it is, nothing is looked for.
+  CHECK(own.Normal(Json{{"log", R"({"kind":"k"})"}}.dump(), "other")["triaged.format"] == "other");
+}
+
+TEST_CASE("format tables: several alerts in an envelope that is not split are told") {
+  OwnTables own("format: x\nunder: [findings]\nmarkers: [no]\nid: [[realm, no]]\n---\nformat: other\nfallback: true\n");
+  CHECK_FALSE(Noted(own.Normal(R"({"findings":[{"realm":"r","no":1}]})"), "further_alerts"));
+  const Json two = own.Normal(R"({"findings":[{"realm":"r","no":1},{"realm":"r","no":2}]})");
+  CHECK(two["event.id"] == "r:1");
+  CHECK(Noted(two, "further_alerts"));
+}
+
+TEST_CASE("format tables: slips that would read nothing are errors, with their place") {
+  const std::string rest = "---\nformat: other\nfallback: true\n";
+  const auto errors = [&](const std::string& text) { return OwnTables(text + rest).diagnostics.Render(); };
+  const auto has = [](const std::string& all, std::string_view part) { return all.find(part) != std::string::npos; };
+  CHECK(has(errors("format: x\nmarkers: [a]\nfields: {source.ip: 'actors[role=attacker.ip'}\n"), "table.yaml:3:21: error: 'actors[role=attacker.ip' has a selector that is not closed"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nid: [alert..no]\n"), "table.yaml:3:6: error: 'alert..no' is not a path"));
+  CHECK(has(errors("format: x\nmarkers: [a..b]\n"), "table.yaml:2:11: error: 'a..b' is not a path"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nconstants: {observer.vendor: [a]}\n"), "table.yaml:3:30: error: a constant is one text"));
+  CHECK(has(errors("format: x\nmarkers: []\n"), "table.yaml:2:10: error: `markers` are missing"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nzone: Mars/Phobos\n"), "table.yaml:3:7: error: 'Mars/Phobos' is no IANA time zone"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nextends: othre\n"), "table.yaml:3:10: error: 'x' extends 'othre', which is not loaded\n  extends: othre\n           ^\n"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nextends: othre\n"), "did you mean 'other'?"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nvariants: [{fields: {host.name: a}}]\n"), "`when` is missing"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nvariants: [{when: a, markers: [b]}]\n"), "markers"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nfields: {host.name: {all: [a, b]}}\n"), "`all` is for fields that are lists"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nseverity: [{path: a, guess_scale: true, bands: [{min: 0, score: 1}]}]\n"), "`bands` are a scale"));
+  const OwnTables twice({{"one.yaml", "format: x\nmarkers: [a]\n"}, {"two.yaml", "format: x\nmarkers: [b]\n"}, {"other.yaml", "format: other\nfallback: true\n"}});
+  CHECK(has(twice.diagnostics.Render(), "two.yaml:1:9: error: two tables are named 'x'"));
+  CHECK(has(twice.diagnostics.Render(), "one.yaml"));
+}
+
+}  // namespace
+}  // namespace triaged
