@@ -254,7 +254,7 @@ void TableReader::ReadEmbedded(FormatTable* table) {
 std::vector<SeveritySource> TableReader::ReadSeveritySource(const YamlNode& node) {
   SeveritySource source;
   MapReader reader(map_.source(), node, "the severity source", map_.diagnostics());
-  const std::string path = reader.String("path", {}, /*required=*/true);
+  const std::vector<std::string> paths = reader.Strings("path", /*required=*/true);
   if (const YamlNode* words = reader.Node("words")) {
     for (const auto& entry : words->map()) {
       if (!entry.key.empty() && entry.key.find_first_not_of("0123456789") == std::string::npos) source.numbers = false;
@@ -284,11 +284,12 @@ std::vector<SeveritySource> TableReader::ReadSeveritySource(const YamlNode& node
   }
   reader.Finish();
   std::vector<SeveritySource> sources;
-  if (path.empty()) return sources;
-  for (PathTrie::Node one : Nodes(node, path)) {
-    source.node = one;
-    sources.push_back(source);
-    NameRules(std::string(out_->trie.Path(one)), &sources.back());
+  for (const std::string& path : paths) {
+    for (PathTrie::Node one : Nodes(node, path)) {
+      source.node = one;
+      sources.push_back(source);
+      NameRules(std::string(out_->trie.Path(one)), &sources.back());
+    }
   }
   return sources;
 }
