@@ -69,6 +69,12 @@ void IndexUses(size_t nodes, FormatTable* table) {
     }
   }
   table->first_source.push_back(static_cast<uint32_t>(table->sources.size()));
+  const auto use = [&](FormatTable::List list, size_t element, PathTrie::Node node) {
+    by_node[node].push_back({static_cast<uint32_t>(element), static_cast<uint16_t>(table->FieldOf(list))});
+  };
+  for (size_t i = 0; i < table->time.size(); ++i) use(FormatTable::kTimes, i, table->time[i]);
+  for (size_t i = 0; i < table->severity.size(); ++i) use(FormatTable::kSeverities, i, table->severity[i].node);
+  for (size_t i = 0; i < table->id.size(); ++i) use(FormatTable::kIds, i, table->id[i].front());
   for (const auto& [id, text] : table->constants) table->constant_values.emplace_back(id, Value(text));
   for (const auto& uses : by_node) {
     table->first_use.push_back(static_cast<uint16_t>(table->uses.size()));

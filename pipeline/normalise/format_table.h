@@ -92,12 +92,14 @@ struct FormatTable {
   bool enveloped = false;                                        // paths are read below `under`, too
   SplitSettings split;                                           // arrays of alerts that such records may hold
 
-  // Made of `fields` when all tables are read: which sources a node of the document serves. What is absent is never
-  // looked at, so a long list of alternatives costs nothing.
+  // Made when all tables are read: which sources a node of the document serves. What is absent is never looked at, so a
+  // long list of alternatives costs nothing. The lists that every alert asks are counted behind the fields.
   struct Use {
-    uint32_t source = 0;  // of `sources`
-    uint16_t field = 0;
+    uint32_t source = 0;  // of `sources`; of a list its element
+    uint16_t field = 0;   // or a list
   };
+  enum List : uint8_t { kTimes, kIds, kSeverities, kLists };
+  size_t FieldOf(List list) const { return fields.size() + list; }
   std::vector<Use> uses;
   std::vector<uint16_t> first_use;  // by node, and one more: where its uses end
 

@@ -108,11 +108,12 @@ bool Normaliser::Impl::AddAddresses(const FieldMapping& mapping, const FieldSour
   return found;
 }
 
-// Which fields have a source that is present, and the first such of each.
+// Which fields and lists have a source that is present, and the first such of each.
 void Normaliser::Impl::FindSources() {
   const FormatTable& of = *table;
-  std::fill_n(sources.begin(), of.fields.size(), UINT32_MAX);
-  std::fill_n(has.begin(), of.fields.size() / 64 + 1, 0);
+  const size_t count = of.fields.size() + FormatTable::kLists;
+  std::fill_n(sources.begin(), count, UINT32_MAX);
+  std::fill_n(has.begin(), count / 64 + 1, 0);
   for (PathTrie::Node node : extraction.touched()) {
     for (size_t u = of.first_use[node]; u < of.first_use[node + 1]; ++u) {
       const FormatTable::Use use = of.uses[u];
@@ -137,11 +138,11 @@ void Normaliser::Impl::MapField(size_t f) {
 
 void Normaliser::Impl::MapFields() {
   pending.clear();
-  FindSources();
   const FormatTable& of = *table;
   for (size_t word = 0; word <= of.fields.size() / 64; ++word) {
     for (uint64_t left = has[word]; left != 0; left &= left - 1) {
       const size_t f = word * 64 + static_cast<size_t>(std::countr_zero(left));
+      if (f >= of.fields.size()) break;  // a list
       const FormatTable::Source& source = of.sources[sources[f]];
       const Hit* hit = source.plain ? First(source.node) : nullptr;
       if (hit && !(source.name && NamesNobody(hit->text))) {

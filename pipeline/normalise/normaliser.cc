@@ -121,8 +121,8 @@ void Normaliser::Impl::MapTime(const TimeContext& context) {
   std::string_view path;
   std::optional<ParsedTime> time;
   std::string_view bad;  // where the first one stands that is no time
-  for (PathTrie::Node node : table->time) {
-    const Hit* value = First(node);
+  for (size_t i = sources[table->FieldOf(FormatTable::kTimes)]; i < table->time.size(); ++i) {
+    const Hit* value = First(table->time[i]);
     if (!value) continue;
     time = ParseTimeShape(extraction.ValueOf(*value), context);
     path = extraction.Path(*value);
@@ -165,10 +165,11 @@ std::string_view Normaliser::Impl::ComposedId(const std::vector<PathTrie::Node>&
 
 void Normaliser::Impl::MapId(std::string_view record) {
   std::string_view path;
-  for (const auto& parts : table->id) {
+  for (size_t i = sources[table->FieldOf(FormatTable::kIds)]; i < table->id.size(); ++i) {
+    const auto& parts = table->id[i];
     if (parts.size() > 1) {
       alert.id = ComposedId(parts, &path);
-    } else if (const Hit* value = parts.empty() ? nullptr : First(parts.front())) {
+    } else if (const Hit* value = First(parts.front())) {
       alert.id = value->text;
       path = extraction.Path(*value);
     }
@@ -242,6 +243,7 @@ std::optional<NormaliseFailure> Normaliser::Normalise(std::string_view record, s
   impl.alert.fields.Reset(impl.tables->catalog->size());
   const FormatTable& table = impl.Choose(format);
   impl.table = &table;
+  impl.FindSources();
   if (impl.extraction.quoted()) impl.Note("number_beyond_64_bits");
   impl.MapTime({record_time, zone ? zone : table.zone ? &*table.zone : nullptr});
   impl.MapId(record);

@@ -23,6 +23,7 @@ struct Normaliser::Impl {
       fields = std::max(fields, of_format.fields.size());
       for (const FormatTable& variant : of_format.variants) fields = std::max(fields, variant.fields.size());
     }
+    fields += FormatTable::kLists;
     sources.resize(fields);
     has.resize(fields / 64 + 1);
   }
@@ -42,8 +43,8 @@ struct Normaliser::Impl {
   const FormatTable& Detect(std::string_view format);
   const Hit* FirstOf(const std::vector<PathTrie::Node>& nodes);
 
-  void MapFields();
   void FindSources();
+  void MapFields();
   void MapField(size_t f);
   bool AddSource(const FieldMapping& mapping, const FieldSource& source);
   bool IsListed(FieldId id, std::string_view text) const;
@@ -70,8 +71,8 @@ struct Normaliser::Impl {
   Extraction extraction;
   Alert alert;
   const FormatTable* table = nullptr;  // of the record read last
-  std::vector<uint32_t> sources;   // by field of the table: its first source that is present (room for the longest)
-  std::vector<uint64_t> has;       // a bit per field of the table: whether it has one
+  std::vector<uint32_t> sources;   // by field or list of the table: its first source that is present (room for the longest)
+  std::vector<uint64_t> has;       // a bit each: whether it has one
   std::string composed;            // room for an id
   // What the alert's notes say, and the paths they are about.
   std::vector<std::pair<std::string_view, std::string_view>> notes;

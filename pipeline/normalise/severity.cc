@@ -42,7 +42,8 @@ struct Scored {
 };
 
 Scored ScoreFrom(const SeveritySource& source, const Value& value) {
-  if (!source.words.empty()) {
+  // A number is no word, but where words are numbers.
+  if (!source.words.empty() && (value.kind == ValueKind::kString || !source.numbers)) {
     const std::string_view text = Trimmed(value.text);
     for (const SeveritySource::Word& word : source.words) {
       if (word.text.size() == text.size() && EqualsLower(text, word.text)) return {word.score, word.rule};
@@ -70,7 +71,8 @@ void Normaliser::Impl::MapSeverity() {
   alert.score = -1;
   std::string_view rule;
   bool illegal = false;
-  for (const SeveritySource& source : table->severity) {
+  for (size_t i = sources[table->FieldOf(FormatTable::kSeverities)]; i < table->severity.size(); ++i) {
+    const SeveritySource& source = table->severity[i];
     if (!Present(source.node)) continue;
     const Hit* hit = First(source.node);
     if (!hit) continue;

@@ -219,7 +219,7 @@ void TableReader::ReadId(FormatTable* table) {
   for (const YamlNode& item : node->IsList() ? node->list() : one) {
     for (const std::string& prefix : prefixes) {
       prefixes_ = {prefix};
-      table->id.push_back(Paths(item));
+      if (auto parts = Paths(item); !parts.empty()) table->id.push_back(std::move(parts));
     }
   }
   prefixes_ = prefixes;
