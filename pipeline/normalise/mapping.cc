@@ -88,9 +88,13 @@ bool Normaliser::Impl::AddAddresses(const FieldMapping& mapping, const FieldSour
                                    [&](const AddressFields& f) { return f.ip == mapping.id; });
   bool found = false;
   for (const Hit* hit = First(source.node); hit; hit = extraction.Next(hit)) {
-    const auto address = ParseAddress(hit->text);
+    const auto match = source.match ? source.match->Find(hit->text) : std::nullopt;
+    if (source.match && !match) continue;
+    const bool part = match && source.match->has_group();
+    const auto address = ParseAddress(part ? match->value : hit->text);
     if (!address) {
-      if (fields->address != kNoField) pending.emplace_back(fields->address, extraction.ValueOf(*hit));
+      const Value value = part ? Value(match->value, extraction.Path(*hit)) : extraction.ValueOf(*hit);
+      if (fields->address != kNoField) pending.emplace_back(fields->address, value);
       Note("not_an_address", extraction.Path(*hit));
       continue;
     }

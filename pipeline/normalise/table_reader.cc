@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "pipeline/normalise/format_table.h"
 
 namespace triaged {
@@ -206,6 +208,8 @@ void TableReader::ReadFields(FormatTable* table) {
     FieldMapping mapping{id, ShapeOf(id), {}, entry.value.Find("all") != nullptr};
     if (mapping.all && mapping.shape != FieldShape::kList) map_.ErrorAt(entry.value, "`all` is for fields that are lists");
     mapping.from = Sources(mapping.all ? *entry.value.Find("all") : entry.value);
+    const bool words = std::any_of(mapping.from.begin(), mapping.from.end(), [](const FieldSource& s) { return !s.words.empty(); });
+    if (words && mapping.shape == FieldShape::kAddress) map_.ErrorAt(entry.value, "an address is no word of a list: `words` are for texts");
     table->fields.push_back(std::move(mapping));
   }
 }

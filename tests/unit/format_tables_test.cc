@@ -146,6 +146,18 @@ TEST_CASE("format tables: an alert inside a text of an unknown record is the ale
   CHECK(own.Normal(Json{{"log", R"({"kind":"k"})"}}.dump(), "other")["triaged.format"] == "other");
 }
 
+TEST_CASE("format tables: an address may be a part of a text") {
+  OwnTables own("format: x\nfallback: true\nfields: {source.ip: {path: flow, match: '^([^ ]+) ->'}, destination.ip: [{path: flow, match: '-> (.+)$'}, far]}\n");
+  const Json both = own.Normal(R"({"flow":"192.0.2.1:41000 -> [2001:DB8::1]:443","far":"192.0.2.9"})");
+  CHECK(both["source.ip"] == "192.0.2.1");
+  CHECK(both["source.port"] == 41000);
+  CHECK(both["destination.ip"] == "2001:db8::1");
+  const Json name = own.Normal(R"({"flow":"web-1 -> db-1","far":"192.0.2.9"})");
+  CHECK(name["source.address"] == "web-1");
+  CHECK(name["destination.ip"] == "192.0.2.9");
+  CHECK_FALSE(own.Normal(R"({"flow":"192.0.2.1"})").contains("source.ip"));
+}
+
 TEST_CASE("format tables: several alerts in an envelope that is not split are told") {
   OwnTables own("format: x\nunder: [findings]\nmarkers: [no]\nid: [[realm, no]]\n---\nformat: other\nfallback: true\n");
   CHECK_FALSE(Noted(own.Normal(R"({"findings":[{"realm":"r","no":1}]})"), "further_alerts"));
@@ -168,6 +180,7 @@ TEST_CASE("format tables: slips that would read nothing are errors, with their p
   CHECK(has(errors("format: x\nmarkers: [a]\nextends: othre\n"), "did you mean 'other'?"));
   CHECK(has(errors("format: x\nmarkers: [a]\nvariants: [{fields: {host.name: a}}]\n"), "`when` is missing"));
   CHECK(has(errors("format: x\nmarkers: [a]\nvariants: [{when: a, markers: [b]}]\n"), "markers"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nfields: {source.ip: {path: a, words: {b: c}}}\n"), "`words` are for texts"));
   CHECK(has(errors("format: x\nmarkers: [a]\nfields: {host.name: {all: [a, b]}}\n"), "`all` is for fields that are lists"));
   CHECK(has(errors("format: x\nmarkers: [a]\nseverity: [{path: a, guess_scale: true, bands: [{min: 0, score: 1}]}]\n"), "`bands` are a scale"));
   const OwnTables twice({{"one.yaml", "format: x\nmarkers: [a]\n"}, {"two.yaml", "format: x\nmarkers: [b]\n"}, {"other.yaml", "format: other\nfallback: true\n"}});

@@ -96,19 +96,19 @@ void AddTo(const Alert& alert, Count* count) {
   count->has[kAddress] += fields.Has(field::kSourceIp) || fields.Has(field::kDestinationIp) || fields.Has(field::kHostIp);
 }
 
-// What each format's lines had when the floor was set; it only ever goes up.
+// What each format's lines had when the floor was set; it only ever goes up (but for Zeek's hosts, which were sensors).
 const std::map<std::string, Count> kFloors = {
     {"asff", {6, {6, 6, 6, 6, 0, 3, 2}}},
     {"crowdstrike", {5, {5, 5, 5, 5, 0, 5, 5}}},
     {"ecs", {57, {1, 56, 0, 2, 56, 1, 52}}},
     {"falco", {8, {2, 8, 8, 8, 8, 3, 0}}},
-    {"generic", {4173, {897, 3595, 1342, 1231, 2004, 2436, 1363}}},
+    {"generic", {4173, {905, 3605, 1369, 1284, 2005, 2495, 1366}}},
     {"graph", {1, {1, 1, 1, 1, 1, 0, 0}}},
     {"guardduty", {6, {6, 6, 6, 6, 0, 0, 0}}},
     {"ocsf", {7, {7, 7, 7, 7, 5, 0, 1}}},
     {"suricata", {141, {141, 141, 140, 140, 0, 0, 140}}},
     {"wazuh", {865, {865, 865, 865, 865, 865, 356, 623}}},
-    {"zeek", {2, {2, 2, 2, 0, 2, 0, 2}}},
+    {"zeek", {2, {2, 2, 2, 0, 0, 0, 2}}},
 };
 
 TEST_CASE("the real alerts: formats are told apart, and their parts are found") {
