@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstring>
 
@@ -40,8 +41,18 @@ bool IsIpv4(std::string_view text) {
 }
 
 // A zone behind it ("fe80::1%eth0") is of the machine that wrote it, and no part of the address (RFC 4007, section 11).
+std::string_view WithoutZone(std::string_view text) {
+  const size_t percent = text.find('%');
+  if (percent == std::string_view::npos) return text;
+  const std::string_view zone = text.substr(percent + 1);
+  const bool name = !zone.empty() && std::all_of(zone.begin(), zone.end(), [](unsigned char ch) {
+    return std::isalnum(ch) || ch == '.' || ch == '_' || ch == '-' || ch == ':';
+  });
+  return name ? text.substr(0, percent) : text;
+}
+
 std::optional<Address> Ipv6(std::string_view text, std::string_view port) {
-  text = text.substr(0, text.find('%'));
+  text = WithoutZone(text);
   char copy[INET6_ADDRSTRLEN] = {};
   if (text.size() < 2 || text.size() >= sizeof copy || text.find(':') == std::string_view::npos) return std::nullopt;
   std::memcpy(copy, text.data(), text.size());

@@ -18,7 +18,8 @@ struct Address {
   std::string ip() const;
 };
 
-// IPv4 in dotted decimal without leading zeros, IPv6 (RFC 4291 texts), either with a port. nullopt: no address.
+// IPv4 in dotted decimal without leading zeros, IPv6 (RFC 4291 texts; a zone behind it is left out), either with a port.
+// nullopt: no address.
 std::optional<Address> ParseAddress(std::string_view text);
 
 }  // namespace triaged

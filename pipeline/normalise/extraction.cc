@@ -119,6 +119,7 @@ std::optional<NormaliseFailure> Extraction::Read(std::string_view record) {
   }
   std::memcpy(buffer_.get(), record.data(), record.size());
   std::memset(buffer_.get() + record.size(), 0, simdjson::SIMDJSON_PADDING);
+  record = {buffer_.get(), record.size()};  // it may have been a text of the document that goes now
   if (parser_.capacity() < record.size() || parser_.max_depth() != static_cast<size_t>(limits_.max_depth) + 1) {
     const size_t capacity = std::max(record.size() * 2, size_t{4096});
     if (const auto error = parser_.allocate(capacity, static_cast<size_t>(limits_.max_depth) + 1)) {

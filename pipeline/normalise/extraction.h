@@ -62,7 +62,7 @@ class Extraction {
   Extraction(const Extraction&) = delete;
   Extraction& operator=(const Extraction&) = delete;
 
-  // Parses and walks `record`. Values are valid until the next call.
+  // Parses and walks `record`, which may be a value of the record before. Values are valid until the next call.
   std::optional<NormaliseFailure> Read(std::string_view record);
 
   // Parses `text`, a JSON object or array inside a string of the record, and walks it below `node`. False when it is

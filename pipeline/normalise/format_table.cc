@@ -56,31 +56,48 @@ void Index(CompiledTables* out) {
   }
 }
 
-void IndexUses(size_t nodes, FormatTable* table) {
-  for (FormatTable& variant : table->variants) IndexUses(nodes, &variant);
-  std::vector<std::vector<FormatTable::Use>> by_node(nodes);
-  for (size_t f = 0; f < table->fields.size(); ++f) {
-    const FieldMapping& mapping = table->fields[f];
+// The sources of all fields, side by side.
+void LayOut(FormatTable* table) {
+  for (const FieldMapping& mapping : table->fields) {
     table->first_source.push_back(static_cast<uint32_t>(table->sources.size()));
     for (const FieldSource& source : mapping.from) {
-      by_node[source.node].push_back({static_cast<uint32_t>(table->sources.size()), static_cast<uint16_t>(f)});
       const bool plain = mapping.shape == FieldShape::kText && !source.match && source.words.empty();
-      table->sources.push_back({source.node, mapping.id, plain, IsName(mapping.id)});
+      table->sources.push_back({source.node, mapping.id, plain, NamesEntity(mapping.id)});
     }
   }
   table->first_source.push_back(static_cast<uint32_t>(table->sources.size()));
-  const auto use = [&](FormatTable::List list, size_t element, PathTrie::Node node) {
-    by_node[node].push_back({static_cast<uint32_t>(element), static_cast<uint16_t>(table->FieldOf(list))});
-  };
-  for (size_t i = 0; i < table->time.size(); ++i) use(FormatTable::kTimes, i, table->time[i]);
-  for (size_t i = 0; i < table->severity.size(); ++i) use(FormatTable::kSeverities, i, table->severity[i].node);
-  for (size_t i = 0; i < table->id.size(); ++i) use(FormatTable::kIds, i, table->id[i].front());
   for (const auto& [id, text] : table->constants) table->constant_values.emplace_back(id, Value(text));
+  for (const SeveritySource& source : table->severity) table->telling.push_back(source.node);
+  for (const FormatTable::Source& source : table->sources) {
+    if (source.id == field::kRuleName) table->telling.push_back(source.node);
+  }
+}
+
+// By node what it serves.
+void IndexUses(size_t nodes, FormatTable* table) {
+  std::vector<std::vector<FormatTable::Use>> by_node(nodes);
+  const auto use = [&](size_t slot, size_t element, PathTrie::Node node) {
+    by_node[node].push_back({static_cast<uint32_t>(element), static_cast<uint16_t>(slot)});
+  };
+  for (size_t f = 0; f < table->fields.size(); ++f) {
+    for (uint32_t s = table->first_source[f]; s < table->first_source[f + 1]; ++s) use(f, s, table->sources[s].node);
+  }
+  const auto slot = [&](FormatTable::List list) { return table->SlotOf(list); };
+  for (size_t i = 0; i < table->time.size(); ++i) use(slot(FormatTable::kTimes), i, table->time[i]);
+  for (size_t i = 0; i < table->severity.size(); ++i) use(slot(FormatTable::kSeverities), i, table->severity[i].node);
+  for (size_t i = 0; i < table->id.size(); ++i) use(slot(FormatTable::kIds), i, table->id[i].front());
   for (const auto& uses : by_node) {
-    table->first_use.push_back(static_cast<uint16_t>(table->uses.size()));
+    table->first_use.push_back(static_cast<uint32_t>(table->uses.size()));
     table->uses.insert(table->uses.end(), uses.begin(), uses.end());
   }
-  table->first_use.push_back(static_cast<uint16_t>(table->uses.size()));
+  table->first_use.push_back(static_cast<uint32_t>(table->uses.size()));
+}
+
+// What is made of a table when all are read and the trie is whole.
+void Complete(size_t nodes, FormatTable* table) {
+  LayOut(table);
+  IndexUses(nodes, table);
+  for (FormatTable& variant : table->variants) Complete(nodes, &variant);
 }
 
 // Where a key of a table's document stands; of a document without it, where the document begins.
@@ -131,10 +148,13 @@ FieldShape ShapeOf(FieldId id) {
   }
 }
 
-bool IsName(FieldId id) {
+bool NamesEntity(FieldId id) {
   switch (id) {
     case field::kHostName:
+    case field::kHostId:
     case field::kUserName:
+    case field::kUserDomain:
+    case field::kUserFullName:
     case field::kUserId:
     case field::kUserEmail:
     case field::kUserTargetName:
@@ -205,7 +225,7 @@ std::shared_ptr<const FormatTables> FormatTables::Compile(const std::vector<Sour
   }
   compiled->trie.Freeze();
   Index(compiled.get());
-  for (FormatTable& table : compiled->tables) IndexUses(compiled->trie.size(), &table);
+  for (FormatTable& table : compiled->tables) Complete(compiled->trie.size(), &table);
   return compiled;
 }
 

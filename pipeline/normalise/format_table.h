@@ -15,20 +15,21 @@
 
 namespace triaged {
 
-// A test on the values at one path: present, and every condition given holds.
+// A test on the values at one path: present (and not null), and every condition given holds.
 struct FieldTest {
   PathTrie::Node node = PathTrie::kNone;
   std::vector<std::string> equals;    // any value is one of these
   std::vector<std::string> except;    // no value is one of these
   std::vector<std::string> contains;  // any value contains one of these
+  std::shared_ptr<const MatchPattern> match;  // and it finds something in that value
   bool absent = false;                // instead: the path must not be there
-  bool presence() const { return equals.empty() && except.empty() && contains.empty(); }
+  bool presence() const { return equals.empty() && except.empty() && contains.empty() && !match; }
 };
 
 enum class FieldShape : uint8_t { kText, kList, kAddress };
 
 // Where a field may come from. With `match`, values that it does not find are passed over; its first group, if it has
-// one, is the value (a list takes every find). With `words`, a value stands for another; those not named are passed over.
+// one, is the value (a list of texts takes every find). With `words`, a value stands for another; those not named are passed over.
 struct FieldSource {
   PathTrie::Node node = PathTrie::kNone;
   std::shared_ptr<const MatchPattern> match;
@@ -42,7 +43,7 @@ struct FieldMapping {
   bool all = false;               // instead: the values of all (of a list)
 };
 
-// A document inside a string: its keys appear below `into`, as if it had stood there. Read when something asks for them.
+// A document inside a string: its keys appear below `into`, as if it had stood there. Read once the format is known.
 enum class EmbeddedShape : uint8_t { kJson, kCef, kLeef };
 struct Embedded {
   std::vector<PathTrie::Node> from;  // alternatives, the first that reads wins
@@ -89,6 +90,7 @@ struct FormatTable {
   std::vector<PathTrie::Node> state;                             // the source's own state word (triaged.state)
   std::vector<std::pair<FieldId, std::string>> constants;        // where no path gave a value
   std::vector<Embedded> embedded;
+  std::vector<PathTrie::Node> packed;                            // of the fallback: texts that may hold the alert itself
   bool enveloped = false;                                        // paths are read below `under`, too
   SplitSettings split;                                           // arrays of alerts that such records may hold
 
@@ -96,23 +98,24 @@ struct FormatTable {
   // long list of alternatives costs nothing. The lists that every alert asks are counted behind the fields.
   struct Use {
     uint32_t source = 0;  // of `sources`; of a list its element
-    uint16_t field = 0;   // or a list
+    uint16_t slot = 0;    // a field, or behind them a list
   };
-  enum List : uint8_t { kTimes, kIds, kSeverities, kLists };
-  size_t FieldOf(List list) const { return fields.size() + list; }
+  enum List : uint8_t { kTimes, kIds, kSeverities, kListCount };
+  size_t SlotOf(List list) const { return fields.size() + list; }
   std::vector<Use> uses;
-  std::vector<uint16_t> first_use;  // by node, and one more: where its uses end
+  std::vector<uint32_t> first_use;  // by node, and one more: where its uses end
 
   // Of each field's sources what every alert asks, side by side.
   struct Source {
     PathTrie::Node node = PathTrie::kNone;
     FieldId id = kNoField;
     bool plain = false;  // a single text without `match` or `words`: the first value is taken as it is
-    bool name = false;   // IsName(id)
+    bool is_name = false;  // NamesEntity(id)
   };
   std::vector<Source> sources;         // of all fields, in their order
   std::vector<uint32_t> first_source;  // by field, and one more: where its sources end
   std::vector<std::pair<FieldId, Value>> constant_values;  // of `constants`
+  std::vector<PathTrie::Node> telling;  // where a record that says so has its severity and its rule's name
 
   // The same format where one of these holds, with some parts of its own. The first that holds is taken.
   std::vector<std::vector<FieldTest>> when;  // of a variant: any of: all of
@@ -149,7 +152,7 @@ FormatTable ReadFormatTable(const SourceFile& source, const YamlNode& node, Comp
 
 // Which ECS fields are lists, and which hold addresses (ECS 8.x field definitions).
 FieldShape ShapeOf(FieldId id);
-// Which fields name somebody or something: cases are grouped by them.
-bool IsName(FieldId id);
+// Which fields name or identify somebody or something: cases and baselines are kept by them.
+bool NamesEntity(FieldId id);
 
 }  // namespace triaged

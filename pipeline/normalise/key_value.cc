@@ -23,15 +23,16 @@ size_t FindPlain(std::string_view text, char ch, size_t at) {
   return std::string_view::npos;
 }
 
-// The text from "CEF:" on, when a version number follows it (behind a space, as FortiOS writes it, or none); `before` gets
-// what stands before it.
+// The text behind "CEF:" when it begins with a version number, perhaps after spaces, as FortiOS writes it; `before` gets what
+// stands before it.
 std::string_view From(std::string_view text, std::string_view mark, std::string_view* before) {
   const size_t at = text.find(mark);
   if (at == std::string_view::npos) return {};
   size_t version = at + mark.size();
   while (version < text.size() && text[version] == ' ') ++version;
   *before = text.substr(0, at);
-  return version < text.size() && text[version] >= '0' && text[version] <= '9' ? text.substr(at) : std::string_view();
+  return version < text.size() && text[version] >= '0' && text[version] <= '9' ? text.substr(version)
+                                                                                     : std::string_view();
 }
 
 // Takes the word up to the next space off, and the spaces behind it.
@@ -154,7 +155,7 @@ bool ParseLeef(std::string_view text, const KeyValueSink& sink) {
   if (text.empty() || !TakeHeader(&text, 5, &fields)) return false;
   if (!before.empty()) ReadSyslog(before, sink);
   char delimiter = '\t';
-  if (fields[0].starts_with("LEEF:2")) {
+  if (fields[0].starts_with('2')) {
     const size_t bar = text.find('|');
     const auto named = bar == std::string_view::npos ? std::nullopt : Delimiter(text.substr(0, bar));
     if (named) {

@@ -2,8 +2,9 @@
 //
 // CEF:Version|Vendor|Product|Version|EventClassID|Name|Severity|key=value … with \| in the header and \=, \\, \n in
 // values; a value may hold spaces. LEEF:1.0|Vendor|Product|Version|EventID| with tabs between the pairs, LEEF:2.0 with a
-// delimiter of its own (a character, or its code as x5E or 0x5E) as sixth field. Of a syslog header before it (RFC 3164
-// or RFC 5424) the time and the host are read; anything else there is passed over.
+// delimiter of its own (a character, or its code as x5E or 0x5E) as sixth field. Spaces before the version are passed
+// over. Of a syslog header before it (RFC 3164 or RFC 5424) the time and the host are read; anything else there is passed
+// over.
 #pragma once
 
 #include <functional>

@@ -22,8 +22,12 @@ constexpr AddressFields kAddressFields[] = {
 // Who does not know a name may say so in a word, which would make one case of strangers. In other fields such a word is a
 // value (event.outcome: unknown, ECS).
 bool NamesNobody(std::string_view text) {
-  constexpr std::string_view kWords[] = {"unknown", "undefined", "na", "nan", "nil", "(none)", "not available", "-1"};
+  constexpr std::string_view kWords[] = {"unknown",   "(unknown)", "<unknown>",     "[unknown]",     "undefined",  "unspecified",
+                                         "(none)",    "null",      "not available", "not_available", "n.a.",       "nil",
+                                         "-1",        "?",         "*"};
+  if (IsNullWord(text)) return true;  // of a part of a text nobody asked
   text = Trimmed(text);
+  if (text == "na" || text == "NA" || text == "nan" || text == "NaN") return true;  // "Na" and "Nan" are people
   return std::any_of(std::begin(kWords), std::end(kWords),
                      [&](std::string_view word) { return word.size() == text.size() && EqualsLower(text, word); });
 }
@@ -49,12 +53,11 @@ bool Normaliser::Impl::HasSubTechnique(std::string_view technique) const {
 // takes the first.
 bool Normaliser::Impl::AddSource(const FieldMapping& mapping, const FieldSource& source) {
   const bool list = mapping.shape == FieldShape::kList;
-  const bool name = IsName(mapping.id);
+  const bool name = NamesEntity(mapping.id);
   const bool technique = mapping.all && mapping.id == field::kThreatTechniqueId;
   bool found = false;
   for (const Hit* hit = First(source.node); hit; hit = extraction.Next(hit)) {
     std::string_view text = hit->text;
-    if (name && NamesNobody(text)) continue;
     if (!source.words.empty()) {
       const auto word = source.words.find(text);
       if (word == source.words.end()) continue;
@@ -62,6 +65,7 @@ bool Normaliser::Impl::AddSource(const FieldMapping& mapping, const FieldSource&
     }
     const bool grouped = source.match && source.match->has_group();
     const auto add = [&](std::string_view taken) {
+      if (name && NamesNobody(taken)) return;
       found = true;
       if (list && (IsListed(mapping.id, taken) || (technique && HasSubTechnique(taken)))) return;
       if (source.words.empty() && !grouped) return Add(mapping.id, *hit);
@@ -69,13 +73,13 @@ bool Normaliser::Impl::AddSource(const FieldMapping& mapping, const FieldSource&
     };
     if (!source.match) {
       add(text);
-      if (!list) return true;
+      if (found && !list) return true;
       continue;
     }
     std::string_view rest = text;
     while (const auto match = source.match->Find(rest)) {
       add(grouped ? match->value : text);
-      if (!list) return true;
+      if (found && !list) return true;
       if (!grouped || match->past == 0) break;
       rest.remove_prefix(match->past);
     }
@@ -92,6 +96,7 @@ bool Normaliser::Impl::AddAddresses(const FieldMapping& mapping, const FieldSour
     if (source.match && !match) continue;
     const bool part = match && source.match->has_group();
     const auto address = ParseAddress(part ? match->value : hit->text);
+    if (!address && NamesNobody(part ? match->value : hit->text)) continue;
     if (!address) {
       const Value value = part ? Value(match->value, extraction.Path(*hit)) : extraction.ValueOf(*hit);
       if (fields->address != kNoField) pending.emplace_back(fields->address, value);
@@ -115,14 +120,14 @@ bool Normaliser::Impl::AddAddresses(const FieldMapping& mapping, const FieldSour
 // Which fields and lists have a source that is present, and the first such of each.
 void Normaliser::Impl::FindSources() {
   const FormatTable& of = *table;
-  const size_t count = of.fields.size() + FormatTable::kLists;
-  std::fill_n(sources.begin(), count, UINT32_MAX);
-  std::fill_n(has.begin(), count / 64 + 1, 0);
+  const size_t count = of.fields.size() + FormatTable::kListCount;
+  std::fill_n(first_present.begin(), count, UINT32_MAX);
+  std::fill_n(has_source.begin(), count / 64 + 1, 0);
   for (PathTrie::Node node : extraction.touched()) {
     for (size_t u = of.first_use[node]; u < of.first_use[node + 1]; ++u) {
       const FormatTable::Use use = of.uses[u];
-      sources[use.field] = std::min(sources[use.field], use.source);
-      has[use.field / 64] |= uint64_t{1} << (use.field % 64);
+      first_present[use.slot] = std::min(first_present[use.slot], use.source);
+      has_source[use.slot / 64] |= uint64_t{1} << (use.slot % 64);
     }
   }
 }
@@ -132,7 +137,7 @@ void Normaliser::Impl::FindSources() {
 void Normaliser::Impl::MapField(size_t f) {
   const FieldMapping& mapping = table->fields[f];
   const uint32_t first = table->first_source[f];
-  for (uint32_t s = sources[f]; s < table->first_source[f + 1]; ++s) {
+  for (uint32_t s = first_present[f]; s < table->first_source[f + 1]; ++s) {
     if (!Present(table->sources[s].node)) continue;
     const FieldSource& from = mapping.from[s - first];
     const bool found = mapping.shape == FieldShape::kAddress ? AddAddresses(mapping, from) : AddSource(mapping, from);
@@ -144,12 +149,12 @@ void Normaliser::Impl::MapFields() {
   pending.clear();
   const FormatTable& of = *table;
   for (size_t word = 0; word <= of.fields.size() / 64; ++word) {
-    for (uint64_t left = has[word]; left != 0; left &= left - 1) {
+    for (uint64_t left = has_source[word]; left != 0; left &= left - 1) {
       const size_t f = word * 64 + static_cast<size_t>(std::countr_zero(left));
       if (f >= of.fields.size()) break;  // a list
-      const FormatTable::Source& source = of.sources[sources[f]];
+      const FormatTable::Source& source = of.sources[first_present[f]];
       const Hit* hit = source.plain ? First(source.node) : nullptr;
-      if (hit && !(source.name && NamesNobody(hit->text))) {
+      if (hit && !(source.is_name && NamesNobody(hit->text))) {
         Add(source.id, *hit);
       } else {
         MapField(f);

@@ -18,17 +18,12 @@ constexpr Timestamp kLatest = std::chrono::sys_days(std::chrono::year(2200) / 1 
 constexpr Duration kFuture = std::chrono::hours(24);          // later than the record by more: noted
 constexpr Duration kAncient = std::chrono::hours(24 * 3650);  // earlier by more: noted
 constexpr size_t kMaxIdBytes = 512;
+constexpr int kMostPacked = 3;  // texts inside texts
 constexpr size_t kHashDigits = 16;
 
 }  // namespace
 
-bool Normaliser::Impl::ReadEmbedded(const FormatTable& of_format) {
-  bool any = false;
-  for (const Embedded& embedded : of_format.embedded) any = ReadEmbedded(embedded) || any;
-  return any;
-}
-
-bool Normaliser::Impl::ReadEmbedded(const Embedded& embedded) {
+void Normaliser::Impl::ReadEmbedded(const Embedded& embedded) {
   for (size_t i = 0; i < embedded.from.size(); ++i) {
     const Hit* value = First(embedded.from[i]);
     if (!value || value->kind != ValueKind::kString) continue;
@@ -41,11 +36,10 @@ bool Normaliser::Impl::ReadEmbedded(const Embedded& embedded) {
     const KeyValueSink sink = [&place](std::string_view key, std::string_view pair, bool escaped) {
       place.extraction.AddText(place.node, key, escaped ? place.extraction.Keep(Unescape(pair)) : pair);
     };
-    if (embedded.shape == EmbeddedShape::kJson && extraction.ReadEmbedded(text, embedded.into[i])) return true;
-    if (embedded.shape == EmbeddedShape::kCef && ParseCef(text, sink)) return true;
-    if (embedded.shape == EmbeddedShape::kLeef && ParseLeef(text, sink)) return true;
+    if (embedded.shape == EmbeddedShape::kJson && extraction.ReadEmbedded(text, embedded.into[i])) return;
+    if (embedded.shape == EmbeddedShape::kCef && ParseCef(text, sink)) return;
+    if (embedded.shape == EmbeddedShape::kLeef && ParseLeef(text, sink)) return;
   }
-  return false;
 }
 
 bool Normaliser::Impl::Holds(const FieldTest& test) {
@@ -60,9 +54,9 @@ bool Normaliser::Impl::Holds(const FieldTest& test) {
   for (const Hit* value = First(test.node); value; value = extraction.Next(value)) {
     if (is_one_of(*value, test.except)) return false;
     equal = equal || is_one_of(*value, test.equals);
-    contained = contained || std::any_of(test.contains.begin(), test.contains.end(), [&](const std::string& part) {
-      return value->text.find(part) != std::string_view::npos;
-    });
+    const auto holds = [&](const std::string& part) { return value->text.find(part) != std::string_view::npos; };
+    contained = contained || (std::any_of(test.contains.begin(), test.contains.end(), holds) &&
+                              (!test.match || test.match->Find(value->text)));
   }
   return equal && contained;
 }
@@ -95,16 +89,30 @@ const FormatTable& Normaliser::Impl::Detect(std::string_view format) {
   return tables->tables[best];
 }
 
-const FormatTable& Normaliser::Impl::Choose(std::string_view format) {
+const FormatTable& Normaliser::Impl::Choose(std::string_view record, std::string_view format) {
   const FormatTable* chosen = &Detect(format);
-  // What no table knows may carry an alert in a text, as log shippers and queues pack it: then that decides.
-  if (ReadEmbedded(*chosen) && chosen->fallback) {
-    const FormatTable* const inner = &Detect(format);
-    if (inner != chosen) ReadEmbedded(*inner);
-    chosen = inner;
-  }
+  if (chosen->fallback) chosen = &Unpack(*chosen, record, format);
+  for (const Embedded& embedded : chosen->embedded) ReadEmbedded(embedded);
   for (const FormatTable& variant : chosen->variants) {
     if (AnyHolds(variant.when)) return variant;
+  }
+  return *chosen;
+}
+
+// What no table knows and says neither a severity nor a rule may be a courier's, as queues and log shippers pack alerts into
+// texts: then the text is the record. Of an alert that says something itself a text is a detail, perhaps the attacker's words.
+const FormatTable& Normaliser::Impl::Unpack(const FormatTable& fallback, std::string_view record, std::string_view format) {
+  const FormatTable* chosen = &fallback;
+  for (int times = 0; times < kMostPacked && chosen->fallback; ++times) {
+    const auto present = [&](PathTrie::Node node) { return Present(node); };
+    if (std::any_of(fallback.telling.begin(), fallback.telling.end(), present)) break;
+    const Hit* text = FirstOf(fallback.packed);
+    if (!text || !text->text.starts_with('{')) break;
+    if (extraction.Read(text->text)) {  // no document after all
+      extraction.Read(record);
+      return fallback;
+    }
+    chosen = &Detect(format);
   }
   return *chosen;
 }
@@ -121,7 +129,7 @@ void Normaliser::Impl::MapTime(const TimeContext& context) {
   std::string_view path;
   std::optional<ParsedTime> time;
   std::string_view bad;  // where the first one stands that is no time
-  for (size_t i = sources[table->FieldOf(FormatTable::kTimes)]; i < table->time.size(); ++i) {
+  for (size_t i = first_present[table->SlotOf(FormatTable::kTimes)]; i < table->time.size(); ++i) {
     const Hit* value = First(table->time[i]);
     if (!value) continue;
     time = ParseTimeShape(extraction.ValueOf(*value), context);
@@ -164,8 +172,9 @@ std::string_view Normaliser::Impl::ComposedId(const std::vector<PathTrie::Node>&
 }
 
 void Normaliser::Impl::MapId(std::string_view record) {
+  several = false;
   std::string_view path;
-  for (size_t i = sources[table->FieldOf(FormatTable::kIds)]; i < table->id.size(); ++i) {
+  for (size_t i = first_present[table->SlotOf(FormatTable::kIds)]; i < table->id.size(); ++i) {
     const auto& parts = table->id[i];
     if (parts.size() > 1) {
       alert.id = ComposedId(parts, &path);
@@ -175,7 +184,8 @@ void Normaliser::Impl::MapId(std::string_view record) {
     }
     if (alert.id.empty()) continue;
     // An envelope of several alerts that nobody said to split: the first is read.
-    if (table->enveloped && extraction.Next(First(parts.back()))) Note("further_alerts", path);
+    several = table->enveloped && extraction.Next(First(parts.back()));
+    if (several) Note("further_alerts", path);
     break;
   }
   if (alert.id.empty()) {
@@ -213,7 +223,7 @@ void Normaliser::Impl::AddBool(FieldId id, bool flag) {
 
 void Normaliser::Impl::MapComputed() {
   alert.format = table->name;
-  alert.is_alert = !AnyHolds(table->not_alert);
+  alert.is_alert = several || !AnyHolds(table->not_alert);  // what one of several says is not said of the others
   alert.drill = AnyHolds(table->drill);
   alert.is_update = AnyHolds(table->update);
   const std::string_view product = alert.fields.First(field::kObserverProduct);
@@ -237,11 +247,12 @@ Normaliser& Normaliser::operator=(Normaliser&&) noexcept = default;
 std::optional<NormaliseFailure> Normaliser::Normalise(std::string_view record, std::string_view format,
                                                       Timestamp record_time, const Zone* zone) {
   Impl& impl = *impl_;
+  impl.table = nullptr;
   if (auto failure = impl.extraction.Read(record)) return failure;
   impl.notes.clear();
   impl.alert.id = {};
   impl.alert.fields.Reset(impl.tables->catalog->size());
-  const FormatTable& table = impl.Choose(format);
+  const FormatTable& table = impl.Choose(record, format);
   impl.table = &table;
   impl.FindSources();
   if (impl.extraction.quoted()) impl.Note("number_beyond_64_bits");

@@ -3,7 +3,8 @@
 // One pass over the document collects every value that some format table or rule asks for (a path trie; `a.b` and
 // `a: {b}` walk the same nodes; arrays are transparent), and the parser validates the whole document. The table whose
 // markers are present then maps the collected values to fields, so a table's cost does not depend on how many others
-// are loaded. Format tables are data: configs/formats/*.yaml (configs/README.md says how to write one).
+// are loaded. A record that no table knows and that says nothing itself may carry the alert in a text; then that is read.
+// Format tables are data: configs/formats/*.yaml (configs/README.md says how to write one).
 //
 // Thread-safety: FormatTables is immutable after Compile and shared; a Normaliser is owned by one thread.
 #pragma once
@@ -76,7 +77,7 @@ class Normaliser {
                                             const Zone* zone = nullptr);
   const Alert& alert() const;
   Alert& alert();  // for what is added to it (enrichment)
-  // How the table of the record read last wants such records cut; nullptr: not at all.
+  // How the table of the record read last wants such records cut; nullptr: not at all, or it could not be read.
   const SplitSettings* split() const;
   const NormaliseLimits& limits() const;
 

@@ -19,27 +19,26 @@ struct Normaliser::Impl {
         limits(l),
         extraction(tables->trie, limits) {
     size_t fields = 0;
-    for (const FormatTable& of_format : tables->tables) {
-      fields = std::max(fields, of_format.fields.size());
-      for (const FormatTable& variant : of_format.variants) fields = std::max(fields, variant.fields.size());
+    for (const FormatTable& one : tables->tables) {
+      fields = std::max(fields, one.fields.size());
+      for (const FormatTable& variant : one.variants) fields = std::max(fields, variant.fields.size());
     }
-    fields += FormatTable::kLists;
-    sources.resize(fields);
-    has.resize(fields / 64 + 1);
+    fields += FormatTable::kListCount;
+    first_present.resize(fields);
+    has_source.resize(fields / 64 + 1);
   }
 
   using Hit = Extraction::Hit;
   const Hit* First(PathTrie::Node node) { return extraction.First(node); }
   bool Present(PathTrie::Node node) const { return extraction.Present(node); }
-  // Reads the documents in the record's texts; false when there are none.
-  bool ReadEmbedded(const FormatTable& of_format);
-  bool ReadEmbedded(const Embedded& embedded);
+  void ReadEmbedded(const Embedded& embedded);
 
   bool Holds(const FieldTest& test);
   bool AllHold(const std::vector<FieldTest>& tests);
   bool AnyHolds(const std::vector<std::vector<FieldTest>>& alternatives);
-  // The table for the record, once its documents inside texts are read, too.
-  const FormatTable& Choose(std::string_view format);
+  // The table or the variant of one for the record; its documents inside texts are read then.
+  const FormatTable& Choose(std::string_view record, std::string_view format);
+  const FormatTable& Unpack(const FormatTable& fallback, std::string_view record, std::string_view format);
   const FormatTable& Detect(std::string_view format);
   const Hit* FirstOf(const std::vector<PathTrie::Node>& nodes);
 
@@ -70,9 +69,10 @@ struct Normaliser::Impl {
   NormaliseLimits limits;
   Extraction extraction;
   Alert alert;
-  const FormatTable* table = nullptr;  // of the record read last
-  std::vector<uint32_t> sources;   // by field or list of the table: its first source that is present (room for the longest)
-  std::vector<uint64_t> has;       // a bit each: whether it has one
+  const FormatTable* table = nullptr;  // of the record read last; nullptr: it could not be read
+  bool several = false;                // it holds several alerts, of which the first is read
+  std::vector<uint32_t> first_present;  // by slot of the table: its first source that is present (room for the longest)
+  std::vector<uint64_t> has_source;     // a bit each: whether it has one
   std::string composed;            // room for an id
   // What the alert's notes say, and the paths they are about.
   std::vector<std::pair<std::string_view, std::string_view>> notes;

@@ -42,8 +42,8 @@ struct Scored {
 };
 
 Scored ScoreFrom(const SeveritySource& source, const Value& value) {
-  // A number is no word, but where words are numbers.
-  if (!source.words.empty() && (value.kind == ValueKind::kString || !source.numbers)) {
+  const bool is_number = value.kind == ValueKind::kInteger || value.kind == ValueKind::kUnsigned || value.kind == ValueKind::kDouble;
+  if (!source.words.empty() && (!is_number || !source.numbers)) {  // a number is no word, but where words are numbers
     const std::string_view text = Trimmed(value.text);
     for (const SeveritySource::Word& word : source.words) {
       if (word.text.size() == text.size() && EqualsLower(text, word.text)) return {word.score, word.rule};
@@ -52,7 +52,8 @@ Scored ScoreFrom(const SeveritySource& source, const Value& value) {
   const auto number = NumberOf(value);
   if (!number || !(*number >= 0)) return {};  // "NaN" is a number to the reader
   const bool guess = !source.of_ten.empty() && *number > 0 && *number <= 10;
-  if (guess && *number < 1) return {static_cast<int>(*number * 100 + 0.5), source.of_one, true};
+  const bool of_one = *number < 1 || (*number == 1 && value.kind == ValueKind::kDouble);  // "1.0" is its worst
+  if (guess && of_one) return {static_cast<int>(*number * 100 + 0.5), source.of_one, true};
   const auto& bands = guess ? source.of_ten : source.bands;
   if (bands.empty()) {
     if (!source.numbers || *number > 100) return {};
@@ -71,9 +72,8 @@ void Normaliser::Impl::MapSeverity() {
   alert.score = -1;
   std::string_view rule;
   bool illegal = false;
-  for (size_t i = sources[table->FieldOf(FormatTable::kSeverities)]; i < table->severity.size(); ++i) {
+  for (size_t i = first_present[table->SlotOf(FormatTable::kSeverities)]; i < table->severity.size(); ++i) {
     const SeveritySource& source = table->severity[i];
-    if (!Present(source.node)) continue;
     const Hit* hit = First(source.node);
     if (!hit) continue;
     const Scored scored = ScoreFrom(source, extraction.ValueOf(*hit));

@@ -1,11 +1,13 @@
 #include <algorithm>
+#include <cctype>
 
 #include "pipeline/normalise/format_table.h"
 
 namespace triaged {
 namespace {
 
-// CEF's scale ("Implementing ArcSight CEF", revision 25, Severity): 0-3 low, 4-6 medium, 7-8 high, 9-10 very high.
+// CEF's scale ("Implementing ArcSight CEF", revision 25, Severity): 0-3 low, 4-6 medium, 7-8 high, 9-10 very high; but 0 is
+// nothing on either scale.
 struct BandOfTen {
   double min;
   int score;
@@ -33,6 +35,7 @@ class TableReader {
   std::vector<PathTrie::Node> Paths(std::string_view key);
   std::vector<FieldSource> Sources(const YamlNode& node);
   std::vector<FieldSource> Source(const YamlNode& node);
+  static std::shared_ptr<const MatchPattern> Match(MapReader* reader);
   static void NameRules(const std::string& path, SeveritySource* source);
   std::vector<FieldSource> Named(const YamlNode& where, const std::string& path);
   std::vector<std::vector<FieldTest>> Tests(std::string_view key);
@@ -40,9 +43,11 @@ class TableReader {
   FieldTest Test(const YamlNode& node, const std::string& prefix);
   FieldId Field(const YamlNode& where, const std::string& name);
   void ReadFields(FormatTable* table);
+  FieldMapping ReadField(FieldId id, const YamlNode& node);
   void ReadId(FormatTable* table);
   void ReadSeverity(FormatTable* table);
   std::vector<SeveritySource> ReadSeveritySource(const YamlNode& node);
+  void ReadWords(const YamlNode& words, SeveritySource* source);
   void ReadEmbedded(FormatTable* table);
   void ReadConstants(FormatTable* table);
   std::vector<std::string> Texts(const YamlNode& node);
@@ -71,8 +76,12 @@ bool TableReader::IsPath(const YamlNode& where, const std::string& path) {
     map_.ErrorAt(where, "'" + path + "' is not a path", "keys joined by dots: source.ip");
     return false;
   }
-  const size_t open = path.rfind('[');
-  if (open != std::string::npos && path.find('=', open) != std::string::npos && path.find(']', open) == std::string::npos) {
+  // A bracket without a sign in it belongs to the key.
+  for (size_t open = path.find('['); open != std::string::npos; open = path.find('[', open + 1)) {
+    const size_t end = std::min(path.find('[', open + 1), path.size());
+    if (path.find('=', open) >= end) continue;
+    const size_t close = path.find(']', open);
+    if (close < end && (close + 1 == path.size() || path[close + 1] == '.')) continue;
     map_.ErrorAt(where, "'" + path + "' has a selector that is not closed", "evidence[kind=ip].address");
     return false;
   }
@@ -94,6 +103,16 @@ std::vector<PathTrie::Node> TableReader::Paths(const YamlNode& node) {
   return nodes;
 }
 
+// nullptr without one.
+std::shared_ptr<const MatchPattern> TableReader::Match(MapReader* reader) {
+  const std::string text = reader->String("match");
+  if (text.empty()) return nullptr;
+  std::string error;
+  auto match = MatchPattern::Compile(text, &error);
+  if (!match) reader->ErrorHere("`match` is no regular expression: " + error);
+  return match;
+}
+
 // A path, or {path, match, words}.
 std::vector<FieldSource> TableReader::Source(const YamlNode& node) {
   std::vector<FieldSource> sources;
@@ -104,12 +123,7 @@ std::vector<FieldSource> TableReader::Source(const YamlNode& node) {
   } else {
     MapReader reader(map_.source(), node, "the source", map_.diagnostics());
     path = reader.String("path", {}, /*required=*/true);
-    const std::string match = reader.String("match");
-    if (!match.empty()) {
-      std::string error;
-      form.match = MatchPattern::Compile(match, &error);
-      if (!form.match) reader.ErrorHere("`match` is no regular expression: " + error);
-    }
+    form.match = Match(&reader);
     if (const YamlNode* words = reader.Node("words")) {
       for (const auto& entry : words->map()) form.words[entry.key] = entry.value.scalar();
     }
@@ -156,6 +170,8 @@ FieldTest TableReader::Test(const YamlNode& node, const std::string& prefix) {
   test.except = reader.Strings("except");
   test.contains = reader.Strings("contains");
   test.absent = reader.Bool("absent", false);
+  test.match = Match(&reader);
+  if (test.match && test.contains.empty()) reader.ErrorHere("`match` is asked of values that `contains` something, which is quick");
   reader.Finish();
   return test;
 }
@@ -205,13 +221,26 @@ void TableReader::ReadFields(FormatTable* table) {
   for (const auto& entry : fields->map()) {
     const FieldId id = Field(entry.value, entry.key);
     if (id == kNoField) continue;
-    FieldMapping mapping{id, ShapeOf(id), {}, entry.value.Find("all") != nullptr};
-    if (mapping.all && mapping.shape != FieldShape::kList) map_.ErrorAt(entry.value, "`all` is for fields that are lists");
-    mapping.from = Sources(mapping.all ? *entry.value.Find("all") : entry.value);
-    const bool words = std::any_of(mapping.from.begin(), mapping.from.end(), [](const FieldSource& s) { return !s.words.empty(); });
-    if (words && mapping.shape == FieldShape::kAddress) map_.ErrorAt(entry.value, "an address is no word of a list: `words` are for texts");
-    table->fields.push_back(std::move(mapping));
+    table->fields.push_back(ReadField(id, entry.value));
   }
+}
+
+// A source, a list of them, or {all: [sources]}.
+FieldMapping TableReader::ReadField(FieldId id, const YamlNode& node) {
+  FieldMapping mapping{id, ShapeOf(id), {}, node.Find("all") != nullptr};
+  if (mapping.all) {
+    MapReader reader(map_.source(), node, "the field", map_.diagnostics());
+    mapping.from = Sources(*reader.Node("all"));
+    reader.Finish();
+    if (mapping.shape != FieldShape::kList) map_.ErrorAt(node, "`all` is for fields that are lists");
+  } else {
+    mapping.from = Sources(node);
+  }
+  const auto has_words = [](const FieldSource& source) { return !source.words.empty(); };
+  if (mapping.shape == FieldShape::kAddress && std::any_of(mapping.from.begin(), mapping.from.end(), has_words)) {
+    map_.ErrorAt(node, "an address is no word of a list: `words` are for texts");
+  }
+  return mapping;
 }
 
 // Alternatives; each a path, or a list of paths that are joined. All parts come from below one prefix.
@@ -241,13 +270,14 @@ void TableReader::ReadEmbedded(FormatTable* table) {
     const std::vector<std::string> paths = reader.Strings("path", /*required=*/true);
     embedded.shape = static_cast<EmbeddedShape>(reader.Choice("shape", {"json", "cef", "leef"}, 0));
     const std::string into = reader.String("into");
+    if (!into.empty() && !IsPath(item, into)) continue;
     if (embedded.shape != EmbeddedShape::kJson && into.empty()) {
       reader.ErrorHere("`into` is missing: below which name do its keys appear?", "into: cef");
     }
     for (const std::string& path : paths) {
       for (PathTrie::Node from : Nodes(item, path)) {
         embedded.from.push_back(from);
-        embedded.into.push_back(into.empty() ? from : into == "." ? PathTrie::kRoot : out_->trie.Add(into));
+        embedded.into.push_back(into.empty() ? from : out_->trie.Add(into));
       }
     }
     reader.Finish();
@@ -255,22 +285,28 @@ void TableReader::ReadEmbedded(FormatTable* table) {
   }
 }
 
+// Words and their scores; a word that is a number makes the others illegal.
+void TableReader::ReadWords(const YamlNode& words, SeveritySource* source) {
+  if (!words.IsMap()) return map_.ErrorAt(words, "`words` maps texts to scores", "{high: 73}");
+  for (const auto& entry : words.map()) {
+    std::string text = entry.key;
+    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char ch) { return static_cast<char>(std::tolower(ch)); });
+    if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos) source->numbers = false;
+    if (entry.value.IsScalar() && entry.value.scalar() == "unknown") {
+      source->words.push_back({text, kSaysNothing, {}});
+      continue;
+    }
+    const auto score = entry.value.AsInt();
+    if (!score || *score < 0 || *score > 100) map_.ErrorAt(entry.value, "a score is a whole number from 0 to 100, or `unknown`");
+    source->words.push_back({text, static_cast<int>(score.value_or(0)), {}});
+  }
+}
+
 std::vector<SeveritySource> TableReader::ReadSeveritySource(const YamlNode& node) {
   SeveritySource source;
   MapReader reader(map_.source(), node, "the severity source", map_.diagnostics());
   const std::vector<std::string> paths = reader.Strings("path", /*required=*/true);
-  if (const YamlNode* words = reader.Node("words")) {
-    for (const auto& entry : words->map()) {
-      if (!entry.key.empty() && entry.key.find_first_not_of("0123456789") == std::string::npos) source.numbers = false;
-      if (entry.value.IsScalar() && entry.value.scalar() == "unknown") {
-        source.words.push_back({entry.key, kSaysNothing, {}});
-        continue;
-      }
-      const auto score = entry.value.AsInt();
-      if (!score || *score < 0 || *score > 100) reader.ErrorAt(entry.value, "a score is a whole number from 0 to 100, or `unknown`");
-      source.words.push_back({entry.key, static_cast<int>(score.value_or(0)), {}});
-    }
-  }
+  if (const YamlNode* words = reader.Node("words")) ReadWords(*words, &source);
   if (const YamlNode* bands = reader.Node("bands")) {
     for (const YamlNode& item : bands->list()) {
       MapReader band(map_.source(), item, "the band", map_.diagnostics());
@@ -284,6 +320,7 @@ std::vector<SeveritySource> TableReader::ReadSeveritySource(const YamlNode& node
   }
   if (reader.Bool("guess_scale", false)) {
     if (!source.bands.empty()) reader.ErrorHere("`bands` are a scale; with `guess_scale` it is one of 10 or of 100");
+    if (!source.numbers) reader.ErrorHere("`words` that are numbers are a scale; with `guess_scale` it is one of 10 or of 100");
     for (const auto& [min, score, rule] : kOfTen) source.of_ten.push_back({min, score, rule});
   }
   reader.Finish();
@@ -373,7 +410,9 @@ FormatTable TableReader::Read() {
   // Inside an envelope first: what stands around it is the courier's.
   table.enveloped = map_.Has("under");
   if (table.enveloped) prefixes_.clear();
-  for (const std::string& path : map_.Strings("under")) prefixes_.push_back(path + ".");
+  for (const std::string& path : map_.Strings("under")) {
+    if (IsPath(*map_.Node("under"), path)) prefixes_.push_back(path + ".");
+  }
   if (table.enveloped) prefixes_.push_back("");
   table.markers = Tests("markers");
   if (table.markers.empty() != table.fallback) {
@@ -384,6 +423,10 @@ FormatTable TableReader::Read() {
     } else {
       map_.ErrorHere(message);
     }
+  }
+  table.packed = Paths("packed");
+  if (!table.packed.empty() && !table.fallback) {
+    map_.ErrorAt(*map_.Node("packed"), "`packed` is for the fallback table: other formats are known by their markers");
   }
   ReadMappings(&table);
   ReadVariants(&table);

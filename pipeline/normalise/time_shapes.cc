@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -352,10 +353,11 @@ std::optional<ParsedTime> Dotted(std::string_view text, const TimeContext& conte
   return Assemble(p, context);
 }
 
-// 20260302080000, also with milliseconds: a date in digits. As µs or ms since 1970 it would be of the 27th century.
+// 20260302080000, also with milliseconds: a date in digits.
+constexpr int64_t kDates = 19'800'101'000'000, kDatesEnd = 22'000'101'000'000;
 std::optional<ParsedTime> DateDigits(int64_t number, const TimeContext& context) {
   Parts p;
-  if (number >= 19'800'101'000'000'000) {
+  if (number >= kDates * 1000) {
     p.millis = static_cast<int>(number % 1000);
     number /= 1000;
   }
@@ -369,10 +371,12 @@ std::optional<ParsedTime> DateDigits(int64_t number, const TimeContext& context)
   return Assemble(p, context);
 }
 
-// Seconds, ms, µs or ns since 1970, told apart by size: each unit covers the years 1973 to 5138. Where that would be beyond
-// 2600, or ns before 1980, it is a number of another kind: a date in digits, or Windows' FILETIME (100 ns since 1601).
+// Seconds, ms, µs or ns since 1970, told apart by size: each unit covers the years 1973 to 5138. Where ms or µs would be of
+// the years 2597 to 2667 it is a date in digits, and where ns would be before 1980 Windows' FILETIME (100 ns since 1601).
 std::optional<ParsedTime> Epoch(int64_t number, const TimeContext& context) {
-  constexpr int64_t kDates = 19'800'101'000'000, kDatesEnd = 22'000'101'000'000;
+  // .NET's ticks (100 ns since year 1) of 2000 to 2100; as ns they would be of 1990.
+  constexpr int64_t kTicksOf1970 = 621'355'968'000'000'000, kTicks = 630'822'816'000'000'000, kTicksEnd = 662'380'416'000'000'000;
+  if (number >= kTicks && number < kTicksEnd) return ParsedTime{FromUnixMillis((number - kTicksOf1970) / 10'000)};
   constexpr int64_t kNanosOf1980 = 315'532'800'000'000'000, kFileTimeOf1970 = 116'444'736'000'000'000;
   if (number < 100'000'000) return std::nullopt;  // before 1973: a count, not a time
   if (number < 100'000'000'000) return ParsedTime{FromUnixMillis(number * 1000)};
@@ -406,7 +410,8 @@ std::optional<ParsedTime> EpochText(std::string_view text, const TimeContext& co
   return time;
 }
 
-// What stands around a time and is none of it: spaces and controls, also a byte order mark; .NET's "/Date(…)/".
+// What stands around a time and is none of it: spaces and controls, a byte order mark, and .NET's "/Date(…+0200)/", whose
+// number is of UTC whatever the offset.
 std::string_view Bare(std::string_view text) {
   constexpr std::string_view kMark = "\xef\xbb\xbf", kDotNet = "/Date(";
   const auto blank = [](char ch) { return static_cast<unsigned char>(ch) <= ' '; };
@@ -414,8 +419,9 @@ std::string_view Bare(std::string_view text) {
   while (!text.empty() && blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && blank(text.back())) text.remove_suffix(1);
   if (text.ends_with(kMark)) text.remove_suffix(kMark.size());
-  if (text.starts_with(kDotNet) && text.ends_with(")/")) text = text.substr(kDotNet.size(), text.size() - kDotNet.size() - 2);
-  return text;
+  if (!text.starts_with(kDotNet) || !text.ends_with(")/")) return text;
+  text = text.substr(kDotNet.size(), text.size() - kDotNet.size() - 2);
+  return text.substr(0, text.find_first_of("+-"));
 }
 
 }  // namespace
@@ -426,7 +432,10 @@ std::optional<ParsedTime> ParseTimeShape(const Value& value, const TimeContext& 
     case ValueKind::kUnsigned:
       return value.unsigned_integer > INT64_MAX ? std::nullopt : Epoch(static_cast<int64_t>(value.unsigned_integer), context);
     case ValueKind::kDouble:
-      if (value.real >= 1e15 && value.real < 9e18) return Epoch(static_cast<int64_t>(value.real), context);  // no fraction left
+      // What fraction is left beyond 1e15 is finer than a millisecond.
+      if (value.real >= 1e8 && value.real < 9e18 && (value.real >= 1e15 || value.real == std::trunc(value.real))) {
+        return Epoch(static_cast<int64_t>(value.real), context);
+      }
       return EpochText(value.text, context);
     case ValueKind::kString: break;
     case ValueKind::kBool:

@@ -6,9 +6,11 @@
 
 namespace triaged {
 
+// Without spaces and line ends around it.
 inline std::string_view Trimmed(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  const auto blank = [](char ch) { return ch == ' ' || (ch >= '\t' && ch <= '\r'); };
+  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
   return text;
 }
 

@@ -1,7 +1,10 @@
 // What a format table can say, on small tables of our own; the shipped ones have fixtures (formats_test.cc).
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "pipeline/normalise/normaliser.h"
 
@@ -77,7 +80,7 @@ TEST_CASE("format tables: a list of all sources, of techniques without the paren
 }
 
 TEST_CASE("format tables: the scale of a stranger's severity is guessed, and that is said") {
-  OwnTables own("format: x\nfallback: true\nseverity: [{path: severity, guess_scale: true, words: {bad: 99}}]\n");
+  OwnTables own("format: x\nfallback: true\nseverity: [{path: severity, guess_scale: true, words: {Bad: 99, 'true': 73}}]\n");
   const auto score = [&](const std::string& value) {
     const Json alert = own.Normal("{\"severity\":" + value + "}");
     return std::pair(alert.value("event.severity", -1), Noted(alert, "severity_scale_guessed"));
@@ -88,10 +91,14 @@ TEST_CASE("format tables: the scale of a stranger's severity is guessed, and tha
   CHECK(score("5") == std::pair(47, true));
   CHECK(score("1") == std::pair(21, true));
   CHECK(score("0.87") == std::pair(87, true));
+  CHECK(score("0.99") == std::pair(99, true));
+  CHECK(score("1.0") == std::pair(100, true));
   CHECK(score("0") == std::pair(0, false));
   CHECK(score("11") == std::pair(11, false));
   CHECK(score("100") == std::pair(100, false));
   CHECK(score("\"bad\"") == std::pair(99, false));
+  CHECK(score("\"\\tBAD\\n\"") == std::pair(99, false));
+  CHECK(score("true") == std::pair(73, false));
   for (const char* illegal : {"101", "-1", "\"NaN\"", "\"inf\"", "\"high\""}) {
     CAPTURE(illegal);
     CHECK(score(illegal) == std::pair(-1, false));
@@ -125,25 +132,67 @@ TEST_CASE("format tables: a word for nobody is no name") {
   }
   CHECK(own.Normal(R"({"user":["unknown","eve"]})")["user.name"] == "eve");
   CHECK_FALSE(own.Normal("{\"user\":\"\\u0000\"}").contains("user.name"));
-  CHECK(own.Normal(R"({"user":"unknownsky"})")["user.name"] == "unknownsky");
+  for (const char* name : {"unknownsky", "Na", "Nan"}) CHECK(own.Normal(Json{{"user", name}}.dump())["user.name"] == name);
+  OwnTables part("format: x\nfallback: true\nfields: {user.name: [{path: text, match: 'user=(.*)'}, login], source.ip: address}\n");
+  for (const char* text : {"user=unknown", "user=-", "user="}) {
+    CAPTURE(text);
+    CHECK(part.Normal(Json{{"text", text}, {"login", "eve"}}.dump())["user.name"] == "eve");
+  }
+  CHECK_FALSE(part.Normal(R"({"address":"unknown"})").contains("source.address"));
 }
 
-TEST_CASE("format tables: an alert inside a text of an unknown record is the alert") {
+TEST_CASE("format tables: an alert that a courier packed into a text is the record") {
   OwnTables own(
-      "format: inner\nmarkers: [kind]\nid: no\nfields: {host.name: host, message: detail.what}\nembedded: [{path: detail, shape: json}]\n"
+      "format: inner\nmarkers: [kind]\nid: no\ntime: time\nfields: {host.name: host, message: detail.what}\n"
+      "embedded: [{path: detail, shape: json}]\nnot_alert: [{path: kind, equals: [event]}]\n"
       "---\n"
-      "format: other\nfallback: true\nid: mid\nembedded: [{path: [Message, log], shape: json, into: .}]\nfields: {message: [Message, log]}\n");
-  const Json alert = own.Normal(Json{{"Type", "Notification"}, {"mid", "m1"}, {"Message", R"({"kind":"k","no":5,"host":"h","detail":"{\"what\":\"w\"}"})"}}.dump());
+      "format: other\nfallback: true\nid: mid\ntime: time\npacked: [Message, log]\nseverity: [{path: severity}]\n"
+      "fields: {message: [Message, log], host.name: host, rule.name: rule}\n");
+  const std::string inner = R"({"kind":"k","no":5,"host":"victim","time":"2026-03-02T07:00:00Z","detail":"{\"what\":\"w\"}"})";
+  // The courier's own names are not the alert's, where they are the same ones either.
+  const Json alert = own.Normal(Json{{"mid", "m1"}, {"host", "relay"}, {"time", "2026-03-02T07:59:00Z"}, {"Message", inner}}.dump());
   CHECK(alert["triaged.format"] == "inner");
   CHECK(alert["event.id"] == "5");
-  CHECK(alert["host.name"] == "h");
+  CHECK(alert["host.name"] == "victim");
   CHECK(alert["message"] == "w");
-  const Json unknown = own.Normal(Json{{"mid", "m1"}, {"log", R"({"strange":1})"}}.dump());
-  CHECK(unknown["triaged.format"] == "other");
-  CHECK(unknown["event.id"] == "m1");
-  CHECK(own.Normal(R"({"log":"{broken"})")["message"] == "{broken");
+  CHECK(alert["@timestamp"] == "2026-03-02T07:00:00.000Z");
+  CHECK_FALSE(Noted(alert, "further_alerts"));
+  SUBCASE("packed twice, of an unknown format, or as an event") {
+    CHECK(own.Normal(Json{{"log", Json{{"Message", inner}}.dump()}}.dump())["event.id"] == "5");
+    const Json unknown = own.Normal(Json{{"mid", "m1"}, {"log", R"({"mid":"m2","severity":40})"}}.dump());
+    CHECK(unknown["triaged.format"] == "other");
+    CHECK(unknown["event.id"] == "m2");
+    CHECK(unknown["event.severity"] == 40);
+    CHECK(own.Normal(Json{{"log", R"({"kind":"event"})"}}.dump())["triaged.is_alert"] == false);
+  }
+  SUBCASE("an alert that says something itself quotes a text, which changes nothing of it") {
+    for (const char* quoted : {R"({"kind":"event"})", R"({"kind":"k","no":5,"host":"x"})", R"({"mid":"dup","severity":1,"host":"x"})"}) {
+      CAPTURE(quoted);
+      for (const Json& says : {Json{{"severity", 99}}, Json{{"rule", "SQLi"}}}) {
+        Json record{{"mid", "m1"}, {"host", "web1"}, {"log", quoted}};
+        record.update(says);
+        const Json kept = own.Normal(record.dump());
+        CHECK(kept["triaged.format"] == "other");
+        CHECK(kept["event.id"] == "m1");
+        CHECK(kept["host.name"] == "web1");
+        CHECK(kept["message"] == quoted);
+        CHECK(kept["triaged.is_alert"] == true);
+        CHECK(kept.value("event.severity", 99) == 99);
+      }
+    }
+  }
+  SUBCASE("what is no document stays a text") {
+    for (const char* text : {"{broken", "{\"a\":1} and more", "[{\"kind\":\"k\"}]", "plain"}) {
+      CAPTURE(text);
+      const Json kept = own.Normal(Json{{"mid", "m1"}, {"log", text}}.dump());
+      CHECK(kept["event.id"] == "m1");
+      CHECK(kept["message"] == text);
+    }
+    const Json wide = own.Normal(Json{{"log", R"({"kind":"k","no":123456789012345678901234567890})"}}.dump());
+    CHECK(wide["event.id"] == "123456789012345678901234567890");
+  }
   // Told which format it is, nothing is looked for.
-  CHECK(own.Normal(Json{{"log", R"({"kind":"k"})"}}.dump(), "other")["triaged.format"] == "other");
+  CHECK(own.Normal(Json{{"mid", "m1"}, {"log", inner}}.dump(), "inner").value("host.name", "none") == "none");
 }
 
 TEST_CASE("format tables: an address may be a part of a text") {
@@ -159,7 +208,12 @@ TEST_CASE("format tables: an address may be a part of a text") {
 }
 
 TEST_CASE("format tables: several alerts in an envelope that is not split are told") {
-  OwnTables own("format: x\nunder: [findings]\nmarkers: [no]\nid: [[realm, no]]\n---\nformat: other\nfallback: true\n");
+  OwnTables own(
+      "format: x\nunder: [findings]\nmarkers: [no]\nid: [[realm, no]]\nnot_alert: [{path: met, equals: ['true']}]\n"
+      "---\nformat: other\nfallback: true\n");
+  CHECK(own.Normal(R"({"findings":[{"realm":"r","no":1,"met":true}]})")["triaged.is_alert"] == false);
+  // What the first says of itself is not said of the others.
+  CHECK(own.Normal(R"({"findings":[{"realm":"r","no":1,"met":true},{"realm":"r","no":2}]})")["triaged.is_alert"] == true);
   CHECK_FALSE(Noted(own.Normal(R"({"findings":[{"realm":"r","no":1}]})"), "further_alerts"));
   const Json two = own.Normal(R"({"findings":[{"realm":"r","no":1},{"realm":"r","no":2}]})");
   CHECK(two["event.id"] == "r:1");
@@ -179,7 +233,16 @@ TEST_CASE("format tables: slips that would read nothing are errors, with their p
   CHECK(has(errors("format: x\nmarkers: [a]\nextends: othre\n"), "table.yaml:3:10: error: 'x' extends 'othre', which is not loaded\n  extends: othre\n           ^\n"));
   CHECK(has(errors("format: x\nmarkers: [a]\nextends: othre\n"), "did you mean 'other'?"));
   CHECK(has(errors("format: x\nmarkers: [a]\nvariants: [{fields: {host.name: a}}]\n"), "`when` is missing"));
-  CHECK(has(errors("format: x\nmarkers: [a]\nvariants: [{when: a, markers: [b]}]\n"), "markers"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nvariants: [{when: a, markers: [b]}]\n"), "unknown key 'markers' in the variant"));
+  CHECK(has(errors("format: x\nmarkers: [a]\npacked: [b]\n"), "`packed` is for the fallback table"));
+  CHECK(has(errors("format: x\nmarkers: [{path: a, match: b}]\n"), "`match` is asked of values that `contains` something"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nfields: {tags: {all: [a], first: [b]}}\n"), "'first'"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nfields: {host.name: 'a[x=y]b.c'}\n"), "has a selector that is not closed"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nfields: {host.name: 'a[x=y.b[c=d].e'}\n"), "has a selector that is not closed"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nunder: ['b..c']\n"), "table.yaml:3:8: error: 'b..c' is not a path"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nembedded: [{path: a, into: 'b..c'}]\n"), "'b..c' is not a path"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nseverity: [{path: a, words: [high]}]\n"), "`words` maps texts to scores"));
+  CHECK(has(errors("format: x\nmarkers: [a]\nseverity: [{path: a, guess_scale: true, words: {'1': 99}}]\n"), "`words` that are numbers are a scale"));
   CHECK(has(errors("format: x\nmarkers: [a]\nfields: {source.ip: {path: a, words: {b: c}}}\n"), "`words` are for texts"));
   CHECK(has(errors("format: x\nmarkers: [a]\nfields: {host.name: {all: [a, b]}}\n"), "`all` is for fields that are lists"));
   CHECK(has(errors("format: x\nmarkers: [a]\nseverity: [{path: a, guess_scale: true, bands: [{min: 0, score: 1}]}]\n"), "`bands` are a scale"));

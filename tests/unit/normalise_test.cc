@@ -256,7 +256,7 @@ TEST_CASE("time shapes") {
                            "2022-09-24T01:25:46+02:00[Europe/Paris]", "2022-09-23T23:25:46Z[UTC]", "Fri, 23 Sep 2022 19:25:46 EDT",
                            "Fri Sep 23 19:25:46 EDT 2022", "2022-09-23 11:25:46 PM", "23 Sep 2022 23:25:46 UT", "23.09.2022 23:25:46", "23.9.2022, 23:25:46.0 +0000",
                            "20220923T232546Z", "20220924T012546.000+0200", "20220923232546", "20220923232546000", "133084491460000000",
-                           "/Date(1663975546000)/", "2022-09-23T23:25:46Z\n", "\xef\xbb\xbf" "2022-09-23T23:25:46Z", "Fri 23 Sep 2022 23:25:46"}) {
+                           "/Date(1663975546000)/", "/Date(1663975546000+0200)/", "637995723460000000", "2022-09-23T23:25:46Z\n", "\xef\xbb\xbf" "2022-09-23T23:25:46Z", "Fri 23 Sep 2022 23:25:46"}) {
     CAPTURE(text);
     CHECK(parse(text) == wanted);
   }
@@ -277,9 +277,12 @@ TEST_CASE("time shapes of numbers") {
   value.integer = 20221323232546;  // no month: ms since 1970 after all, which the normaliser takes for no time
   CHECK(FormatTimestamp(ParseTimeShape(value)->at) == "2610-10-16T02:13:52.546Z");
   value.kind = ValueKind::kDouble;
-  value.real = 1.663975546e18;
-  value.text = "1.663975546e+18";
-  CHECK(FormatTimestamp(ParseTimeShape(value)->at) == "2022-09-23T23:25:46.000Z");
+  for (const auto& [real, text] : {std::pair(1.663975546e18, "1.663975546e+18"), std::pair(1.663975546e12, "1.663975546e+12"),
+                                   std::pair(1.663975546e9, "1.663975546e+09")}) {
+    value.real = real;
+    value.text = text;
+    CHECK(FormatTimestamp(ParseTimeShape(value)->at) == "2022-09-23T23:25:46.000Z");
+  }
 }
 
 TEST_CASE("times without a zone or a year") {
@@ -329,6 +332,7 @@ TEST_CASE("addresses are never guessed") {
   CHECK(ip("1:0:2:3:4:5:6:0") == "1:0:2:3:4:5:6:0|");
   CHECK(ip("FE80::0202:B3FF:FE1E:8329") == "fe80::202:b3ff:fe1e:8329|");
   CHECK(ip("fe80::1%eth0") == "fe80::1|");  // RFC 4007, section 11
+  for (const char* text : {"fe80::1%", "2001:db8::1%20blocked by policy"}) CHECK(ip(text) == "none");
   for (const char* text : {"", "06.237.252.245", "256.1.1.1", "1.2.3", "AWS Internal", "host:80", "192.0.2.1:99999", "::g", "-", "[192.0.2.1]", "[::1",
                            "[::1]80", "192.0.2.1/32", "192.0.2.1, 192.0.2.2"}) {
     CAPTURE(text);
