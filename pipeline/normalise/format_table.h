@@ -21,9 +21,9 @@ struct FieldTest {
   std::vector<std::string> equals;    // any value is one of these
   std::vector<std::string> except;    // no value is one of these
   std::vector<std::string> contains;  // any value contains one of these
-  std::shared_ptr<const MatchPattern> match;  // and it finds something in that value
+  std::vector<std::string> begins;    // any value begins with one of these, perhaps behind a syslog header
   bool absent = false;                // instead: the path must not be there
-  bool presence() const { return equals.empty() && except.empty() && contains.empty() && !match; }
+  bool presence() const { return equals.empty() && except.empty() && contains.empty() && begins.empty(); }
 };
 
 enum class FieldShape : uint8_t { kText, kList, kAddress };

@@ -19,6 +19,15 @@ constexpr Duration kFuture = std::chrono::hours(24);          // later than the 
 constexpr Duration kAncient = std::chrono::hours(24 * 3650);  // earlier by more: noted
 constexpr size_t kMaxIdBytes = 512;
 constexpr int kMostPacked = 3;  // texts inside texts
+
+// Whether the text begins with the mark, or a syslog header stands before it. What holds a document, a pair or a path is
+// none: there the mark may be the words of somebody whom the alert is about.
+bool BeginsWith(std::string_view text, std::string_view mark) {
+  const size_t at = text.find(mark);
+  if (at == 0 || at == std::string_view::npos) return at == 0;
+  const std::string_view header = text.substr(0, at);
+  return (header.back() == ' ' || header.back() == '>') && header.find_first_of("{}\"=/") == std::string_view::npos;
+}
 constexpr size_t kHashDigits = 16;
 
 }  // namespace
@@ -51,14 +60,18 @@ bool Normaliser::Impl::Holds(const FieldTest& test) {
   };
   bool equal = test.equals.empty();
   bool contained = test.contains.empty();
+  bool begun = test.begins.empty();
   for (const Hit* value = First(test.node); value; value = extraction.Next(value)) {
     if (is_one_of(*value, test.except)) return false;
     equal = equal || is_one_of(*value, test.equals);
-    const auto holds = [&](const std::string& part) { return value->text.find(part) != std::string_view::npos; };
-    contained = contained || (std::any_of(test.contains.begin(), test.contains.end(), holds) &&
-                              (!test.match || test.match->Find(value->text)));
+    contained = contained || std::any_of(test.contains.begin(), test.contains.end(), [&](const std::string& part) {
+      return value->text.find(part) != std::string_view::npos;
+    });
+    begun = begun || std::any_of(test.begins.begin(), test.begins.end(), [&](const std::string& mark) {
+      return BeginsWith(value->text, mark);
+    });
   }
-  return equal && contained;
+  return equal && contained && begun;
 }
 
 bool Normaliser::Impl::AllHold(const std::vector<FieldTest>& tests) {
@@ -70,6 +83,8 @@ bool Normaliser::Impl::AllHold(const std::vector<FieldTest>& tests) {
 
 bool Normaliser::Impl::AnyHolds(const std::vector<std::vector<FieldTest>>& alternatives) {
   for (const auto& tests : alternatives) {
+    // Most fail by what is not there.
+    if (!tests.empty() && Present(tests.front().node) == tests.front().absent) continue;
     if (AllHold(tests)) return true;
   }
   return false;

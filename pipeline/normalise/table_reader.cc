@@ -35,7 +35,6 @@ class TableReader {
   std::vector<PathTrie::Node> Paths(std::string_view key);
   std::vector<FieldSource> Sources(const YamlNode& node);
   std::vector<FieldSource> Source(const YamlNode& node);
-  static std::shared_ptr<const MatchPattern> Match(MapReader* reader);
   static void NameRules(const std::string& path, SeveritySource* source);
   std::vector<FieldSource> Named(const YamlNode& where, const std::string& path);
   std::vector<std::vector<FieldTest>> Tests(std::string_view key);
@@ -103,16 +102,6 @@ std::vector<PathTrie::Node> TableReader::Paths(const YamlNode& node) {
   return nodes;
 }
 
-// nullptr without one.
-std::shared_ptr<const MatchPattern> TableReader::Match(MapReader* reader) {
-  const std::string text = reader->String("match");
-  if (text.empty()) return nullptr;
-  std::string error;
-  auto match = MatchPattern::Compile(text, &error);
-  if (!match) reader->ErrorHere("`match` is no regular expression: " + error);
-  return match;
-}
-
 // A path, or {path, match, words}.
 std::vector<FieldSource> TableReader::Source(const YamlNode& node) {
   std::vector<FieldSource> sources;
@@ -123,7 +112,12 @@ std::vector<FieldSource> TableReader::Source(const YamlNode& node) {
   } else {
     MapReader reader(map_.source(), node, "the source", map_.diagnostics());
     path = reader.String("path", {}, /*required=*/true);
-    form.match = Match(&reader);
+    const std::string match = reader.String("match");
+    if (!match.empty()) {
+      std::string error;
+      form.match = MatchPattern::Compile(match, &error);
+      if (!form.match) reader.ErrorHere("`match` is no regular expression: " + error);
+    }
     if (const YamlNode* words = reader.Node("words")) {
       for (const auto& entry : words->map()) form.words[entry.key] = entry.value.scalar();
     }
@@ -169,9 +163,8 @@ FieldTest TableReader::Test(const YamlNode& node, const std::string& prefix) {
   test.equals = reader.Strings("equals");
   test.except = reader.Strings("except");
   test.contains = reader.Strings("contains");
+  test.begins = reader.Strings("begins");
   test.absent = reader.Bool("absent", false);
-  test.match = Match(&reader);
-  if (test.match && test.contains.empty()) reader.ErrorHere("`match` is asked of values that `contains` something, which is quick");
   reader.Finish();
   return test;
 }

@@ -195,6 +195,18 @@ TEST_CASE("format tables: an alert that a courier packed into a text is the reco
   CHECK(own.Normal(Json{{"mid", "m1"}, {"log", inner}}.dump(), "inner").value("host.name", "none") == "none");
 }
 
+TEST_CASE("format tables: what a text begins with, a syslog header aside") {
+  OwnTables own("format: x\nmarkers: [{path: text, begins: ['X:1|', 'X:2|']}]\n---\nformat: other\nfallback: true\n");
+  for (const char* text : {"X:1|a", "X:2|a", "<134>X:1|a", "<134>Mar  2 08:00:00 fw1 X:1|a", "<13>1 2026-03-02T08:00:00Z h app 7 - - X:2|a"}) {
+    CAPTURE(text);
+    CHECK(own.Normal(Json{{"text", text}}.dump())["triaged.format"] == "x");
+  }
+  for (const char* text : {"X:3|a", "POST /?q=X:1|a", "{\"raw\": \"X:1|a", "GET /a X:1|", "user=eve X:1|", "aX:1|", ""}) {
+    CAPTURE(text);
+    CHECK(own.Normal(Json{{"text", text}}.dump())["triaged.format"] == "other");
+  }
+}
+
 TEST_CASE("format tables: an address may be a part of a text") {
   OwnTables own("format: x\nfallback: true\nfields: {source.ip: {path: flow, match: '^([^ ]+) ->'}, destination.ip: [{path: flow, match: '-> (.+)$'}, far]}\n");
   const Json both = own.Normal(R"({"flow":"192.0.2.1:41000 -> [2001:DB8::1]:443","far":"192.0.2.9"})");
@@ -235,7 +247,6 @@ TEST_CASE("format tables: slips that would read nothing are errors, with their p
   CHECK(has(errors("format: x\nmarkers: [a]\nvariants: [{fields: {host.name: a}}]\n"), "`when` is missing"));
   CHECK(has(errors("format: x\nmarkers: [a]\nvariants: [{when: a, markers: [b]}]\n"), "unknown key 'markers' in the variant"));
   CHECK(has(errors("format: x\nmarkers: [a]\npacked: [b]\n"), "`packed` is for the fallback table"));
-  CHECK(has(errors("format: x\nmarkers: [{path: a, match: b}]\n"), "`match` is asked of values that `contains` something"));
   CHECK(has(errors("format: x\nmarkers: [a]\nfields: {tags: {all: [a], first: [b]}}\n"), "'first'"));
   CHECK(has(errors("format: x\nmarkers: [a]\nfields: {host.name: 'a[x=y]b.c'}\n"), "has a selector that is not closed"));
   CHECK(has(errors("format: x\nmarkers: [a]\nfields: {host.name: 'a[x=y.b[c=d].e'}\n"), "has a selector that is not closed"));
