@@ -119,10 +119,10 @@ const FormatTable& Normaliser::Impl::Choose(std::string_view record, std::string
 const FormatTable& Normaliser::Impl::Unpack(const FormatTable& fallback, std::string_view record, std::string_view format) {
   const FormatTable* chosen = &fallback;
   for (int times = 0; times < kMostPacked && chosen->fallback; ++times) {
-    const auto present = [&](PathTrie::Node node) { return Present(node); };
-    if (std::any_of(fallback.telling.begin(), fallback.telling.end(), present)) break;
     const Hit* text = FirstOf(fallback.packed);
     if (!text || !text->text.starts_with('{')) break;
+    const auto present = [&](PathTrie::Node node) { return Present(node); };
+    if (std::any_of(fallback.telling.begin(), fallback.telling.end(), present)) break;
     if (extraction.Read(text->text)) {  // no document after all
       extraction.Read(record);
       return fallback;
