@@ -67,6 +67,7 @@ void LayOut(FormatTable* table) {
   }
   table->first_source.push_back(static_cast<uint32_t>(table->sources.size()));
   for (const auto& [id, text] : table->constants) table->constant_values.emplace_back(id, Value(text));
+  if (table->packed.empty()) return;
   for (const SeveritySource& source : table->severity) table->telling.push_back(source.node);
   for (const FormatTable::Source& source : table->sources) {
     if (source.id == field::kRuleName) table->telling.push_back(source.node);

@@ -115,7 +115,7 @@ struct FormatTable {
   std::vector<Source> sources;         // of all fields, in their order
   std::vector<uint32_t> first_source;  // by field, and one more: where its sources end
   std::vector<std::pair<FieldId, Value>> constant_values;  // of `constants`
-  std::vector<PathTrie::Node> telling;  // where a record that says so has its severity and its rule's name
+  std::vector<PathTrie::Node> telling;  // with `packed`: where a record that says so has its severity and its rule's name
 
   // The same format where one of these holds, with some parts of its own. The first that holds is taken.
   std::vector<std::vector<FieldTest>> when;  // of a variant: any of: all of

@@ -27,6 +27,7 @@ bool NamesNobody(std::string_view text) {
                                          "-1",        "?",         "*"};
   if (IsNullWord(text)) return true;  // of a part of a text nobody asked
   text = Trimmed(text);
+  if (text.empty()) return true;
   if (std::string_view("uUnN(<[-?*").find(text.front()) == std::string_view::npos) return false;
   if (text == "na" || text == "NA" || text == "nan" || text == "NaN") return true;  // "Na" and "Nan" are people
   return std::any_of(std::begin(kWords), std::end(kWords),

@@ -18,6 +18,7 @@ constexpr Timestamp kLatest = std::chrono::sys_days(std::chrono::year(2200) / 1 
 constexpr Duration kFuture = std::chrono::hours(24);          // later than the record by more: noted
 constexpr Duration kAncient = std::chrono::hours(24 * 3650);  // earlier by more: noted
 constexpr size_t kMaxIdBytes = 512;
+constexpr size_t kHashDigits = 16;
 constexpr int kMostPacked = 3;  // texts inside texts
 
 // Whether the text begins with the mark, or a syslog header stands before it. What holds a document, a pair or a path is
@@ -28,7 +29,6 @@ bool BeginsWith(std::string_view text, std::string_view mark) {
   const std::string_view header = text.substr(0, at);
   return (header.back() == ' ' || header.back() == '>') && header.find_first_of("{}\"=/") == std::string_view::npos;
 }
-constexpr size_t kHashDigits = 16;
 
 }  // namespace
 
@@ -123,9 +123,10 @@ const FormatTable& Normaliser::Impl::Unpack(const FormatTable& fallback, std::st
     if (!text || !text->text.starts_with('{')) break;
     const auto present = [&](PathTrie::Node node) { return Present(node); };
     if (std::any_of(fallback.telling.begin(), fallback.telling.end(), present)) break;
-    if (extraction.Read(text->text)) {  // no document after all
+    if (extraction.Read(text->text)) {  // no document after all: back to what carried it
       extraction.Read(record);
-      return fallback;
+      for (int i = 0; i < times; ++i) extraction.Read(FirstOf(fallback.packed)->text);
+      break;
     }
     chosen = &Detect(format);
   }

@@ -81,7 +81,7 @@ bool TableReader::IsPath(const YamlNode& where, const std::string& path) {
     if (path.find('=', open) >= end) continue;
     const size_t close = path.find(']', open);
     if (close < end && (close + 1 == path.size() || path[close + 1] == '.')) continue;
-    map_.ErrorAt(where, "'" + path + "' has a selector that is not closed", "evidence[kind=ip].address");
+    map_.ErrorAt(where, "'" + path + "' has a selector that is not closed, or text behind it", "evidence[kind=ip].address");
     return false;
   }
   return true;

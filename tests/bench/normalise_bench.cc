@@ -37,12 +37,12 @@ struct Floor {
   double fixtures = 0.075, real = 0.11;
 };
 const std::map<std::string, Floor> kFloors = {
-    {"asff", {0.079, 0.228}},      {"cef", {0.042}},              {"crowdstrike", {0.142, 0.232}},
-    {"ecs", {0.125, 0.258}},       {"elastic", {0.109}},          {"falco", {0.085, 0.139}},
-    {"generic", {0.1, 0.224}},   {"graph", {0.131, 0.166}},     {"guardduty", {0.161, 0.204}},
-    {"labelled_csv", {0.081}},     {"leef", {0.05}},              {"ocsf", {0.157, 0.24}},
-    {"sentinel", {0.12}},         {"splunk", {0.103}},           {"suricata", {0.12, 0.164}},
-    {"ticket", {0.174}},           {"wazuh", {0.125, 0.207}},     {"zeek", {0.1, 0.144}},
+    {"asff", {0.079, 0.228}},      {"cef", {0.045}},              {"crowdstrike", {0.142, 0.232}},
+    {"ecs", {0.125, 0.258}},       {"elastic", {0.109}},          {"falco", {0.098, 0.144}},
+    {"generic", {0.124, 0.224}},   {"graph", {0.151, 0.166}},     {"guardduty", {0.161, 0.204}},
+    {"labelled_csv", {0.081}},     {"leef", {0.06}},              {"ocsf", {0.157, 0.24}},
+    {"sentinel", {0.14}},          {"splunk", {0.103}},           {"suricata", {0.12, 0.164}},
+    {"ticket", {0.174}},           {"wazuh", {0.149, 0.214}},     {"zeek", {0.1, 0.144}},
 };
 
 std::vector<std::string> Records(const std::string& format) {

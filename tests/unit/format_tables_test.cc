@@ -122,7 +122,7 @@ TEST_CASE("format tables: a time that no alert can have is passed over") {
 
 TEST_CASE("format tables: a word for nobody is no name") {
   OwnTables own("format: x\nfallback: true\nfields: {user.name: [user, login], event.outcome: outcome, host.name: {path: host, match: '.+'}}\n");
-  for (const char* word : {"unknown", "Unknown", "N/A", "na", "NaN", "(none)", "undefined", "-", " unknown "}) {
+  for (const char* word : {"unknown", "Unknown", "\n", "\r\n", "N/A", "na", "NaN", "(none)", "undefined", "-", " unknown "}) {
     CAPTURE(word);
     const Json alert = own.Normal(Json{{"user", word}, {"login", "eve"}, {"host", word}, {"outcome", "unknown"}}.dump());
     CHECK(alert["user.name"] == "eve");
@@ -188,6 +188,9 @@ TEST_CASE("format tables: an alert that a courier packed into a text is the reco
       CHECK(kept["event.id"] == "m1");
       CHECK(kept["message"] == text);
     }
+    const Json twice = own.Normal(Json{{"mid", "m1"}, {"log", Json{{"mid", "m2"}, {"log", "{broken"}}.dump()}}.dump());
+    CHECK(twice["event.id"] == "m2");
+    CHECK(twice["message"] == "{broken");
     const Json wide = own.Normal(Json{{"log", R"({"kind":"k","no":123456789012345678901234567890})"}}.dump());
     CHECK(wide["event.id"] == "123456789012345678901234567890");
   }
