@@ -1,5 +1,6 @@
 #include "daemon/supervisor.h"
 
+#include <malloc.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -260,14 +261,20 @@ void Supervisor::Watch() {
   }
 }
 
-// An engine of thousands of rules takes a while to free: no worker's turn pays for it.
+// An engine of thousands of rules takes a while to free: no worker's turn pays for it. What it took goes back to the
+// system at once: the thread of the next reload has most likely an arena of its own, which could not use it.
 void Supervisor::FreeRetired() {
   std::vector<std::shared_ptr<const Engine>> unused;  // freed after the lock
-  const std::lock_guard lock(mutex_);
-  for (auto& engine : retired_) {
-    if (engine.use_count() == 1) unused.push_back(std::exchange(engine, nullptr));
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& engine : retired_) {
+      if (engine.use_count() == 1) unused.push_back(std::exchange(engine, nullptr));
+    }
+    std::erase(retired_, nullptr);
   }
-  std::erase(retired_, nullptr);
+  if (unused.empty()) return;
+  unused.clear();
+  malloc_trim(0);
 }
 
 bool Supervisor::PauseUnlessStopping(Duration d) {
@@ -293,6 +300,7 @@ std::pair<bool, std::string> Supervisor::Reload() {
 }
 
 std::pair<bool, std::string> Supervisor::ReloadNow() {
+  FreeRetired();  // reloads in quick succession do not pile engines up until the next look of Watch
   Diagnostics diagnostics;
   const auto config = LoadConfig(config_path_, &diagnostics);
   auto engine = config ? LoadEngine(*config, &diagnostics) : nullptr;

@@ -256,7 +256,7 @@ def reload_phase(trial):
     good = policy.read_text()
     load = trial.load(rate=500)
     applied = refused = 0
-    resident = []
+    before = daemon.resident()
     for number in range(trial.options.reloads):
         wrong = number % 10 == 7
         # A right one is the same text: the clean replay at the end knows no other policy.
@@ -269,13 +269,13 @@ def reload_phase(trial):
         except urllib.error.HTTPError as error:
             refused += error.code == 400 and b"policy.yaml" in error.read()
             trial.expect(f"reload {number} was right and was refused", wrong)
-        if number in (trial.options.reloads // 4, trial.options.reloads - 1):
-            resident.append(daemon.resident())
+    after = daemon.resident()
     policy.write_text(good)
     load.stop()
-    trial.expect(f"memory grew from {resident[0]} to {resident[-1]} MiB", resident[-1] < resident[0] * 1.5 + 64)
+    # An engine and what its loading takes are some 6 MiB: a few of those replaced may be kept, not fifty of them.
+    trial.expect(f"memory grew from {before} to {after} MiB", after < before + 64)
     trial.report(f"{trial.options.reloads} reloads, {applied} applied, {refused} refused",
-                 f"; resident after a quarter {resident[0]} MiB, at the end {resident[-1]} MiB", cycles=trial.options.reloads)
+                 f"; resident before {before} MiB, after {after} MiB", cycles=trial.options.reloads)
 
 
 def damage(trial):
