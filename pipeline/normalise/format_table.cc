@@ -70,7 +70,7 @@ void LayOut(FormatTable* table) {
   if (table->packed.empty()) return;
   for (const SeveritySource& source : table->severity) table->telling.push_back(source.node);
   for (const FormatTable::Source& source : table->sources) {
-    if (source.id == field::kRuleName) table->telling.push_back(source.node);
+    if (source.id == field::kRuleName || source.id == field::kEventKind) table->telling.push_back(source.node);
   }
 }
 

@@ -90,7 +90,7 @@ struct FormatTable {
   std::vector<PathTrie::Node> state;                             // the source's own state word (triaged.state)
   std::vector<std::pair<FieldId, std::string>> constants;        // where no path gave a value
   std::vector<Embedded> embedded;
-  std::vector<PathTrie::Node> packed;                            // of the fallback: texts that may hold the alert itself
+  std::vector<PathTrie::Node> packed;                            // texts that may hold the alert itself
   bool enveloped = false;                                        // paths are read below `under`, too
   SplitSettings split;                                           // arrays of alerts that such records may hold
 
@@ -115,7 +115,7 @@ struct FormatTable {
   std::vector<Source> sources;         // of all fields, in their order
   std::vector<uint32_t> first_source;  // by field, and one more: where its sources end
   std::vector<std::pair<FieldId, Value>> constant_values;  // of `constants`
-  std::vector<PathTrie::Node> telling;  // with `packed`: where a record that says so has its severity and its rule's name
+  std::vector<PathTrie::Node> telling;  // with `packed`: where a record has its severity, rule's name and kind
 
   // The same format where one of these holds, with some parts of its own. The first that holds is taken.
   std::vector<std::vector<FieldTest>> when;  // of a variant: any of: all of

@@ -19,7 +19,6 @@ constexpr Duration kFuture = std::chrono::hours(24);          // later than the 
 constexpr Duration kAncient = std::chrono::hours(24 * 3650);  // earlier by more: noted
 constexpr size_t kMaxIdBytes = 512;
 constexpr size_t kHashDigits = 16;
-constexpr int kMostPacked = 3;  // texts inside texts
 
 // Whether the text begins with the mark, or a syslog header stands before it. What holds a document, a pair or a path is
 // none: there the mark may be the words of somebody whom the alert is about.
@@ -106,29 +105,10 @@ const FormatTable& Normaliser::Impl::Detect(std::string_view format) {
 
 const FormatTable& Normaliser::Impl::Choose(std::string_view record, std::string_view format) {
   const FormatTable* chosen = &Detect(format);
-  if (chosen->fallback) chosen = &Unpack(*chosen, record, format);
+  if (!chosen->packed.empty()) chosen = &Unpack(*chosen, record);
   for (const Embedded& embedded : chosen->embedded) ReadEmbedded(embedded);
   for (const FormatTable& variant : chosen->variants) {
     if (AnyHolds(variant.when)) return variant;
-  }
-  return *chosen;
-}
-
-// What no table knows and says neither a severity nor a rule may be a courier's, as queues and log shippers pack alerts into
-// texts: then the text is the record. Of an alert that says something itself a text is a detail, perhaps the attacker's words.
-const FormatTable& Normaliser::Impl::Unpack(const FormatTable& fallback, std::string_view record, std::string_view format) {
-  const FormatTable* chosen = &fallback;
-  for (int times = 0; times < kMostPacked && chosen->fallback; ++times) {
-    const Hit* text = FirstOf(fallback.packed);
-    if (!text || !text->text.starts_with('{')) break;
-    const auto present = [&](PathTrie::Node node) { return Present(node); };
-    if (std::any_of(fallback.telling.begin(), fallback.telling.end(), present)) break;
-    if (extraction.Read(text->text)) {  // no document after all: back to what carried it
-      extraction.Read(record);
-      for (int i = 0; i < times; ++i) extraction.Read(FirstOf(fallback.packed)->text);
-      break;
-    }
-    chosen = &Detect(format);
   }
   return *chosen;
 }

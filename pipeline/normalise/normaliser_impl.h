@@ -38,7 +38,8 @@ struct Normaliser::Impl {
   bool AnyHolds(const std::vector<std::vector<FieldTest>>& alternatives);
   // The table or the variant of one for the record; its documents inside texts are read then.
   const FormatTable& Choose(std::string_view record, std::string_view format);
-  const FormatTable& Unpack(const FormatTable& fallback, std::string_view record, std::string_view format);
+  const FormatTable& Unpack(const FormatTable& courier, std::string_view record);
+  std::string_view PackedDocument(const FormatTable& courier);
   const FormatTable& Detect(std::string_view format);
   const Hit* FirstOf(const std::vector<PathTrie::Node>& nodes);
 

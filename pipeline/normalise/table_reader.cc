@@ -418,9 +418,6 @@ FormatTable TableReader::Read() {
     }
   }
   table.packed = Paths("packed");
-  if (!table.packed.empty() && !table.fallback) {
-    map_.ErrorAt(*map_.Node("packed"), "`packed` is for the fallback table: other formats are known by their markers");
-  }
   ReadMappings(&table);
   ReadVariants(&table);
   table.split.under = map_.Strings("split");

@@ -194,6 +194,41 @@ TEST_CASE("format tables: an alert that a courier packed into a text is the reco
     const Json wide = own.Normal(Json{{"log", R"({"kind":"k","no":123456789012345678901234567890})"}}.dump());
     CHECK(wide["event.id"] == "123456789012345678901234567890");
   }
+  SUBCASE("by a courier that is known; what it says itself is believed") {
+    OwnTables known(
+        "format: inner\nmarkers: [kind]\nid: no\nfields: {host.name: host}\n"
+        "---\nformat: ship\nmarkers: [shipper]\nid: n\npacked: [message, original]\nsame: [message, event.kind, rule.name]\n"
+        "severity: [{path: severity}]\n"
+        "---\nformat: other\nfallback: true\nid: no\npacked: log\nseverity: [{path: severity}]\n");
+    Json record{{"shipper", 1}, {"n", "s1"}, {"message", inner}};
+    CHECK(known.Normal(record.dump())["event.id"] == "5");
+    CHECK(known.Normal(record.dump(), "ship")["triaged.format"] == "inner");
+    for (const char* said : {"severity", "event.kind", "rule.name"}) {
+      CAPTURE(said);
+      Json says = record;
+      says[said] = "7";
+      CHECK(known.Normal(says.dump())["event.id"] == "s1");
+    }
+    CHECK(known.Normal(Json{{"log", record.dump()}}.dump())["event.id"] == "5");
+    record["message"] = "in words";
+    record["original"] = inner;
+    CHECK(known.Normal(record.dump())["event.id"] == "5");
+    // One that cannot be read stands inside two that can: the inner one of them is the record.
+    record["original"] = Json{{"log", "{broken"}, {"no", 6}}.dump();
+    CHECK(known.Normal(Json{{"log", record.dump()}}.dump())["event.id"] == "6");
+  }
+  SUBCASE("as a syslog message") {
+    for (const std::string header : {"<134>", "<134>Mar  2 08:00:00 ids1 suricata: ", "Mar 12 08:00:00 ids1 suricata[71]: ", "<134>Mar  2 08:00:00 ids1 ",
+                               "<13>1 2026-03-02T08:00:00Z h app 7 - - ", "<13>1 2026-03-02T08:00:00Z h app 7 - [a@1 b=\"c\"] \xEF\xBB\xBF",
+                               "2026-03-02T08:00:00+01:00 ids1 app: @cee: ", "@cee:", "<134>suricata: "}) {
+      CAPTURE(header);
+      CHECK(own.Normal(Json{{"log", header + inner}}.dump())["event.id"] == "5");
+    }
+    for (const char* words : {"Mar  2 08:00:00 web1 sshd[7]: Invalid user ", "user ", "user: ", "[", "GET /", "<134>Mar  2 08:00:00 web1 GET ?q="}) {
+      CAPTURE(words);
+      CHECK(own.Normal(Json{{"mid", "m1"}, {"log", words + inner}}.dump())["event.id"] == "m1");
+    }
+  }
   // Told which format it is, nothing is looked for.
   CHECK(own.Normal(Json{{"mid", "m1"}, {"log", inner}}.dump(), "inner").value("host.name", "none") == "none");
 }
@@ -249,7 +284,6 @@ TEST_CASE("format tables: slips that would read nothing are errors, with their p
   CHECK(has(errors("format: x\nmarkers: [a]\nextends: othre\n"), "did you mean 'other'?"));
   CHECK(has(errors("format: x\nmarkers: [a]\nvariants: [{fields: {host.name: a}}]\n"), "`when` is missing"));
   CHECK(has(errors("format: x\nmarkers: [a]\nvariants: [{when: a, markers: [b]}]\n"), "unknown key 'markers' in the variant"));
-  CHECK(has(errors("format: x\nmarkers: [a]\npacked: [b]\n"), "`packed` is for the fallback table"));
   CHECK(has(errors("format: x\nmarkers: [a]\nfields: {tags: {all: [a], first: [b]}}\n"), "'first'"));
   CHECK(has(errors("format: x\nmarkers: [a]\nfields: {host.name: 'a[x=y]b.c'}\n"), "has a selector that is not closed"));
   CHECK(has(errors("format: x\nmarkers: [a]\nfields: {host.name: 'a[x=y.b[c=d].e'}\n"), "has a selector that is not closed"));
