@@ -403,7 +403,7 @@ void Metrics::OnStep(int, const StepReport& report) {
   s.step.Add({}, kShort).Observe(Seconds(report.decide));
 }
 
-void Metrics::OnClock(int32_t partition, Timestamp clock, Timestamp broker_time, bool) {
+void Metrics::OnClock(int32_t partition, Timestamp clock, Timestamp broker_time) {
   const std::lock_guard lock(mutex_);
   lags_[partition] = std::max(Duration(0), broker_time - clock);
   ShowClockLag();

@@ -44,7 +44,7 @@ class Metrics final : public WorkerObserver {
   void OnRestored(int32_t partition, uint64_t records, int64_t from, int64_t end) override;
   void OnStandby(int32_t partition, std::optional<int64_t> behind) override;
   void OnStep(int worker, const StepReport& report) override;
-  void OnClock(int32_t partition, Timestamp clock, Timestamp broker_time, bool caught_up) override;
+  void OnClock(int32_t partition, Timestamp clock, Timestamp broker_time) override;
   void OnStoreStats(int32_t partition, const StoreStats& stats) override;
   void OnLags(int worker, const std::vector<std::pair<TopicPartition, int64_t>>& lags) override;
   void OnTransaction(int worker, CommitOutcome outcome, Duration took) override;

@@ -93,7 +93,7 @@ Status Worker::LoseClient(const std::string& why, bool fenced) {
   while (!fenced_at_.empty() && now - fenced_at_.front() > kFencedWindow) fenced_at_.pop_front();
   client_.reset();
   parts_.observer->OnConnected(options_.number, false);
-  if (Status given = GiveUpPartitions(PartitionState::kLost); !given) return given;
+  GiveUpPartitions(PartitionState::kLost);
   if (fenced_at_.size() >= kFencedLimit) {
     return Stop(
         -1, {ErrorClass::kInvariant, "fenced " + std::to_string(kFencedLimit) +
@@ -123,7 +123,7 @@ void Worker::SetState(Partition& partition, PartitionState state) {
 }
 
 // The stores stay open: a partition that comes back restores only its tail.
-Status Worker::GiveUpPartitions(PartitionState state) {
+void Worker::GiveUpPartitions(PartitionState state) {
   joined_ = false;
   for (const auto& [number, partition] : partitions_) {
     if (partition->state() == PartitionState::kClosed || partition->state() == PartitionState::kLost) continue;
@@ -136,7 +136,6 @@ Status Worker::GiveUpPartitions(PartitionState state) {
   more_due_.clear();
   consume_changed_ = false;
   intake_full_ = false;
-  return {};
 }
 
 std::unique_ptr<Partition> Worker::MakePartition(int32_t number) const {
@@ -155,7 +154,7 @@ std::unique_ptr<Partition> Worker::MakePartition(int32_t number) const {
 }
 
 Status Worker::OnAssigned(const GroupEvent& event) {
-  if (Status given = GiveUpPartitions(PartitionState::kClosed); !given) return given;
+  GiveUpPartitions(PartitionState::kClosed);
   const std::string& driver = direct() ? options_.direct_topics.front() : topics_.intake;
   std::set<int32_t> owned;
   std::vector<TopicPartition> alerts;
@@ -202,9 +201,11 @@ Status Worker::OnGroupEvent(const GroupEvent& event) {
     case GroupEventKind::kAssigned:
       return OnAssigned(event);
     case GroupEventKind::kRevoked:
-      return GiveUpPartitions(PartitionState::kClosed);
+      GiveUpPartitions(PartitionState::kClosed);
+      break;
     case GroupEventKind::kLost:
-      return GiveUpPartitions(PartitionState::kLost);
+      GiveUpPartitions(PartitionState::kLost);
+      break;
   }
   return {};
 }
@@ -300,7 +301,7 @@ void Worker::Housekeeping() {
   for (const auto& [number, partition] : partitions_) {
     if (partition->state() != PartitionState::kRunning) continue;
     if (broker_time) {
-      parts_.observer->OnClock(number, partition->clock(), *broker_time, CaughtUp(*partition));
+      parts_.observer->OnClock(number, partition->clock(), *broker_time);
     }
     if (stats) {
       parts_.observer->OnStoreStats(number, partition->store()->Stats());

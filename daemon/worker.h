@@ -126,7 +126,6 @@ class Worker {
     std::vector<Origin> origins;  // ascending by `begin`
     std::vector<Part> parts;
     Duration stage_one_took{0};
-    size_t stage_one_outputs = 0;  // the first of `outputs`
     bool alerts = false;           // stage one moved, or saw a partition for the first time
     bool tick = false;
     bool empty() const { return outputs.empty() && parts.empty() && !alerts; }
@@ -158,7 +157,7 @@ class Worker {
   PollLimits Limits() const;
   Status OnGroupEvent(const GroupEvent& event);
   Status OnAssigned(const GroupEvent& event);
-  Status GiveUpPartitions(PartitionState state);
+  void GiveUpPartitions(PartitionState state);
   Status Reassign();
   void SetState(Partition& partition, PartitionState state);
   std::unique_ptr<Partition> MakePartition(int32_t number) const;
@@ -205,7 +204,7 @@ class Worker {
   Status Tick();
   Result<Ending> Transact(Turn& turn);
   Status SendOffsets(const Turn& turn);
-  void CommitStores(Turn& turn, Duration took);
+  void CommitStores(Turn& turn);
   Status AbortAndRewind(const Turn& turn, const std::string& why);
   Status DropStep();
   void Blame(const Turn& turn, size_t output, const Error& error);

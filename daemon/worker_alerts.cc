@@ -54,7 +54,6 @@ void AlertSources::Reset(const std::vector<TopicPartition>& assigned) {
   last_ = sources_.end();
   refused_.clear();
   facts_ = {};
-  records_ = 0;
   for (const TopicPartition& source : assigned) sources_.emplace(source, Source{});
 }
 
@@ -114,7 +113,6 @@ bool AlertSources::Take(const InputRecord& input, std::vector<OutputRecord>* out
   source.staged.Add(facts.balance);
   source.staged_next = input.offset + 1;
   source.moved = true;
-  ++records_;
   facts_.balance.Add(facts.balance);
   facts_.dead_letters.insert(facts_.dead_letters.end(), std::make_move_iterator(facts.dead_letters.begin()),
                              std::make_move_iterator(facts.dead_letters.end()));
@@ -151,23 +149,19 @@ bool AlertSources::moved() const {
   return std::any_of(sources_.begin(), sources_.end(), [](const auto& source) { return source.second.moved; });
 }
 
-std::vector<std::pair<TopicPartition, Balance>> AlertSources::Commit() {
-  std::vector<std::pair<TopicPartition, Balance>> balances;
+void AlertSources::Commit() {
   for (auto& [where, source] : sources_) {
     if (!source.moved && !source.past_markers) continue;
     source.next = source.staged_next;
     source.balance.Add(source.staged);
     source.staged = {};
     source.moved = source.first_sight = source.past_markers = false;
-    balances.emplace_back(where, source.balance);
   }
   std::erase_if(refused_, [&](const auto& refused) {
     const auto at = sources_.find(refused.first.first);
     return at == sources_.end() || !at->second.next || refused.first.second < *at->second.next;
   });
   facts_ = {};
-  records_ = 0;
-  return balances;
 }
 
 void AlertSources::Discard() {
@@ -178,7 +172,6 @@ void AlertSources::Discard() {
     source.past_markers = false;
   }
   facts_ = {};
-  records_ = 0;
 }
 
 }  // namespace triaged

@@ -34,7 +34,6 @@ class AlertSources {
   // `first_sight`: the group had no offset; `next` is committed explicitly with the next step, so that it does not
   // depend on who sees the partition first.
   void Resolve(const TopicPartition& source, int64_t next, const Balance& balance, bool first_sight);
-  bool empty() const { return sources_.empty(); }
 
   // Where this worker stood when it last had the source; 0: never. It outlives assignments and clients: Kafka forgets the
   // group's offset of a topic that is deleted.
@@ -57,9 +56,7 @@ class AlertSources {
   std::vector<PartitionOffset> StagedOffsets() const;
   bool moved() const;
   const StepFacts& staged_facts() const { return facts_; }
-  size_t staged_records() const { return records_; }
-  // Sources with their balances after the commit.
-  std::vector<std::pair<TopicPartition, Balance>> Commit();
+  void Commit();
   void Discard();
 
  private:
@@ -79,7 +76,6 @@ class AlertSources {
   std::map<TopicPartition, Source>::iterator last_ = sources_.end();  // of the record taken last: they come in runs
   std::map<std::pair<TopicPartition, int64_t>, std::string> refused_;
   StepFacts facts_;
-  size_t records_ = 0;
 };
 
 }  // namespace triaged

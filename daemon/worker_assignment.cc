@@ -236,7 +236,6 @@ Status Worker::FinishRestore(Partition& partition) {
   taking.backoff = options_.retry_min;
   parts_.observer->OnRestored(partition.number(), taking.records, taking.range.from, taking.range.end);
   SetState(partition, PartitionState::kRunning);
-  parts_.observer->OnBalance(partition.number(), partition.store()->progress().balance);
   consume_changed_ = true;
   return {};
 }

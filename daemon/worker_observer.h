@@ -26,13 +26,8 @@ std::string_view Name(PartitionState state);
 // One partition's part of a committed transaction.
 struct StepReport {
   int32_t partition = -1;  // state partition; -1: stage one
-  size_t records = 0;      // inputs taken
-  size_t outputs = 0;      // records written, the changelog's among them
-  uint64_t output_bytes = 0;
   StepFacts facts;
   Duration decide{0};  // monotonic: deciding and encoding
-  Duration commit{0};  // of the whole transaction this step was part of: begin to commit
-  Timestamp broker_time{};
 };
 
 enum class Trouble : uint8_t {
@@ -77,13 +72,9 @@ class WorkerObserver {
 
   // After the commit, never before.
   virtual void OnStep(int /*worker*/, const StepReport& /*report*/) {}
-  // The whole balance of a state partition, from its progress record.
-  virtual void OnBalance(int32_t /*partition*/, const Balance& /*balance*/) {}
-  // The whole balance of one alert partition in stage one, as committed with its group offset.
-  virtual void OnAlertBalance(const TopicPartition& /*source*/, const Balance& /*balance*/) {}
 
   // A running partition's logical clock beside broker time: broker_time - clock is how far it is behind.
-  virtual void OnClock(int32_t /*partition*/, Timestamp /*clock*/, Timestamp /*broker_time*/, bool /*caught_up*/) {}
+  virtual void OnClock(int32_t /*partition*/, Timestamp /*clock*/, Timestamp /*broker_time*/) {}
   virtual void OnStoreStats(int32_t /*partition*/, const StoreStats& /*stats*/) {}
   // Of everything this worker consumes (BrokerClient::Lags).
   virtual void OnLags(int /*worker*/, const std::vector<std::pair<TopicPartition, int64_t>>& /*lags*/) {}

@@ -15,10 +15,6 @@ constexpr Duration kMaxTurn = std::chrono::seconds(5);
 constexpr int kSameFailures = 2;
 constexpr int kHopelessFailures = 10;
 
-uint64_t SizeOf(const OutputRecord& record) {
-  return (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
-}
-
 std::pair<TopicPartition, int64_t> PlaceOf(const InputRecord& input) {
   return {{std::string(input.topic), input.partition}, input.offset};
 }
@@ -56,7 +52,6 @@ void Worker::Distribute(std::vector<InputRecord>* records, Turn* turn) {
   for (auto& [partition, inputs] : pending_) SortInputs(&inputs.records);
   turn->alerts = alerts_.moved();
   turn->stage_one_took = Now() - begun;
-  turn->stage_one_outputs = turn->outputs.size();
 }
 
 void Worker::Pending::DropTaken() {
@@ -124,7 +119,6 @@ Status Worker::StepPartition(Partition& partition, Pending* pending, Turn* turn)
   if (!step->touched) return {};
   StepReport report;
   report.partition = number;
-  report.broker_time = time.broker_time;
   report.decide = Now() - begun;
   AddToTurn(partition, std::move(*step), std::move(report), alone ? &inputs.front() : nullptr, turn);
   return {};
@@ -143,8 +137,6 @@ void Worker::AddToTurn(Partition& partition, PartitionStep step, StepReport repo
     origin.offset = input->offset;
   }
   turn->origins.push_back(origin);
-  report.records = step.result.taken;
-  report.outputs = step.result.outputs.size() + step.state.size();
   report.facts = std::move(step.result.facts);
   for (OutputRecord& output : step.result.outputs) turn->outputs.push_back(std::move(output));
   for (StateRecord& record : step.state) {
@@ -155,7 +147,6 @@ void Worker::AddToTurn(Partition& partition, PartitionStep step, StepReport repo
     output.value = std::move(record.value);
     turn->outputs.push_back(std::move(output));
   }
-  for (size_t i = origin.begin; i < turn->outputs.size(); ++i) report.output_bytes += SizeOf(turn->outputs[i]);
   turn->parts.push_back({&partition, std::move(report)});
 }
 
@@ -245,7 +236,7 @@ Result<Worker::Ending> Worker::Transact(Turn& turn) {
   last_commit_ = Now();
   failing_since_.reset();
   if (!turn.tick) client_backoff_ = options_.retry_min;
-  CommitStores(turn, took);
+  CommitStores(turn);
   return Ending::kCommitted;
 }
 
@@ -265,7 +256,7 @@ Status Worker::SendOffsets(const Turn& turn) {
   return client_->SendOffsets(offsets);
 }
 
-void Worker::CommitStores(Turn& turn, Duration took) {
+void Worker::CommitStores(Turn& turn) {
   Enter(WorkerPhase::kWritingStores);
   const auto& reached = client_->LastStateOffsets();
   for (Turn::Part& part : turn.parts) {
@@ -273,22 +264,15 @@ void Worker::CommitStores(Turn& turn, Duration took) {
     const auto at = reached.find(partition.number());
     const std::optional<int64_t> position = at != reached.end() ? std::optional(at->second) : std::nullopt;
     const Status written = partition.Commit(position);
-    part.report.commit = took;
     parts_.observer->OnStep(options_.number, part.report);
-    parts_.observer->OnBalance(partition.number(), partition.store()->progress().balance);
     // Kafka has it, the store has not: the partition is closed, and the changelog brings it back.
     if (!written) RetryLater(partition, written.error());
   }
   if (!turn.alerts) return;
   StepReport report;
-  report.records = alerts_.staged_records();
-  report.outputs = turn.stage_one_outputs;
-  for (size_t i = 0; i < turn.stage_one_outputs; ++i) report.output_bytes += SizeOf(turn.outputs[i]);
   report.facts = alerts_.staged_facts();
   report.decide = turn.stage_one_took;
-  report.commit = took;
-  report.broker_time = client_->BrokerTime().value_or(Timestamp{});
-  for (const auto& [source, balance] : alerts_.Commit()) parts_.observer->OnAlertBalance(source, balance);
+  alerts_.Commit();
   parts_.observer->OnStep(options_.number, report);
 }
 

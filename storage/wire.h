@@ -96,12 +96,6 @@ class WireReader {
     next_ += size;
     return bytes;
   }
-  // All that is left.
-  std::string_view Rest() {
-    const std::string_view rest(next_, remaining());
-    next_ = end_;
-    return rest;
-  }
 
  private:
   template <typename T>

@@ -10,8 +10,8 @@ constexpr size_t kSlotsPerChild = 4;  // at least: most searches end where they 
 
 }  // namespace
 
-PathTrie::Node PathTrie::MakeNode(Node parent, std::string_view path) {
-  nodes_.emplace_back().parent = parent;
+PathTrie::Node PathTrie::MakeNode(std::string_view path) {
+  nodes_.emplace_back();
   paths_.emplace_back(texts_.emplace_back(path));
   return static_cast<Node>(nodes_.size() - 1);
 }
@@ -19,7 +19,7 @@ PathTrie::Node PathTrie::MakeNode(Node parent, std::string_view path) {
 PathTrie::Node PathTrie::AddKey(Node node, std::string_view key, std::string_view path) {
   const auto found = nodes_[node].children.find(key);
   if (found != nodes_[node].children.end()) return found->second;
-  const Node fresh = MakeNode(node, path);
+  const Node fresh = MakeNode(path);
   nodes_[node].children.emplace(texts_.emplace_back(key), fresh);
   return fresh;
 }
@@ -31,7 +31,7 @@ PathTrie::Node PathTrie::AddSelector(Node node, std::string_view text, std::stri
   for (const Selector& selector : nodes_[node].selectors) {
     if (selector.key == key && selector.value == value) return selector.node;
   }
-  const Node fresh = MakeNode(node, path);
+  const Node fresh = MakeNode(path);
   nodes_[node].selectors.push_back({std::string(key), std::string(value), fresh});
   return fresh;
 }

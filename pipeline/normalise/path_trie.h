@@ -109,21 +109,15 @@ class PathTrie {
 
   std::span<const Selector> Selectors(Node node) const { return nodes_[node].selectors; }
 
-  // Whether `node` is `above` or lies below it.
-  bool IsBelow(Node node, Node above) const {
-    while (node != above && node != kRoot) node = nodes_[node].parent;
-    return node == above;
-  }
   std::string_view Path(Node node) const { return paths_[node]; }
   size_t size() const { return nodes_.size(); }
 
  private:
   struct NodeData {
-    Node parent = kRoot;
     std::map<std::string_view, Node> children;  // while building
     std::vector<Selector> selectors;
   };
-  Node MakeNode(Node parent, std::string_view path);
+  Node MakeNode(std::string_view path);
   Node AddKey(Node node, std::string_view key, std::string_view path);
   Node AddSelector(Node node, std::string_view text, std::string_view path);
 

@@ -45,9 +45,7 @@ void Processor::Impl::RenderEvents(const Case& c) {
     fact.case_id = c.id;
     fact.policy = c.policy;
     fact.reason = event.reason;
-    fact.level_from = event.level_from;
     fact.level_to = event.level_to;
-    fact.severity = c.severity;
     fact.clock = event.clock;
     fact.since_opened = event.at - c.opened_at;
     if (event.escalation < c.escalations.size()) {

@@ -44,7 +44,6 @@ struct StepTime {
 struct StepFacts {
   Balance balance;                                   // of this step alone
   uint64_t timers_fired = 0;
-  uint64_t suppressed = 0;
   uint64_t purged = 0;                               // closed cases that left after their retention
   std::vector<uint32_t> rule_hits;                   // indexes into the engine's rules, one per hit
   uint64_t over_rule_budget = 0;                     // alerts on which some rules were given up
@@ -54,7 +53,7 @@ struct StepFacts {
     CaseId case_id;
     std::string policy;
     std::string reason;
-    uint8_t level_from = 0, level_to = 0, severity = 0;
+    uint8_t level_to = 0;
     ClockKind clock = ClockKind::kAcknowledge;
     bool nobody_on_shift = false;
     Duration since_opened{0};
@@ -70,7 +69,7 @@ struct StepFacts {
 };
 
 struct StepResult {
-  size_t taken = 0;                      // of the inputs given, counted in the order of `order`
+  size_t taken = 0;                      // of the inputs given
   std::vector<OutputRecord> outputs;     // without the state topic's: those are the store's staged records
   StepFacts facts;
   bool more_due = false;                 // deadlines are left that are already due: call again at once

@@ -565,8 +565,8 @@ TEST_CASE("metrics: what a partition told is gone from the sums when it goes") {
     metrics.OnPartitionState(0, partition, PartitionState::kRunning);
     metrics.OnStoreStats(partition, stats);
   }
-  metrics.OnClock(0, Timestamp(Duration(9000)), Timestamp(Duration(10'000)), true);
-  metrics.OnClock(1, Timestamp(Duration(4000)), Timestamp(Duration(10'000)), false);
+  metrics.OnClock(0, Timestamp(Duration(9000)), Timestamp(Duration(10'000)));
+  metrics.OnClock(1, Timestamp(Duration(4000)), Timestamp(Duration(10'000)));
   CHECK(Value(metrics, "triaged_store_cases") == 20);
   CHECK(Sum(metrics, "triaged_cases") == 20);
   CHECK(Sum(metrics, "triaged_cases", "status=\"escalated\"") == 8);
