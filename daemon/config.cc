@@ -290,10 +290,15 @@ std::optional<Config> LoadConfig(const std::string& path, Diagnostics* diagnosti
 Result<SourceFile> ReadSourceFile(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return EnvironmentError("cannot read " + path + ": no such file, or no permission");
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (in.bad()) return EnvironmentError("cannot read " + path);
-  return SourceFile{path, text.str()};
+  // Not by the stream's buffer: an error of reading would look like the end of the file.
+  std::string text;
+  char part[64 * 1024];
+  do {
+    in.read(part, sizeof part);
+    text.append(part, static_cast<size_t>(in.gcount()));
+  } while (in);
+  if (in.bad() || !in.eof()) return EnvironmentError("cannot read " + path + ": is it a file?");
+  return SourceFile{path, std::move(text)};
 }
 
 std::vector<SourceFile> ReadSources(const std::vector<std::string>& paths, Diagnostics* diagnostics) {
@@ -305,9 +310,13 @@ std::vector<SourceFile> ReadSources(const std::vector<std::string>& paths, Diagn
       continue;
     }
     std::vector<std::string> found;
-    for (const auto& entry : fs::recursive_directory_iterator(path, error)) {
-      const auto extension = entry.path().extension();
-      if (extension == ".yaml" || extension == ".yml") found.push_back(entry.path().string());
+    for (fs::recursive_directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
+      const auto extension = at->path().extension();
+      if (extension == ".yaml" || extension == ".yml") found.push_back(at->path().string());
+    }
+    if (error) {  // a part of the rules is not the rules
+      diagnostics->Error({path, 0, 0}, "cannot read all of the directory: " + error.message());
+      continue;
     }
     if (found.empty()) diagnostics->Error({path, 0, 0}, "the directory has no *.yaml file");
     std::sort(found.begin(), found.end());

@@ -86,7 +86,8 @@ struct Config {
 std::optional<Config> ParseConfig(const SourceFile& file, Diagnostics* diagnostics);
 std::optional<Config> LoadConfig(const std::string& path, Diagnostics* diagnostics);
 
-// Reads a file, or every *.yaml / *.yml of a directory in name order (not recursive).
+// Reads a file, or every *.yaml / *.yml of a directory and those in it, in name order. A directory of which a part cannot
+// be read is an error as a whole.
 Result<SourceFile> ReadSourceFile(const std::string& path);
 std::vector<SourceFile> ReadSources(const std::vector<std::string>& paths, Diagnostics* diagnostics);
 
@@ -96,7 +97,7 @@ EnrichmentSources ReadEnrichment(const std::vector<std::string>& paths, Diagnost
 // Everything that formats, rules, policies and enrichment lists name, compiled; nullptr when `diagnostics` got an error.
 std::shared_ptr<const Engine> LoadEngine(const Config& config, Diagnostics* diagnostics);
 
-// --config.file, else /etc/triaged/triaged.yaml, else the shipped default beside the program's sources.
+// /etc/triaged/triaged.yaml where it is, else the shipped default beside the program's sources.
 std::string DefaultConfigPath();
 
 }  // namespace triaged

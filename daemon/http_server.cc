@@ -86,6 +86,9 @@ Status SetUpTls(SSL_CTX* context, TlsServerConfig* tls) {
     return BadInput("web configuration: client_ca_file " + tls->client_ca_file + ": " + OpenSslError());
   }
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  // Sessions that verify clients need a name, or a client that resumes one is refused.
+  constexpr unsigned char kSessions[] = "triaged";
+  SSL_CTX_set_session_id_context(context, kSessions, sizeof kSessions - 1);
   return {};
 }
 

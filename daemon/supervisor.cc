@@ -140,6 +140,7 @@ WorkerOptions Supervisor::OptionsFor(int worker) const {
   options.keep_closed = config_.keep_closed;
   options.archive = config_.archive;
   options.accept_data_loss = accept_data_loss_;
+  options.transaction_timeout = config_.kafka.transaction_timeout;
   options.commit_timeout = config_.kafka.commit_timeout;
   options.flush_interval = config_.storage.flush_interval;
   options.standby = config_.standby;
@@ -293,16 +294,22 @@ void Supervisor::RequestStop() {
 
 std::pair<bool, std::string> Supervisor::Reload() {
   const std::lock_guard one_at_a_time(reload_mutex_);
-  NotifyReloading();
+  // While Kafka is waited for, or the workers stop, systemd would take READY for news about that.
+  const bool up = running_ > 0 && !stop_;
+  if (up) NotifyReloading();
   const auto done = ReloadNow();
-  sd_notify(0, "READY=1");
+  if (up) sd_notify(0, "READY=1");
   return done;
 }
 
 std::pair<bool, std::string> Supervisor::ReloadNow() {
   FreeRetired();  // reloads in quick succession do not pile engines up until the next look of Watch
   Diagnostics diagnostics;
-  const auto config = LoadConfig(config_path_, &diagnostics);
+  auto config = LoadConfig(config_path_, &diagnostics);
+  if (config) {  // by these the topics were checked and the workers made: they stay until a restart
+    config->alert_limits = config_.alert_limits;
+    config->keep_closed = config_.keep_closed;
+  }
   auto engine = config ? LoadEngine(*config, &diagnostics) : nullptr;
   metrics_.OnReload(engine.get(), WallTime());
   if (!engine) {

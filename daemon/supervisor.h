@@ -54,7 +54,7 @@ class Supervisor {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::shared_ptr<const Engine> engine_;  // guarded by mutex_
-  std::vector<std::shared_ptr<const Engine>> retired_;  // guarded by mutex_: replaced, freed by Watch
+  std::vector<std::shared_ptr<const Engine>> retired_;  // guarded by mutex_: replaced, freed when no worker has it
   Status failure_;                        // guarded by mutex_: the first worker's that failed
   std::atomic<bool> stop_{false};
   std::atomic<int> running_{0};
