@@ -134,6 +134,9 @@ class BrokerClient {
   virtual Status Produce(const OutputRecord& record) = 0;
   virtual Status SendOffsets(const std::vector<PartitionOffset>& offsets) = 0;
   virtual CommitOutcome Commit(Duration bound) = 0;
+  // In a transaction that failed: which of its records, counted from 0, Kafka (or this client before it) refused for its
+  // size; of several the largest. Who produces it again will be refused again. nullopt: none, as far as is known.
+  virtual std::optional<size_t> RefusedForSize() = 0;
   virtual Status Abort(Duration bound) = 0;  // fails: the worker's partitions are Lost, rebuild
   // After kCommitted: the changelog offset that each state partition reached in this transaction; absent when it wrote
   // nothing there or the broker did not tell (duplicate sequence): the old position stands.

@@ -17,12 +17,19 @@ constexpr size_t kLeastMessage = 4 * 1024 * 1024;  // a case at all its limits e
 // A store that was away for longer may miss a deletion and is restored from the beginning (WorkerOptions).
 constexpr const char* kTombstoneRetention = "86400000";
 
+size_t LeastMessageBytes(size_t alert_bytes) { return std::max(alert_bytes + kOverhead, kLeastMessage); }
+
+// Of dead letters, per partition. They keep the time of the record they hold, so by their age Kafka might delete the only
+// copy of an old alert within minutes.
+constexpr const char* kMostKept = "1073741824";
+
 struct TopicSpec {
   std::string name;
   bool compact = false;
   bool log_append_time = false;
   bool exact_partitions = true;  // false: any number will do
   bool for_ever = false;         // created without a limit of age; whoever runs the cluster may set one
+  bool bounded = false;          // created with kMostKept
 };
 
 std::vector<TopicSpec> Specs(const OwnTopics& own) {
@@ -30,7 +37,7 @@ std::vector<TopicSpec> Specs(const OwnTopics& own) {
   std::vector<TopicSpec> specs = {{names.intake, false, true, true},   {names.commands, false, true, true},
                                   {names.state, true, true, true},     {names.steps, false, true, true},
                                   {names.escalations, false, false, false}, {names.cases, true, false, false},
-                                  {names.dead_letter, false, false, false}, {names.signals, false, true, true}};
+                                  {names.dead_letter, false, false, false, true, true}, {names.signals, false, true, true}};
   if (own.archive) specs.push_back({names.archive, false, false, false, true});
   return specs;
 }
@@ -99,9 +106,10 @@ RdNewTopic MakeNewTopic(const TopicSpec& spec, int partitions, int brokers, size
   set("cleanup.policy", spec.compact ? "compact" : "delete");
   if (spec.log_append_time) set("message.timestamp.type", "LogAppendTime");
   if (spec.for_ever) set("retention.ms", "-1");
+  if (spec.bounded) set("retention.bytes", kMostKept);
   if (brokers >= 3) set("min.insync.replicas", "2");
   if (spec.compact && spec.log_append_time) set("delete.retention.ms", kTombstoneRetention);
-  set("max.message.bytes", std::to_string(std::max(alert_bytes + kOverhead, kLeastMessage)));
+  set("max.message.bytes", std::to_string(LeastMessageBytes(alert_bytes)));
   return topic;
 }
 
@@ -159,10 +167,10 @@ void CheckSettings(const TopicSpec& spec, const Settings& settings, size_t alert
       std::strtoll(retention.c_str(), nullptr, 10) < std::strtoll(kTombstoneRetention, nullptr, 10)) {
     want("delete.retention.ms", std::string(kTombstoneRetention) + " or more", " (a store that was away must not miss a deletion)");
   }
-  const size_t least = alert_bytes + kOverhead;
+  const size_t least = LeastMessageBytes(alert_bytes);
   const std::string largest = value("max.message.bytes");
   if (alert_bytes > 0 && !largest.empty() && std::strtoull(largest.c_str(), nullptr, 10) < least) {
-    want("max.message.bytes", std::to_string(least) + " or more", " (limits.alert_bytes and what is added to an alert)");
+    want("max.message.bytes", std::to_string(least) + " or more", " (limits.alert_bytes and what is added to an alert; a case)");
   }
 }
 

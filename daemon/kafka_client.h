@@ -64,6 +64,7 @@ class KafkaClient final : public BrokerClient {
   Status SendOffsets(const std::vector<PartitionOffset>& offsets) override;
   CommitOutcome Commit(Duration bound) override { return producer_->Commit(bound); }
   Status Abort(Duration bound) override { return producer_->Abort(bound); }
+  std::optional<size_t> RefusedForSize() override { return producer_->RefusedForSize(); }
   const std::map<int32_t, int64_t>& LastStateOffsets() const override { return producer_->LastStateOffsets(); }
   std::optional<Timestamp> BrokerTime() const override { return producer_->BrokerTime(); }
   Duration Monotonic() const override;

@@ -118,6 +118,9 @@ void KafkaProducer::TakeDelivery(const rd_kafka_message_t& message) {
               {{"topic", topic}, {"partition", std::to_string(message.partition)}, {"error", ErrorText(message.err)}});
     }
     delivery_failed_ = true;
+    if (message.err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || message.err == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE) {
+      NoteRefused(reinterpret_cast<uintptr_t>(message._private), message.len + message.key_len);
+    }
     return;
   }
   // Offset -1 is a duplicate sequence: the broker has the record, but does not say where; the old position stands.
@@ -143,6 +146,16 @@ void KafkaProducer::TakeDelivery(const rd_kafka_message_t& message) {
   if (time <= 0 || type != RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) return;
   base_time_ = FromUnixMillis(time);
   base_monotonic_ = MonotonicTime();
+}
+
+// A batch is refused as a whole: the largest record of it is the one that is too large.
+void KafkaProducer::NoteRefused(size_t record, size_t bytes) {
+  if (!refused_ || bytes > refused_->bytes) refused_ = {record, bytes};
+}
+
+std::optional<size_t> KafkaProducer::RefusedForSize() {
+  rd_kafka_poll(handle_.get(), 0);  // the report may not have been read yet
+  return refused_ ? std::optional(refused_->record) : std::nullopt;
 }
 
 void KafkaProducer::KnowStateEnd(int32_t partition, int64_t end) {
@@ -209,7 +222,9 @@ int32_t KafkaProducer::StatePartitions() const {
 Status KafkaProducer::Begin() {
   rd_kafka_poll(handle_.get(), 0);  // reports of an aborted transaction are not this one's
   state_offsets_.clear();
+  produced_ = 0;
   delivery_failed_ = false;
+  refused_.reset();
   if (state_lost_) return Error{ErrorClass::kInvariant, *state_lost_ + "; restore the topic, or start once with --accept-data-loss"};
   const RdError error(rd_kafka_begin_transaction(handle_.get()));
   if (error) return FromRd(error.get(), "begin_transaction");
@@ -243,15 +258,19 @@ Status KafkaProducer::Send(const OutputRecord& record, int32_t partition) {
     const auto code = rd_kafka_producev(
         handle_.get(), RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(partition),
         RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_size), RD_KAFKA_V_VALUE(value, value_size),
-        RD_KAFKA_V_TIMESTAMP(timestamp), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return {};  // the headers belong to the record now
+        RD_KAFKA_V_TIMESTAMP(timestamp), RD_KAFKA_V_HEADERS(headers),
+        RD_KAFKA_V_OPAQUE(reinterpret_cast<void*>(produced_)), RD_KAFKA_V_END);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {  // the headers belong to the record now
+      ++produced_;
+      return {};
+    }
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && MonotonicTime() < end) {
       rd_kafka_poll(handle_.get(), 10);
       continue;
     }
     if (headers) rd_kafka_headers_destroy(headers);
-    const std::string message = "producing to '" + topic + "' (" + std::to_string(partition) + "): " + ErrorText(code);
-    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? BadInput(message) : EnvironmentError(message);
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) NoteRefused(produced_, key_size + value_size);
+    return EnvironmentError("producing to '" + topic + "' (" + std::to_string(partition) + "): " + ErrorText(code));
   }
 }
 

@@ -33,6 +33,7 @@ class KafkaProducer {
   Status SendOffsets(const std::vector<PartitionOffset>& offsets, const RdGroupMetadata& group, Duration bound);
   CommitOutcome Commit(Duration bound);
   Status Abort(Duration bound);
+  std::optional<size_t> RefusedForSize();
   const std::map<int32_t, int64_t>& LastStateOffsets() const { return state_offsets_; }
   // Partitions of the state topic, as the broker says; 0 before Start.
   int32_t StatePartitions() const;
@@ -44,6 +45,7 @@ class KafkaProducer {
   explicit KafkaProducer(const KafkaOptions& options);
   static void OnDelivery(rd_kafka_t* handle, const rd_kafka_message_t* message, void* self);
   void TakeDelivery(const rd_kafka_message_t& message);
+  void NoteRefused(size_t record, size_t bytes);
   Result<int32_t> PartitionOf(const OutputRecord& record);
   Status LearnPartitions(const std::string& topic, Duration bound);
   Status Send(const OutputRecord& record, int32_t partition);
@@ -59,7 +61,13 @@ class KafkaProducer {
   std::optional<std::string> state_lost_;    // the state topic's offsets went back: nothing commits any more
   std::optional<Timestamp> base_time_;   // LogAppendTime of the newest delivery report …
   Duration base_monotonic_{0};           // … and when we got it
-  bool delivery_failed_ = false;         // in this transaction: it cannot commit
+  // Of this transaction:
+  size_t produced_ = 0;           // records
+  bool delivery_failed_ = false;  // it cannot commit
+  struct Refused {
+    size_t record = 0, bytes = 0;
+  };
+  std::optional<Refused> refused_;  // for its size
   bool left_behind_ = false;             // a call of ours still holds the handle, and may do so for long
   RdSharedHandle handle_;                // last: its callbacks use what stands above
 };

@@ -59,6 +59,7 @@ Metrics::Metrics(const Engine& engine, int workers, int partitions)
       families_(std::make_unique<MetricFamilies>(registry_.get())),
       targets_(TargetBuckets(engine)),
       connected_(static_cast<size_t>(workers), false),
+      assignments_(static_cast<size_t>(workers)),
       last_turns_(static_cast<size_t>(workers), MonotonicTime()),
       phases_(static_cast<size_t>(workers), WorkerPhase::kTurn),
       last_commits_(last_turns_),
@@ -141,11 +142,17 @@ std::pair<bool, std::string> Metrics::Ready() const {
   const std::lock_guard lock(mutex_);
   if (stopping_) return {false, "stopping"};
   for (size_t i = 0; i < connected_.size(); ++i) {
-    if (!connected_[i]) return {false, "worker " + std::to_string(i) + " has not joined the group"};
+    const std::string worker = "worker " + std::to_string(i);
+    if (!connected_[i]) return {false, worker + " has no Kafka client yet"};
+    const auto& [assigned, unknown] = assignments_[i];
+    if (!assigned) return {false, worker + " has no assignment of the group yet"};
+    if (unknown > 0) {
+      return {false, worker + " does not know yet where " + std::to_string(unknown) + " alert partitions were read to"};
+    }
     // Transactions that fail one after the other look the same from here as a call that hangs.
     const Duration uncommitted = MonotonicTime() - last_commits_[i];
     if (uncommitted <= kLongestUncommitted) continue;
-    return {false, "worker " + std::to_string(i) + " has committed nothing for " + FormatDuration(uncommitted) +
+    return {false, worker + " has committed nothing for " + FormatDuration(uncommitted) +
                        ": is Kafka there? The log tells why"};
   }
   for (const auto& [key, state] : states_) {
@@ -165,9 +172,12 @@ void Metrics::OnReload(const Engine* engine, Timestamp now) {
   AddEngine(*engine);
   {
     const std::lock_guard lock(mutex_);
-    if (!fingerprint_.empty()) families_->policy_info.Add({{"fingerprint", fingerprint_}}).Set(0);
-    fingerprint_ = engine->fingerprint;
-    families_->policy_info.Add({{"fingerprint", fingerprint_}}).Set(1);
+    if (fingerprint_ != engine->fingerprint) {
+      // Lists of intelligence may change every hour: the old ones do not stay.
+      if (!fingerprint_.empty()) families_->policy_info.Remove(&families_->policy_info.Add({{"fingerprint", fingerprint_}}));
+      fingerprint_ = engine->fingerprint;
+      families_->policy_info.Add({{"fingerprint", fingerprint_}}).Set(1);
+    }
   }
   families_->reload_time.Add({}).Set(static_cast<double>(ToUnixMillis(now)) / 1000.0);
 }
@@ -206,6 +216,16 @@ void Metrics::OnEngineTaken(int worker, bool done) {
                                {"pause_ms", std::to_string((MonotonicTime() - begun).count())}});
 }
 
+void Metrics::OnAssignment(int worker, bool assigned, size_t alert_partitions_unknown) {
+  bool was_assigned = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const std::pair now(assigned, alert_partitions_unknown);
+    was_assigned = std::exchange(assignments_[static_cast<size_t>(worker)], now).first;
+  }
+  if (assigned && !was_assigned) LogInfo("joined the group", {{"worker", std::to_string(worker)}});
+}
+
 void Metrics::OnConnected(int worker, bool connected) {
   {
     const std::lock_guard lock(mutex_);
@@ -220,7 +240,7 @@ void Metrics::OnConnected(int worker, bool connected) {
     }
   }
   if (!connected) OnLags(worker, {});
-  LogInfo(connected ? "joined the group" : "left the group", {{"worker", std::to_string(worker)}});
+  LogInfo(connected ? "Kafka client started" : "Kafka client given up", {{"worker", std::to_string(worker)}});
 }
 
 void Metrics::OnPartitionState(int worker, int32_t partition, PartitionState state) {

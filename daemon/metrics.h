@@ -37,6 +37,7 @@ class Metrics final : public WorkerObserver {
   void SetStopping();
 
   void OnPhase(int worker, WorkerPhase phase) override;
+  void OnAssignment(int worker, bool assigned, size_t alert_partitions_unknown) override;
   void OnConnected(int worker, bool connected) override;
   void OnEngineTaken(int worker, bool done) override;
   void OnPartitionState(int worker, int32_t partition, PartitionState state) override;
@@ -76,6 +77,7 @@ class Metrics final : public WorkerObserver {
   std::map<std::string, std::pair<std::string, std::string>> feeds_;  // id → policy and name, of the engine in use
   std::vector<std::string> rules_;                       // ids, in the order of the engine in use
   std::vector<bool> connected_;
+  std::vector<std::pair<bool, size_t>> assignments_;     // by worker, as OnAssignment told
   // By worker and partition: while a partition moves between two workers of ours, both speak of it.
   std::map<std::pair<int, int32_t>, PartitionState> states_;
   struct Standby {

@@ -243,6 +243,7 @@ Status Partition::FinishRestore(const Group& group, std::shared_ptr<const Engine
   }
   start_.clear();
   end_.clear();
+  committed_end_.clear();
   rewound_.clear();
   rewinding_ = false;
   if (Status compared = CompareWithGroup(group, warnings); !compared) return compared;

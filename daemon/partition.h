@@ -95,6 +95,10 @@ class Partition {
   std::vector<PartitionOffset> NextOffsets() const;
   // Everything below the end was taken. A place of somebody else is passed over.
   void ReachEnd(const PartitionOffset& end);
+  // An end was reached that the group does not know yet: it is to be committed with the next transaction, whatever that is
+  // for, or retention would seem to have removed records that were transaction markers.
+  bool past_markers() const { return end_ != committed_end_; }
+  void NoteOffsetsCommitted() { committed_end_ = end_; }
   int64_t NextOffset(std::string_view topic) const;
   // When this partition wants a step without input; nullopt: nothing armed.
   std::optional<Timestamp> NextDeadline() const { return processor_->NextDeadline(); }
@@ -135,6 +139,7 @@ class Partition {
   // By topic:
   std::map<std::string, int64_t, std::less<>> start_;    // where this assignment begins
   std::map<std::string, int64_t, std::less<>> end_;      // no record is left below
+  std::map<std::string, int64_t, std::less<>> committed_end_;  // as the group knows it
   std::map<std::string, int64_t, std::less<>> rewound_;  // made anew: holds instead of the progress until that was written
   bool rewinding_ = false;                               // … which the staged step does
   std::optional<std::string> expected_lineage_;  // the store's, until the changelog's first progress record agreed

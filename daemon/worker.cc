@@ -240,6 +240,8 @@ bool Worker::Ready() const {
 
 PollLimits Worker::Limits() const {
   PollLimits limits = options_.poll;
+  limits.max_records = std::max<size_t>(limits.max_records >> halvings_, 1);
+  limits.max_bytes = std::max<size_t>(limits.max_bytes >> halvings_, 1);
   limits.take_alerts = direct() || !intake_full_ || alert_polls_skipped_ >= kMaxAlertPollsSkipped;
   const auto sooner = [&](Duration wait) { limits.max_wait = std::clamp(wait, Duration{0}, limits.max_wait); };
   if (!more_due_.empty() || consume_changed_ || NeedsOffsets()) sooner(Duration{0});
@@ -254,8 +256,14 @@ PollLimits Worker::Limits() const {
   return limits;
 }
 
+void Worker::TellAssignment() {
+  const std::pair now(client_ && joined_, alerts_.Unresolved().size());
+  if (std::exchange(told_, now) != now) parts_.observer->OnAssignment(options_.number, now.first, now.second);
+}
+
 Status Worker::RunOnce() {
   Enter(WorkerPhase::kTurn);
+  TellAssignment();
   AdoptEngine();
   if (!client_) return StartClient();
   const PollLimits limits = Limits();
@@ -283,7 +291,8 @@ Status Worker::RunOnce() {
   }
   if (Status advanced = AdvanceAssignment(); !advanced || !client_) return advanced;
   const Duration quiet = Now() - last_commit_;
-  if (!client_->BrokerTime() || quiet >= options_.tick_interval || (alerts_.past_markers() && quiet >= kMarkersWait)) {
+  const bool past_markers = alerts_.past_markers() || std::any_of(partitions_.begin(), partitions_.end(), IsPastMarkers);
+  if (!client_->BrokerTime() || quiet >= options_.tick_interval || (past_markers && quiet >= kMarkersWait)) {
     if (Status ticked = Tick(); !ticked || !client_) return ticked;
   }
   AdvanceStandbys();

@@ -56,6 +56,7 @@ struct WorkerOptions {
   bool standby = false;      // follow the partitions of others, too: those whose number % workers is `number`
   int workers = 1;           // of this process
   Duration start_timeout{20'000};  // shorter than the time to stop
+  Duration transaction_timeout{10'000};  // the coordinator aborts what takes longer
   Duration commit_timeout{30'000};
   Duration abort_timeout{10'000};
   Duration leave_timeout{10'000};
@@ -126,6 +127,7 @@ class Worker {
     std::vector<Origin> origins;  // ascending by `begin`
     std::vector<Part> parts;
     Duration stage_one_took{0};
+    Duration begun{0};             // of its transaction
     bool alerts = false;           // stage one moved, or saw a partition for the first time
     bool tick = false;
     bool empty() const { return outputs.empty() && parts.empty() && !alerts; }
@@ -161,6 +163,7 @@ class Worker {
   Status Reassign();
   void SetState(Partition& partition, PartitionState state);
   std::unique_ptr<Partition> MakePartition(int32_t number) const;
+  void TellAssignment();
   void Housekeeping();
   void Enter(WorkerPhase phase) const;
   void Report(Trouble kind, int32_t partition, const std::string& message) const;
@@ -204,10 +207,12 @@ class Worker {
   Status Tick();
   Result<Ending> Transact(Turn& turn);
   Status SendOffsets(const Turn& turn);
+  void NoteIfSlow(const Turn& turn);
+  static bool IsPastMarkers(const std::pair<const int32_t, std::unique_ptr<Partition>>& entry);
   void CommitStores(Turn& turn);
-  Status AbortAndRewind(const Turn& turn, const std::string& why);
+  Status AbortAndRewind(const Turn& turn, std::string why);
   Status DropStep();
-  void Blame(const Turn& turn, size_t output, const Error& error);
+  void Blame(const Turn& turn, size_t output, const std::string& message);
   void NoteFault(int32_t partition, const std::string& message, const std::optional<InputPlace>& suspect);
 
   const WorkerOptions options_;
@@ -228,6 +233,10 @@ class Worker {
   bool intake_full_ = false;  // the last poll was filled by intake, signals and commands
   int alert_polls_skipped_ = 0;
 
+  // Polls are halved so often since transactions took too long; so many committed since. They outlive clients.
+  int halvings_ = 0;
+  int committed_since_ = 0;
+
   // Of the assignment in hand.
   struct Taking {
     Partition::Group group;  // as read before the restore
@@ -240,6 +249,7 @@ class Worker {
   };
   std::map<int32_t, Taking> taking_;
   bool joined_ = false;                    // an assignment is in hand, be it empty
+  std::pair<bool, size_t> told_{};         // of it to the observer
   bool consume_changed_ = false;           // Assign is owed: the set of running partitions changed
   bool group_has_offsets_ = false;         // at least one, of what was asked for
   bool progress_without_offsets_ = false;  // a partition was restored that the group knows nothing of

@@ -65,6 +65,21 @@ std::vector<TopicPartition> AlertSources::Unresolved() const {
   return unresolved;
 }
 
+std::vector<TopicPartition> AlertSources::Due(Duration now) const {
+  std::vector<TopicPartition> due;
+  for (const auto& [where, source] : sources_) {
+    if (!source.next && source.ask_at <= now) due.push_back(where);
+  }
+  return due;
+}
+
+void AlertSources::AskLater(const TopicPartition& source, Duration now, Duration least, Duration most) {
+  const auto at = sources_.find(source);
+  if (at == sources_.end()) return;
+  at->second.backoff = std::clamp(at->second.backoff * 2, least, most);
+  at->second.ask_at = now + at->second.backoff;
+}
+
 int64_t AlertSources::Known(const TopicPartition& source) const {
   const auto at = known_.find(source);
   return at != known_.end() ? at->second : 0;

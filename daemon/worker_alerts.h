@@ -31,6 +31,10 @@ class AlertSources {
   // A new assignment: nothing is known yet of where these stand.
   void Reset(const std::vector<TopicPartition>& assigned);
   std::vector<TopicPartition> Unresolved() const;
+  // Of these whose time to be asked for (again) has come.
+  std::vector<TopicPartition> Due(Duration now) const;
+  // Asking came to nothing: not again before this; twice as long each time, from `least` to `most`.
+  void AskLater(const TopicPartition& source, Duration now, Duration least, Duration most);
   // `first_sight`: the group had no offset; `next` is committed explicitly with the next step, so that it does not
   // depend on who sees the partition first.
   void Resolve(const TopicPartition& source, int64_t next, const Balance& balance, bool first_sight);
@@ -68,6 +72,7 @@ class AlertSources {
     bool moved = false;  // must be committed with the next step
     bool first_sight = false;
     bool past_markers = false;
+    Duration ask_at{0}, backoff{0};  // while `next` is unknown
   };
 
   Intake intake_;

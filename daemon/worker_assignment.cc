@@ -25,8 +25,9 @@ bool Worker::NeedsOffsets() const {
 // Whose group offsets are to be read now. Alert partitions that the group has never heard of wait until the state
 // partitions have told whether this group ever ran (`anyone` counts them only once they may be resolved).
 std::vector<TopicPartition> Worker::Unknown(bool* anyone) const {
-  std::vector<TopicPartition> unknown = alerts_.Unresolved();
-  const Duration now = client_->Monotonic();
+  const Duration now = Now();
+  std::vector<TopicPartition> unknown = alerts_.Due(now);
+  const bool alerts_due = !unknown.empty();
   bool waiting = false;
   *anyone = false;
   for (const auto& [number, taking] : taking_) {
@@ -36,7 +37,7 @@ std::vector<TopicPartition> Worker::Unknown(bool* anyone) const {
     unknown.insert(unknown.end(), partition.sources().begin(), partition.sources().end());
     *anyone = true;
   }
-  if (!alerts_.Unresolved().empty() && (group_has_offsets_ || !waiting)) *anyone = true;
+  if (alerts_due && (group_has_offsets_ || !waiting)) *anyone = true;
   return unknown;
 }
 
@@ -47,6 +48,7 @@ Status Worker::AdvanceAssignment() {
   for (const auto& [number, partition] : partitions_) {
     if (partition->state() != PartitionState::kAssigned || !taking_.at(number).offsets_known) continue;
     if (Status begun = BeginRestore(*partition); !begun) return begun;
+    if (partition->state() == PartitionState::kAssigned) break;  // each that is not answered takes its while: one a turn
   }
   if (Status read = ReadSlices(); !read) return read;
   return consume_changed_ ? Reassign() : Status();
@@ -76,7 +78,7 @@ Status Worker::ReadOffsets() {
 Status Worker::ResolveAlerts(const std::map<TopicPartition, BrokerClient::Committed>& committed) {
   const bool waiting = std::any_of(partitions_.begin(), partitions_.end(),
                                    [](const auto& entry) { return entry.second->state() != PartitionState::kRunning; });
-  for (const TopicPartition& source : alerts_.Unresolved()) {
+  for (const TopicPartition& source : alerts_.Due(Now())) {
     const auto at = committed.find(source);
     if (at == committed.end()) continue;
     if (!at->second.offset && !group_has_offsets_) {
@@ -85,7 +87,12 @@ Status Worker::ResolveAlerts(const std::map<TopicPartition, BrokerClient::Commit
       if (Status fresh = CheckExpired(); !fresh) return fresh;
     }
     auto marks = client_->QueryWatermarks(source, options_.query_slice);
-    if (!marks) continue;  // asked again
+    if (!marks) {  // each such question takes its while: one a turn
+      alerts_.AskLater(source, Now(), options_.retry_min, options_.retry_max);
+      Report(Trouble::kRetry, -1, "where to read " + SourceKey(source.topic, source.partition) +
+                                      " from is not known, nothing of it is read: " + marks.error().message);
+      return {};
+    }
     const auto balance = DecodeBalance(at->second.metadata);
     if (at->second.offset && !balance) {
       Report(Trouble::kWarning, -1,
@@ -155,7 +162,10 @@ Status Worker::BeginRestore(Partition& partition) {
   Taking& taking = taking_.at(partition.number());
   // After the group offsets: whatever they count as done is below this end.
   auto state = client_->QueryWatermarks({topics_.state, partition.number()}, options_.query_slice);
-  if (!state) return {};  // asked again
+  if (!state) {
+    RetryLater(partition, state.error());
+    return {};
+  }
   auto range = partition.BeginRestore(*state, client_->BrokerTime());
   if (!range) {
     return WaitForHandOver(taking, range.error()) ? Status() : RetryOrStop(partition, range.error());

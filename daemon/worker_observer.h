@@ -59,8 +59,11 @@ class WorkerObserver {
 
   // kTurn comes once a turn, also while nothing happens: the sign of life for the watchdog.
   virtual void OnPhase(int /*worker*/, WorkerPhase /*phase*/) {}
-  // The client joined (true) or was given up (false). Joined without partitions is healthy.
+  // The client is there (true) or was given up (false).
   virtual void OnConnected(int /*worker*/, bool /*connected*/) {}
+  // Told when it changes: whether the worker has its assignment of the group (without partitions is healthy), and of how many
+  // alert partitions it does not know yet where it stands: they are not consumed.
+  virtual void OnAssignment(int /*worker*/, bool /*assigned*/, size_t /*alert_partitions_unknown*/) {}
   // Before and after a worker takes a new configuration over, between two turns: all that a reload holds it up.
   virtual void OnEngineTaken(int /*worker*/, bool /*done*/) {}
   virtual void OnPartitionState(int /*worker*/, int32_t /*partition*/, PartitionState /*state*/) {}

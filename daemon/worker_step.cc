@@ -1,5 +1,6 @@
 // Steps and transactions: what was polled becomes one Kafka transaction, and only after its commit a store write.
 #include <algorithm>
+#include <set>
 
 #include "daemon/worker.h"
 #include "pipeline/base/check.h"
@@ -14,6 +15,9 @@ constexpr Duration kMaxTurn = std::chrono::seconds(5);
 // The same failure this often in a row is not the environment's.
 constexpr int kSameFailures = 2;
 constexpr int kHopelessFailures = 10;
+// Polls are halved at most so often, and doubled again after so many transactions that committed.
+constexpr int kMostHalvings = 14;
+constexpr int kCommitsToGrow = 20;
 
 std::pair<TopicPartition, int64_t> PlaceOf(const InputRecord& input) {
   return {{std::string(input.topic), input.partition}, input.offset};
@@ -206,27 +210,25 @@ Result<Worker::Ending> Worker::Transact(Turn& turn) {
     if (!status) return status.error();
     return Ending::kDropped;
   };
-  const Duration begun = Now();
+  turn.begun = Now();
   turn.alerts |= alerts_.past_markers();
   if (Status begin = client_->Begin(); !begin) {
     if (begin.error().kind == ErrorClass::kInvariant) return Stop(-1, begin.error()).error();
     return dropped(LoseClient(begin.error().message, false));
   }
-  for (size_t i = 0; i < turn.outputs.size(); ++i) {
-    if (Status produced = client_->Produce(turn.outputs[i]); !produced) {
-      if (produced.error().kind == ErrorClass::kBadInput) Blame(turn, i, produced.error());
-      return dropped(AbortAndRewind(turn, produced.error().message));
-    }
+  for (const OutputRecord& output : turn.outputs) {
+    if (Status produced = client_->Produce(output); !produced) return dropped(AbortAndRewind(turn, produced.error().message));
   }
   if (Status sent = SendOffsets(turn); !sent) return dropped(AbortAndRewind(turn, sent.error().message));
   Enter(WorkerPhase::kCommitting);
   const CommitOutcome outcome = client_->Commit(options_.commit_timeout);
-  const Duration took = Now() - begun;
+  const Duration took = Now() - turn.begun;
   parts_.observer->OnTransaction(options_.number, outcome, took);
   switch (outcome) {
     case CommitOutcome::kAborted:
       return dropped(AbortAndRewind(turn, "the transaction cannot commit"));
     case CommitOutcome::kUnknown:
+      NoteIfSlow(turn);
       return dropped(LoseClient("whether a transaction committed stayed unknown for " +
                                     FormatDuration(options_.commit_timeout) + "; the changelog will tell",
                                 false));
@@ -235,17 +237,41 @@ Result<Worker::Ending> Worker::Transact(Turn& turn) {
   }
   last_commit_ = Now();
   failing_since_.reset();
-  if (!turn.tick) client_backoff_ = options_.retry_min;
+  if (!turn.tick) {
+    client_backoff_ = options_.retry_min;
+    if (halvings_ > 0 && ++committed_since_ >= kCommitsToGrow) {
+      --halvings_;
+      committed_since_ = 0;
+    }
+  }
   CommitStores(turn);
   return Ending::kCommitted;
+}
+
+bool Worker::IsPastMarkers(const std::pair<const int32_t, std::unique_ptr<Partition>>& entry) {
+  return entry.second->state() == PartitionState::kRunning && entry.second->past_markers();
+}
+
+// What takes longer than the coordinator waits would take as long again: the broker is slow, not away, or a step is large.
+void Worker::NoteIfSlow(const Turn& turn) {
+  if (Now() - turn.begun < options_.transaction_timeout || halvings_ >= kMostHalvings) return;
+  ++halvings_;
+  committed_since_ = 0;
+  Report(Trouble::kWarning, -1, "a transaction was not done within kafka.transaction_timeout (" +
+                                    FormatDuration(options_.transaction_timeout) + "): steps are halved until it is");
 }
 
 // For every state partition the step touched, the offsets of all its sources, also when only a deadline
 // fired: the group generation that comes with them is what fences a former owner off this partition.
 Status Worker::SendOffsets(const Turn& turn) {
+  std::set<const Partition*> moved;
+  for (const Turn::Part& part : turn.parts) moved.insert(part.partition);
+  for (const auto& entry : partitions_) {
+    if (IsPastMarkers(entry)) moved.insert(entry.second.get());
+  }
   std::vector<PartitionOffset> offsets;
-  for (const Turn::Part& part : turn.parts) {
-    for (PartitionOffset& next : part.partition->NextOffsets()) offsets.push_back(std::move(next));
+  for (const Partition* partition : moved) {
+    for (PartitionOffset& next : partition->NextOffsets()) offsets.push_back(std::move(next));
   }
   if (turn.alerts) {
     for (PartitionOffset& next : alerts_.StagedOffsets()) offsets.push_back(std::move(next));
@@ -258,6 +284,7 @@ Status Worker::SendOffsets(const Turn& turn) {
 
 void Worker::CommitStores(Turn& turn) {
   Enter(WorkerPhase::kWritingStores);
+  for (const auto& [number, partition] : partitions_) partition->NoteOffsetsCommitted();
   const auto& reached = client_->LastStateOffsets();
   for (Turn::Part& part : turn.parts) {
     Partition& partition = *part.partition;
@@ -278,8 +305,15 @@ void Worker::CommitStores(Turn& turn) {
 
 // Staged work is dropped, and inputs are taken again, only after the abort succeeded: until then the transaction may
 // still commit.
-Status Worker::AbortAndRewind(const Turn& turn, const std::string& why) {
+Status Worker::AbortAndRewind(const Turn& turn, std::string why) {
   Enter(WorkerPhase::kAborting);
+  NoteIfSlow(turn);
+  if (const auto refused = client_->RefusedForSize()) {
+    const OutputRecord& output = turn.outputs[*refused];
+    why += "; Kafka takes no record as large as one of " + std::to_string(output.value ? output.value->size() : 0) +
+           " bytes for '" + topics_.Of(output.topic) + "' (max.message.bytes)";
+    Blame(turn, *refused, why);
+  }
   if (Status aborted = client_->Abort(options_.abort_timeout); !aborted) {
     return LoseClient(why + "; and it could not be aborted: " + aborted.error().message, false);
   }
@@ -302,21 +336,21 @@ Status Worker::DropStep() {
   return Reassign();
 }
 
-// Kafka refused a record for what it is (its size): find out which input made it.
-void Worker::Blame(const Turn& turn, size_t output, const Error& error) {
+// Kafka refuses a record for its size, and would again: find out which input made it.
+void Worker::Blame(const Turn& turn, size_t output, const std::string& message) {
   const auto after = std::upper_bound(turn.origins.begin(), turn.origins.end(), output,
                                       [](size_t at, const Turn::Origin& origin) { return at < origin.begin; });
   if (after == turn.origins.begin()) return;
   const Turn::Origin& origin = *std::prev(after);
   const InputPlace place{{std::string(origin.topic), origin.source_partition}, origin.offset};
   if (origin.partition >= 0) {
-    NoteFault(origin.partition, error.message, origin.one_input ? std::optional(place) : std::nullopt);
+    NoteFault(origin.partition, message, origin.one_input ? std::optional(place) : std::nullopt);
     return;
   }
   // Stage one's outputs come of one record each: no need to isolate it.
   Fault& fault = alert_faults_[place];
   if (++fault.count < kSameFailures) return;
-  alerts_.Refuse(place.first, place.second, error.message);
+  alerts_.Refuse(place.first, place.second, message);
   alert_faults_.erase(place);
 }
 

@@ -118,7 +118,7 @@ def properties(node, ports, controllers, folder, count, extra, secure):
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 1000,
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
-        "message.max.bytes": 1048588,
+        "message.max.bytes": 16777216,
     }
     if secure:
         port, pem = secure

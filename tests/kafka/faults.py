@@ -1,6 +1,7 @@
 """Faults of the machine around a daemon, as phases of exactly_once_test.py: a full disk, a wall clock that jumps, stores
 from a backup, records that cannot be read, topics that vanish.
 """
+import base64
 import errno
 import json
 import pathlib
@@ -179,9 +180,13 @@ ODD = [', "odd": 1, "odd": 2}', ', "odd": 9007199254740993}', ', "odd": 12345678
 
 
 def poison(trial):
-    """One record in a hundred cannot be read. Each becomes a dead letter, no partition stands still, and what is odd but
-    right (a key twice, a number beyond 2^53 or 2^64) is an alert like any other."""
+    """One record in a hundred cannot be read, and one is so large that the topic of dead letters takes it only cut. Each
+    becomes a dead letter, no partition stands still, and what is odd but right (a key twice, a number beyond 2^53 or 2^64)
+    is an alert like any other."""
     load = trial.load(rate=1000)
+    monster = base64.b64encode(trial.rng.randbytes(6_000_000))  # of 8 MB, which compress to 6: the topic takes 4
+    trial.source.poisoned += 1
+    trial.source.write_bytes(b'{"text":"' + monster + b'"}\n', "-X", "message.max.bytes=12000000")
     for round_ in range(20):
         lines = [trial.rng.choice(POISON) for _ in range(20)]
         trial.source.poisoned += len(lines)

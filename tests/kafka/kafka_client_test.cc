@@ -197,9 +197,10 @@ TEST_CASE("produce: a record that no broker would take is refused at once, as ba
   REQUIRE(member->Begin().ok());
   const Status refused = member->Produce(StateRecord(0, "large", std::string(200'000, 'x')));
   REQUIRE_FALSE(refused.ok());
-  CHECK(refused.error().kind == ErrorClass::kBadInput);
+  CHECK(member->RefusedForSize() == 0);
   REQUIRE(member->Abort(seconds(20)).ok());
   REQUIRE(member->Begin().ok());
+  CHECK_FALSE(member->RefusedForSize());
   REQUIRE(member->Produce(StateRecord(9, "no such partition", "x")).ok() == false);
   REQUIRE(member->Abort(seconds(20)).ok());
 }
@@ -214,7 +215,9 @@ TEST_CASE("produce: a record the broker refuses aborts the transaction, never pa
   letter.key = "k";
   letter.value = Incompressible(6'000'000);
   REQUIRE(member->Produce(letter).ok());
+  REQUIRE(member->Produce(StateRecord(0, "behind", "x")).ok());
   CHECK(member->Commit(seconds(20)) == CommitOutcome::kAborted);
+  CHECK(member->RefusedForSize() == 1);
   REQUIRE(member->Abort(seconds(20)).ok());
   CHECK(ReadCommitted(member.names().state, 0).empty());
 }

@@ -6,6 +6,7 @@
 #include <ctime>
 #include <string>
 
+#include "daemon/input_place.h"
 #include "tests/sim/written_life.h"
 
 namespace triaged::sim {
@@ -315,6 +316,36 @@ TEST_CASE("what Kafka refuses for its size becomes a dead letter, and nothing el
     CHECK(letters <= 3);
     CheckEnd(world);
   }
+}
+
+TEST_CASE("a broker too slow for whole polls gets smaller ones") {
+  World world(Calm(2));
+  Alerts(world, 20);
+  Settle(world);
+  world.most_records = 25;
+  Alerts(world, 200);
+  Settle(world);
+  CHECK(world.result.alerts >= 220);
+  CheckEnd(world);
+}
+
+TEST_CASE("an idle partition's end is committed, or retention would seem to have removed its transaction markers") {
+  WorldOptions options = Calm(2);
+  options.heartbeat_interval = Duration{0};
+  World world(options);
+  Alerts(world, 20);
+  Settle(world);
+  for (int i = 0; i < 50; ++i) {
+    world.Turn();
+    world.broker.Advance(Duration(200));
+  }
+  for (int32_t partition = 0; partition < 2; ++partition) {
+    const TopicPartition intake{world.names.intake, partition};
+    const auto committed = world.broker.Committed({intake});
+    REQUIRE(committed);
+    CHECK(DecodeEnd(committed->at(intake).metadata) == world.broker.LogOf(intake).high());
+  }
+  CheckEnd(world);
 }
 
 // A commands partition whose end is hidden behind somebody's open transaction: the acknowledgement in there must be

@@ -9,6 +9,7 @@
 namespace triaged::sim {
 namespace {
 
+constexpr Duration kTransactionTimeout{10'000};
 constexpr Duration kMessageTimeout{10'000};
 
 }  // namespace
@@ -232,6 +233,8 @@ Status SimClient::Begin() {
   TRIAGED_CHECK(!began_);
   if (host_->broker().Fenced(producer_)) return EnvironmentError("begin: producer fenced");
   began_ = true;
+  produced_ = 0;
+  refused_.reset();
   state_offsets_.clear();
   return {};
 }
@@ -243,7 +246,12 @@ Status SimClient::Produce(const OutputRecord& record) {
     if (host_->bugs().produce_unchecked) return {};
     return EnvironmentError("produce: message timed out");
   }
-  if (host_->TooLarge(record)) return BadInput("produce: MSG_SIZE_TOO_LARGE");
+  if (host_->TooLarge(record)) {
+    refused_ = produced_++;
+    // The client itself knows at once, of the broker's limit the delivery report tells.
+    return host_->random().Below(2) == 0 ? EnvironmentError("produce: MSG_SIZE_TOO_LARGE") : Status();
+  }
+  ++produced_;
   const std::string& topic = names_.Of(record.topic);
   const int32_t partitions = host_->broker().Partitions(topic);
   const int32_t partition =
@@ -302,6 +310,11 @@ CommitOutcome SimClient::Commit(Duration bound) {
   host_->Point("before_commit");
   Pass(5);
   if (Away(bound)) return CommitOutcome::kUnknown;
+  if (refused_) return CommitOutcome::kAborted;
+  if (host_->TooMany(produced_)) {
+    host_->broker().Advance(kTransactionTimeout);
+    return CommitOutcome::kAborted;
+  }
   if (host_->Fault("commit_aborts")) {
     if (!host_->bugs().store_before_kafka) return CommitOutcome::kAborted;
     host_->broker().EndTransaction(producer_, false);

@@ -47,11 +47,16 @@ class SimHost {
   virtual const Bugs& bugs() const = 0;
   // True for a record that Kafka refuses for its size.
   virtual bool TooLarge(const OutputRecord& record) = 0;
+  // True when the broker does not get so many records done before the transaction's time-out.
+  virtual bool TooMany(size_t records) = 0;
   virtual void OnRestored(size_t records) = 0;
   virtual Timestamp WallTime() = 0;
 };
 
 struct Crash {};  // thrown through the worker: the process is gone
+struct BrokenInvariant {  // thrown by TRIAGED_CHECK: ends the whole life
+  std::string what;
+};
 
 class SimClient : public BrokerClient {
  public:
@@ -78,6 +83,7 @@ class SimClient : public BrokerClient {
   Status SendOffsets(const std::vector<PartitionOffset>& offsets) override;
   CommitOutcome Commit(Duration bound) override;
   Status Abort(Duration bound) override;
+  std::optional<size_t> RefusedForSize() override { return refused_; }
   const std::map<int32_t, int64_t>& LastStateOffsets() const override { return state_offsets_; }
   std::optional<Timestamp> BrokerTime() const override;
   Duration Monotonic() const override;
@@ -114,6 +120,8 @@ class SimClient : public BrokerClient {
   std::optional<Timestamp> stamped_;  // newest delivery report …
   Timestamp stamped_at_{};            // … and our own clock then
   bool began_ = false;
+  size_t produced_ = 0;                // records of the transaction
+  std::optional<size_t> refused_;      // of them, for its size
   bool fetching_ = false;
 };
 

@@ -79,6 +79,7 @@ void Process::Point(const char* name) {
   if (stops) world->Pause(this);
 }
 
+bool Process::TooMany(size_t records) { return records > world->most_records; }
 bool Process::TooLarge(const OutputRecord& record) { return world->too_large && world->too_large(record); }
 
 Timestamp Process::WallTime() { return world->broker.now() + wall_jump; }
@@ -121,7 +122,7 @@ void Process::Start() {
   options.max_timers = kMaxTimers;
   options.poll.max_records = 30;  // few enough that intake fills a poll now and then, and alerts have to wait
   options.accept_data_loss = world->options.accept_data_loss;
-  options.heartbeat_interval = kHeartbeat;
+  options.heartbeat_interval = world->options.heartbeat_interval;
   options.keep_closed = kKeepClosed;
   options.archive = kArchive;
   options.flush_interval = Duration{20'000};

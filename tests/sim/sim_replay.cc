@@ -34,7 +34,7 @@ std::optional<std::string> World::ReplaySteps(const Partition& partition) {
   processor_options.application_id = application;
   processor_options.partitions = partitions;
   processor_options.max_timers = kMaxTimers;
-  processor_options.heartbeat_interval = kHeartbeat;  // a step may consist of nothing else
+  processor_options.heartbeat_interval = options.heartbeat_interval;  // a step may consist of nothing else
   processor_options.keep_closed = kKeepClosed;
   processor_options.archive = kArchive;
   Processor processor(processor_options, engine, store->get());

@@ -602,6 +602,20 @@ WorldResult World::Run() {
   return result;
 }
 
-WorldResult RunWorld(const WorldOptions& options) { return World(options).Run(); }
+WorldResult RunWorld(const WorldOptions& options) {
+  try {
+    return World(options).Run();
+  } catch (const BrokenInvariant& broken) {
+    WorldResult result;
+    result.violation = "seed " + std::to_string(options.seed) + ": " + broken.what;
+    return result;
+  }
+}
 
 }  // namespace triaged::sim
+
+// In place of the one that aborts: a life that breaks an invariant is told like any other violation, with its seed.
+void triaged::CheckFailed(const char* condition, const char* file, int line) {
+  throw sim::BrokenInvariant{std::string("broken invariant: ") + condition + " (" + file + ":" +
+                             std::to_string(line) + ")"};
+}

@@ -34,13 +34,13 @@
 namespace triaged::sim {
 
 inline constexpr size_t kMaxTimers = 3;  // deadlines a step: so few that backlogs of them occur
-inline constexpr Duration kHeartbeat{60'000};
 inline constexpr Duration kKeepClosed{4 * 60'000};  // so short that cases leave in the middle of things
 inline constexpr bool kArchive = true;
 
 struct WorldOptions {
   uint64_t seed = 1;
   int events = 500;
+  Duration heartbeat_interval{60'000};
   Bugs bugs;
   // Named point at which processes die (each time with this chance in a thousand); "" : anywhere, rarely.
   std::string crash_point;
@@ -103,6 +103,7 @@ class Process : public SimHost, public WorkerObserver {
   void OnStandby(int32_t partition, std::optional<int64_t> behind) override;
   void OnPartitionState(int worker, int32_t partition, PartitionState state) override;
   bool TooLarge(const OutputRecord& record) override;
+  bool TooMany(size_t records) override;
   Timestamp WallTime() override;
   void OnRestored(size_t records) override;
 
@@ -173,6 +174,7 @@ class World {
   void ForgetPublished();                              // the escalations topic was made anew
   uint64_t Published(std::string_view type) const;     // events whose ce_type is this
   std::function<bool(const OutputRecord&)> too_large;  // what Kafka refuses for its size
+  size_t most_records = SIZE_MAX;  // that it gets done before a transaction's time-out
 
  private:
   void Event();
