@@ -161,6 +161,20 @@ TEST_CASE("config: a missing file, an empty directory") {
   const auto sources = ReadSources({directory.path()}, &fine);
   REQUIRE(sources.size() == 2);
   CHECK(sources[0].text + sources[1].text == "ab");  // in name order
+  // A part of the rules is not the rules: what cannot be read is an error, not the end of a text.
+  TemporaryDirectory rules;
+  rules.Write("a.yaml", "a: 1\n");
+  std::filesystem::create_directories(rules.path() + "/sub/b.yaml");
+  Diagnostics unread;
+  ReadSources({rules.path()}, &unread);
+  CHECK(Has(unread.Render(), "sub/b.yaml: is it a file?"));
+  std::filesystem::remove(rules.path() + "/sub/b.yaml");
+  std::ofstream(rules.path() + "/sub/c.yml") << std::string(200'000, '#') << "\nc: 1\n";
+  Diagnostics none;
+  const auto whole = ReadSources({rules.path()}, &none);
+  CHECK_FALSE(none.HasErrors());
+  REQUIRE(whole.size() == 2);
+  CHECK(whole[1].text.size() == 200'006);
 }
 
 // ---- log ------------------------------------------------------------------------------------------------------
@@ -492,7 +506,7 @@ TEST_CASE("metrics: a reload shows the configuration in use, a refused one the o
   metrics.OnReload(other.get(), Timestamp(Duration(7000)));
   CHECK(Value(metrics, "triaged_config_last_reload_successful") == 1);
   CHECK(Value(metrics, "triaged_config_last_reload_success_timestamp_seconds") == 7);
-  CHECK(info(engine->fingerprint) == 0);
+  CHECK_FALSE(Has(metrics.Text(), engine->fingerprint));  // lists that change every hour do not pile up
   CHECK(info(other->fingerprint) == 1);
 }
 
@@ -503,8 +517,14 @@ TEST_CASE("metrics: ready while all workers are in and all their partitions run"
   const auto ready = [&] { return metrics.Ready().first; };
   CHECK_FALSE(ready());
   metrics.OnConnected(0, true);
+  metrics.OnAssignment(0, true, 0);
   CHECK_FALSE(ready());
   metrics.OnConnected(1, true);
+  CHECK_FALSE(ready());  // a client, but no place in the group yet
+  CHECK(Has(metrics.Ready().second, "worker 1 has no assignment"));
+  metrics.OnAssignment(1, true, 2);
+  CHECK(Has(metrics.Ready().second, "where 2 alert partitions were read to"));
+  metrics.OnAssignment(1, true, 0);
   CHECK(ready());  // joined without partitions is ready
   for (const PartitionState state : {PartitionState::kAssigned, PartitionState::kRestoring}) {
     metrics.OnPartitionState(0, 3, state);
@@ -526,6 +546,7 @@ TEST_CASE("metrics: a lost partition that another member got does not keep us fr
   const auto engine = ShippedEngine();
   Metrics metrics(*engine, 1, 4);
   metrics.OnConnected(0, true);
+  metrics.OnAssignment(0, true, 0);
   metrics.OnPartitionState(0, 1, PartitionState::kRunning);
   metrics.OnConnected(0, false);
   metrics.OnPartitionState(0, 1, PartitionState::kLost);
@@ -540,8 +561,10 @@ TEST_CASE("metrics: two workers of ours speak of a partition that moves between 
   const QuietLog quiet;
   const auto engine = ShippedEngine();
   Metrics metrics(*engine, 2, 4);
-  metrics.OnConnected(0, true);
-  metrics.OnConnected(1, true);
+  for (int worker : {0, 1}) {
+    metrics.OnConnected(worker, true);
+    metrics.OnAssignment(worker, true, 0);
+  }
   metrics.OnPartitionState(0, 1, PartitionState::kRunning);
   metrics.OnPartitionState(1, 1, PartitionState::kRestoring);
   metrics.OnPartitionState(0, 1, PartitionState::kClosed);  // late word of the old owner
