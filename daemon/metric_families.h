@@ -97,7 +97,7 @@ class MetricFamilies {
   Gauges& stalled =
       MakeGauge("triaged_store_stalled",
                 "Stores that RocksDB writes to slower now, or not at all, because compactions do not keep up.");
-  Gauges& stalls = MakeGauge("triaged_store_write_stalls", "How often it came to that since the stores were opened.");
+  Gauges& stalls = MakeGauge("triaged_store_write_stalls", "How often it came to that since start.");
   Gauges& windows = MakeGauge("triaged_correlation_windows", "Windows that correlations count in.");
   Gauges& window_bytes = MakeGauge("triaged_correlation_window_bytes", "Memory of these windows, about.");
   Gauges& windows_dropped =

@@ -448,10 +448,10 @@ void Metrics::ShowStores() {
     sum.baseline_bytes += one.baseline_bytes;
     sum.disk_bytes += one.disk_bytes;
     sum.resident_bytes += one.resident_bytes;
-    sum.background_errors += one.background_errors;
+    store_errors_ = std::max(store_errors_, one.background_errors);
     sum.compactions += one.compactions;
     sum.compaction_pending_bytes += one.compaction_pending_bytes;
-    sum.stalls += one.stalls;
+    store_stalls_ = std::max(store_stalls_, one.stalls);
     stalled += one.stalled ? 1 : 0;
     sum.correlation_windows += one.correlation_windows;
     sum.correlation_bytes += one.correlation_bytes;
@@ -466,11 +466,11 @@ void Metrics::ShowStores() {
   s.baseline_bytes.Add({}).Set(static_cast<double>(sum.baseline_bytes));
   s.store_bytes.Add({}).Set(static_cast<double>(sum.disk_bytes));
   s.store_resident.Add({}).Set(static_cast<double>(sum.resident_bytes));
-  s.store_errors.Add({}).Set(static_cast<double>(sum.background_errors));
+  s.store_errors.Add({}).Set(static_cast<double>(store_errors_));
   s.compactions.Add({}).Set(static_cast<double>(sum.compactions));
   s.compaction_bytes.Add({}).Set(static_cast<double>(sum.compaction_pending_bytes));
   s.stalled.Add({}).Set(stalled);
-  s.stalls.Add({}).Set(static_cast<double>(sum.stalls));
+  s.stalls.Add({}).Set(static_cast<double>(store_stalls_));
   s.windows.Add({}).Set(static_cast<double>(sum.correlation_windows));
   s.window_bytes.Add({}).Set(static_cast<double>(sum.correlation_bytes));
   s.windows_dropped.Add({}).Set(static_cast<double>(sum.correlation_dropped));

@@ -76,6 +76,7 @@ class Metrics final : public WorkerObserver {
   std::set<std::string> reasons_;
   std::map<std::string, std::pair<std::string, std::string>> feeds_;  // id → policy and name, of the engine in use
   std::vector<std::string> rules_;                       // ids, in the order of the engine in use
+  uint64_t store_errors_ = 0, store_stalls_ = 0;         // of the process: they stay when the partition that told them goes
   std::vector<bool> connected_;
   std::vector<std::pair<bool, size_t>> assignments_;     // by worker, as OnAssignment told
   // By worker and partition: while a partition moves between two workers of ours, both speak of it.

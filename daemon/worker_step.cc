@@ -322,9 +322,8 @@ Status Worker::AbortAndRewind(const Turn& turn, std::string why) {
     return LoseClient("no transaction committed for " + FormatDuration(options_.stall_timeout) + ": " + why, false);
   }
   Report(Trouble::kRetry, -1, why + "; aborted, tried again");
-  if (turn.tick) return {};
   parts_.pause(options_.retry_min);
-  return DropStep();
+  return turn.tick ? Status() : DropStep();
 }
 
 Status Worker::DropStep() {

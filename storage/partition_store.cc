@@ -69,7 +69,7 @@ RocksPartitionStore::~RocksPartitionStore() = default;
 Status RocksPartitionStore::OpenDatabase() {
   if (Status status = CheckDirectory(); !status) return status;
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(resources_->DbOptions(events_), directory_, &db);
+  const rocksdb::Status status = rocksdb::DB::Open(resources_->DbOptions(), directory_, &db);
   if (!status.ok()) return RocksError("open store " + directory_, status);
   db_.reset(db);
   if (Status identity = CheckIdentity(); !identity) return identity;
@@ -361,8 +361,8 @@ StoreStats RocksPartitionStore::Stats() const {
     if (!id.starts_with(kFeedWatch) || watch.told != Timestamp{}) continue;
     stats.feeds.push_back({id.substr(kFeedWatch.size()), watch.heard, watch.due == Timestamp{}});
   }
-  stats.background_errors = events_->background_errors.load(std::memory_order_relaxed);
-  stats.stalls = events_->stalls.load(std::memory_order_relaxed);
+  stats.background_errors = resources_->events().background_errors.load(std::memory_order_relaxed);
+  stats.stalls = resources_->events().stalls.load(std::memory_order_relaxed);
   uint64_t memtables = 0, readers = 0, stopped = 0, delayed = 0;
   db_->GetIntProperty(rocksdb::DB::Properties::kIsWriteStopped, &stopped);
   db_->GetIntProperty(rocksdb::DB::Properties::kActualDelayedWriteRate, &delayed);  // 0: not delayed

@@ -74,11 +74,11 @@ struct StoreStats {
   uint64_t baseline_bytes = 0;    // in memory
   uint64_t disk_bytes = 0;
   uint64_t resident_bytes = 0;    // estimate: indexes, cache, memtables
-  uint64_t background_errors = 0;
+  uint64_t background_errors = 0;         // of all stores of this process, since it began
   uint64_t compactions = 0;               // running now
   uint64_t compaction_pending_bytes = 0;  // estimate of what compactions have yet to rewrite
   bool stalled = false;                   // RocksDB delays or stops writes, because compactions do not keep up
-  uint64_t stalls = 0;                    // times that it began to, since the store was opened
+  uint64_t stalls = 0;                    // times that one of this process began to
   uint64_t correlation_windows = 0;
   uint64_t correlation_bytes = 0;    // of StoreOptions::correlation_bytes
   uint64_t correlation_dropped = 0;  // windows forgotten before their time for want of room

@@ -48,12 +48,12 @@ RocksResources::RocksResources(const StoreOptions& options, rocksdb::Env* env)
   env_ = memory_env_.get();
 }
 
-rocksdb::Options RocksResources::DbOptions(std::shared_ptr<StoreEvents> events) const {
+rocksdb::Options RocksResources::DbOptions() const {
   rocksdb::Options options;
   options.env = env_;
   options.create_if_missing = true;
   options.paranoid_checks = true;
-  if (events) options.listeners.push_back(std::make_shared<EventCounter>(std::move(events)));
+  options.listeners.push_back(std::make_shared<EventCounter>(events_));
   options.max_open_files = kMaxOpenFiles;
   options.max_background_jobs = 2;
   // Half of the budget is the block cache's; a quarter is the active write buffers', and as much may wait for a flush.

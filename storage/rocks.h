@@ -20,7 +20,8 @@
 
 namespace triaged {
 
-// What RocksDB tells about one store, on threads of its own.
+// What RocksDB tells about the stores of a process, on threads of its own. A store that failed is closed and opened again:
+// what it told must outlive it.
 struct StoreEvents {
   std::atomic<uint64_t> background_errors{0};
   std::atomic<uint64_t> stalls{0};  // times that writes began to be delayed or stopped
@@ -35,8 +36,9 @@ class RocksResources : public SharedStoreResources {
 
   const StoreOptions& options() const override { return options_; }
   rocksdb::Env* env() const { return env_; }
-  // Options of one store; `events`, when given, is counted up.
-  virtual rocksdb::Options DbOptions(std::shared_ptr<StoreEvents> events = nullptr) const;
+  const StoreEvents& events() const { return *events_; }
+  // Options of one store, whose events are counted.
+  virtual rocksdb::Options DbOptions() const;
   // Every write of a store goes through here, without a log. Tests make it fail.
   virtual rocksdb::Status Write(rocksdb::DB* db, rocksdb::WriteBatch* batch) const;
 
@@ -45,6 +47,7 @@ class RocksResources : public SharedStoreResources {
   std::unique_ptr<rocksdb::Env> memory_env_;
   rocksdb::Env* env_;
   std::shared_ptr<rocksdb::Cache> cache_;
+  const std::shared_ptr<StoreEvents> events_ = std::make_shared<StoreEvents>();
 };
 
 // `doing` says what failed and where: "open store state/3". Corruption gets the mark that IsCorruption looks for.

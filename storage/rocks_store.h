@@ -110,7 +110,6 @@ class RocksPartitionStore : public PartitionStore {
   const std::shared_ptr<RocksResources> resources_;
   const int32_t partition_;
   const std::string directory_;
-  const std::shared_ptr<StoreEvents> events_ = std::make_shared<StoreEvents>();
   std::unique_ptr<rocksdb::DB> db_;
 
   CaseCache cache_;

@@ -469,9 +469,9 @@ SimDisk::SimDisk(const StoreOptions& options, std::shared_ptr<SimFiles> files, s
 // A flush that ended may still be on its way out of the thread that ran it.
 SimDisk::~SimDisk() { Quiesce(); }
 
-rocksdb::Options SimDisk::DbOptions(std::shared_ptr<StoreEvents> events) const {
+rocksdb::Options SimDisk::DbOptions() const {
   constexpr int kNever = 1'000'000;
-  rocksdb::Options options = RocksResources::DbOptions(std::move(events));
+  rocksdb::Options options = RocksResources::DbOptions();
   options.level0_slowdown_writes_trigger = options.level0_stop_writes_trigger = kNever;
   return options;
 }

@@ -37,7 +37,7 @@ class SimDisk : public RocksResources {
   ~SimDisk() override;
 
   // Nothing waits for a compaction: those run in Quiesce() only.
-  rocksdb::Options DbOptions(std::shared_ptr<StoreEvents> events = nullptr) const override;
+  rocksdb::Options DbOptions() const override;
   // The write of a batch fails while writes do: RocksDB refuses it as soon as its own work met the fault.
   rocksdb::Status Write(rocksdb::DB* db, rocksdb::WriteBatch* batch) const override;
   // Planted: such a write passes for done.

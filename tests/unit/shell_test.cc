@@ -583,6 +583,7 @@ TEST_CASE("metrics: what a partition told is gone from the sums when it goes") {
   stats.correlation_dropped = 2;
   stats.stalled = true;
   stats.stalls = 5;
+  stats.background_errors = 2;
   stats.compaction_pending_bytes = 1000;
   for (int32_t partition : {0, 1}) {
     metrics.OnPartitionState(0, partition, PartitionState::kRunning);
@@ -598,11 +599,12 @@ TEST_CASE("metrics: what a partition told is gone from the sums when it goes") {
   CHECK(Value(metrics, "triaged_correlation_windows") == 6);
   CHECK(Value(metrics, "triaged_correlation_dropped_windows") == 4);
   CHECK(Value(metrics, "triaged_store_stalled") == 2);
-  CHECK(Value(metrics, "triaged_store_write_stalls") == 10);
+  CHECK(Value(metrics, "triaged_store_write_stalls") == 5);
   CHECK(Value(metrics, "triaged_store_compaction_pending_bytes") == 2000);
   metrics.OnPartitionState(0, 1, PartitionState::kClosed);
   CHECK(Value(metrics, "triaged_correlation_windows") == 3);
   CHECK(Value(metrics, "triaged_store_cases") == 10);
+  CHECK(Value(metrics, "triaged_store_background_errors") == 2);  // of the process: as when the sick store was open
   CHECK(Sum(metrics, "triaged_cases") == 10);
   CHECK(Value(metrics, "triaged_clock_lag_seconds") == 1);
 }
