@@ -1,6 +1,7 @@
 #include "pipeline/notify/dispatcher.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "pipeline/base/hash.h"
 
@@ -25,12 +26,22 @@ Dispatcher::Dispatcher(const NotifyConfig& config, NotifyMemory* memory, uint64_
 
 void Dispatcher::Enqueue(Lane* lane, Waiting waiting) {
   const NotifyEvent& event = *waiting.item.event;
+  ++lane->ids[event.id];
+  ++offsets_[waiting.partition].open[waiting.offset];
+  const auto under_way = std::find_if(lane->sent.begin(), lane->sent.end(), [&](const Waiting& sent) {
+    return sent.lost && sent.item.event->id == event.id;
+  });
+  if (under_way != lane->sent.end()) {
+    // Its partition went away and came back: the request that is out is the one.
+    under_way->partition = waiting.partition;
+    under_way->offset = waiting.offset;
+    under_way->lost = false;
+    return;
+  }
   const bool trigger = waiting.item.action == NotifyAction::kTrigger;
   const bool first = trigger && !lane->keys.contains(event.dedup_key) &&
                      memory_->Told(lane->config->name, event.dedup_key).empty();
   if (trigger) ++lane->keys[event.dedup_key];
-  ++lane->ids[event.id];
-  ++offsets_[waiting.partition].open[waiting.offset];
   queued_bytes_ += BytesOf(event);
   (first ? lane->first : lane->later).push_back(std::move(waiting));
 }
@@ -93,9 +104,10 @@ void Dispatcher::Settle(Lane* lane, const Waiting& waiting) {
     const auto key = lane->keys.find(waiting.item.event->dedup_key);
     if (key != lane->keys.end() && --key->second == 0) lane->keys.erase(key);
   }
+  queued_bytes_ -= BytesOf(*waiting.item.event);
+  if (waiting.lost) return;
   const auto id = lane->ids.find(waiting.item.event->id);
   if (id != lane->ids.end() && --id->second == 0) lane->ids.erase(id);
-  queued_bytes_ -= BytesOf(*waiting.item.event);
   const auto offsets = offsets_.find(waiting.partition);
   if (offsets == offsets_.end()) return;
   const auto open = offsets->second.open.find(waiting.offset);
@@ -156,31 +168,44 @@ std::optional<NotifyJob> Dispatcher::Next(const std::string& destination, Timest
 void Dispatcher::Completed(const std::string& destination, const SendOutcome& outcome, Timestamp now) {
   Lane& lane = lanes_.at(destination);
   if (outcome.result == SendResult::kRetry) return Retry(&lane, outcome, now);
-  std::vector<Waiting> sent = std::move(lane.sent);
-  lane.sent.clear();
   lane.failures = 0;
   lane.stats.breaker_open = false;
   if (outcome.result == SendResult::kDelivered) {
+    const std::vector<Waiting> sent = std::exchange(lane.sent, {});
     std::vector<NotifyItem> items;
     for (const Waiting& waiting : sent) items.push_back(waiting.item);
     memory_->SetDelivered(destination, items, now);
     lane.stats.delivered += items.size();
     for (const Waiting& waiting : sent) Settle(&lane, waiting);
-  } else if (sent.size() > 1) {
-    // One bad event must not take the others with it.
-    for (auto it = sent.rbegin(); it != sent.rend(); ++it) {
-      it->alone = true;
-      lane.first.push_front(std::move(*it));
-    }
-  } else {
-    for (Waiting& waiting : sent) GiveUp(&lane, std::move(waiting), outcome.what, now);
+    return;
   }
+  const bool bundle = lane.sent.size() > 1;
+  std::vector<Waiting> failed = TakeFailed(&lane);
+  for (auto it = failed.rbegin(); it != failed.rend(); ++it) {
+    if (!bundle) {
+      GiveUp(&lane, std::move(*it), outcome.what, now);
+      continue;
+    }
+    it->alone = true;  // one bad event must not take the others with it
+    lane.first.push_front(std::move(*it));
+  }
+}
+
+// What was under way and failed. What was lost meanwhile is left to the new owner of its partition.
+std::vector<Dispatcher::Waiting> Dispatcher::TakeFailed(Lane* lane) {
+  std::vector<Waiting> failed;
+  for (Waiting& waiting : std::exchange(lane->sent, {})) {
+    if (waiting.lost) {
+      Settle(lane, waiting);
+    } else {
+      failed.push_back(std::move(waiting));
+    }
+  }
+  return failed;
 }
 
 void Dispatcher::Retry(Lane* lane, const SendOutcome& outcome, Timestamp now) {
   const Destination& d = *lane->config;
-  std::vector<Waiting> sent = std::move(lane->sent);
-  lane->sent.clear();
   ++lane->stats.retries;
   ++lane->failures;
   const int64_t factor = int64_t{1} << std::min<int64_t>(lane->failures - 1, kMaxDoublings);
@@ -189,7 +214,8 @@ void Dispatcher::Retry(Lane* lane, const SendOutcome& outcome, Timestamp now) {
   lane->not_before = now + std::max(Duration(wait), outcome.retry_after);
   lane->stats.breaker_open = lane->failures >= d.breaker_failures;
   if (lane->stats.breaker_open) lane->not_before = std::max(lane->not_before, now + d.breaker_pause);
-  for (auto it = sent.rbegin(); it != sent.rend(); ++it) {
+  std::vector<Waiting> failed = TakeFailed(lane);
+  for (auto it = failed.rbegin(); it != failed.rend(); ++it) {
     if (now - it->since >= d.deadline) {
       GiveUp(lane, std::move(*it), "deadline passed: " + outcome.what, now);
     } else if (!MayGo(*lane, *it)) {
@@ -244,6 +270,12 @@ void Dispatcher::Drop(int32_t partition) {
         it = queue->erase(it);
         Settle(&lane, gone);
       }
+    }
+    for (Waiting& sent : lane.sent) {
+      if (sent.lost || sent.partition != partition) continue;
+      const auto id = lane.ids.find(sent.item.event->id);
+      if (--id->second == 0) lane.ids.erase(id);
+      sent.lost = true;
     }
   }
   offsets_.erase(partition);

@@ -72,7 +72,8 @@ class Dispatcher {
   void Completed(const std::string& destination, const SendOutcome& outcome, Timestamp now);
   // Gives up what has waited longer than its destination's deadline.
   void Expire(Timestamp now);
-  // The partition belongs to somebody else now.
+  // The partition belongs to somebody else now. What is under way is not called back: when the partition returns first,
+  // it counts for the event that is offered again, which is not sent twice.
   void Drop(int32_t partition);
 
   // Per partition: everything below this offset is settled.
@@ -91,13 +92,14 @@ class Dispatcher {
     int64_t offset = 0;
     Timestamp since{};
     bool alone = false;  // was in a bundle that was refused
+    bool lost = false;   // under way when its partition was taken away
   };
   struct Lane {
     const Destination* config = nullptr;
     std::deque<Waiting> first, later;  // a case's first event; all others
     std::vector<Waiting> sent;         // under way
     std::map<std::string, int> keys;   // dedup keys of waiting and sent triggers
-    std::map<std::string, int> ids;    // event ids of all that waits or is under way
+    std::map<std::string, int> ids;    // event ids of all that waits or is under way, and is not lost
     int64_t tokens = 0;                // thousandths of a request
     Timestamp filled{}, not_before{};
     int64_t failures = 0;              // in a row
@@ -111,6 +113,7 @@ class Dispatcher {
   void Enqueue(Lane* lane, Waiting waiting);
   void Withdraw(const NotifyEvent& answer);
   void Settle(Lane* lane, const Waiting& waiting);
+  std::vector<Waiting> TakeFailed(Lane* lane);
   void GiveUp(Lane* lane, Waiting waiting, std::string reason, Timestamp now);
   void Retry(Lane* lane, const SendOutcome& outcome, Timestamp now);
   bool MayGo(const Lane& lane, const Waiting& waiting) const;

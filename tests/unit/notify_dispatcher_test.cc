@@ -268,7 +268,45 @@ TEST_CASE("dispatcher: a partition that is taken away leaves nothing behind") {
   CHECK(world.go().Committable().empty());
 }
 
-// Random records, outcomes, crashes and time; at the end everything is delivered or answered, and nothing is sent for a
+TEST_CASE("dispatcher: a partition that comes back while its request is under way is not told twice") {
+  for (const SendResult result : {SendResult::kDelivered, SendResult::kRetry}) {
+    World world;
+    world.Offer(1, 1);
+    CHECK(world.Next() == "0-1/1");
+    world.go().Drop(0);
+    world.offset = 0;
+    world.Offer(1, 1);
+    CHECK(world.go().Committable().at(0) == 0);
+    CHECK(world.go().Stats("a", world.now).queued == 1);
+    world.Done(result);
+    if (result == SendResult::kRetry) {
+      CHECK(world.go().Committable().at(0) == 0);
+      CHECK(world.Pass(Duration{60'000}) == "0-1/1");
+      world.Done();
+    }
+    CHECK(world.go().Committable().at(0) == 1);
+    CHECK(world.Pass(Duration{60'000}) == "");
+    CHECK(world.go().idle());
+    CHECK(world.go().queued_bytes() == 0);
+  }
+}
+
+TEST_CASE("dispatcher: what fails after its partition was taken away is left to the new owner") {
+  World world(/*fallback=*/true);
+  for (const SendResult result : {SendResult::kRetry, SendResult::kFinal}) {
+    world.Offer(1, 1);
+    CHECK(world.Pass(Duration{60'000}) == "0-1/1");
+    world.go().Drop(0);
+    world.Done(result);
+    CHECK(world.Pass(Duration{60'000}) == "");
+    CHECK(world.Next("b") == "");
+    CHECK(world.go().TakeDeadLetters().empty());
+    CHECK(world.go().idle());
+    CHECK(world.go().queued_bytes() == 0);
+  }
+}
+
+// Random records, outcomes, crashes, rebalances and time; at the end everything is delivered or answered, and nothing is sent for a
 // case after its acknowledgement was offered.
 TEST_CASE("dispatcher: random runs keep the promises") {
   const char* given = std::getenv("TRIAGED_SEED");
@@ -286,11 +324,15 @@ TEST_CASE("dispatcher: random runs keep the promises") {
     std::map<std::string, int> sent;
     size_t read = 0, committed = 0;
     int crashes = 0, next_sequence = 1;
+    const auto offer = [&](const std::shared_ptr<const NotifyEvent>& event) {
+      if (event->action != NotifyAction::kTrigger) {
+        acked[event->dedup_key] = std::max(acked[event->dedup_key], event->sequence);
+      }
+      world.go().Offer(event, 0, static_cast<int64_t>(read), world.now);
+    };
     const auto step = [&](bool healthy) {
       if (read < log.size()) {
-        const auto& event = log[read];
-        if (event->action != NotifyAction::kTrigger) acked[event->dedup_key] = event->sequence;
-        world.go().Offer(event, 0, static_cast<int64_t>(read), world.now);
+        offer(log[read]);
         ++read;
       }
       if (const auto job = world.go().Next("a", world.now)) {
@@ -307,6 +349,11 @@ TEST_CASE("dispatcher: random runs keep the promises") {
           world.made.reset();
           read = committed;
           return;
+        }
+        if (!healthy && below(5) == 0) {  // the partition goes and comes back while the request is under way
+          world.go().Drop(0);
+          const size_t known = read;
+          for (read = committed; read < known && below(20) > 0; ++read) offer(log[read]);
         }
         world.Done(dice == 0 ? SendResult::kDelivered : SendResult::kRetry);
       }
