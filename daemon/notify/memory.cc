@@ -38,7 +38,9 @@ Result<std::unique_ptr<RocksNotifyMemory>> RocksNotifyMemory::Open(const std::st
 }
 
 Status RocksNotifyMemory::Forget(Timestamp before) {
-  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator({}));
+  rocksdb::ReadOptions once;
+  once.fill_cache = false;  // a walk through all of it must not push out what is asked for
+  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(once));
   rocksdb::WriteBatch batch;
   for (it->SeekToFirst(); it->Valid(); it->Next()) {
     int64_t at = 0;
@@ -52,9 +54,17 @@ Status RocksNotifyMemory::Forget(Timestamp before) {
   return {};
 }
 
+void RocksNotifyMemory::Check(const rocksdb::Status& status, std::string_view what) const {
+  if (status.ok()) return;
+  LogError("memory failed", {{"what", std::string(what)}, {"why", status.ToString()}});
+  failed_ = true;
+}
+
 std::string RocksNotifyMemory::Get(const std::string& key) const {
   std::string value;
-  if (!db_->Get({}, key, &value).ok()) return {};
+  const auto status = db_->Get({}, key, &value);
+  if (status.IsNotFound()) return {};
+  Check(status, "read");
   return value.substr(value.find(' ') + 1);
 }
 
@@ -71,9 +81,7 @@ std::string RocksNotifyMemory::Answered(const std::string& dedup_key) const { re
 void RocksNotifyMemory::SetAnswered(const std::string& dedup_key, const std::string& sequence, Timestamp now) {
   rocksdb::WriteOptions synced;
   synced.sync = true;
-  const auto status = db_->Put(synced, AnsweredKey(dedup_key), Stamped(now, sequence));
-  if (!status.ok()) LogError("memory not written", {{"why", status.ToString()}});
-  failed_ = failed_ || !status.ok();
+  Check(db_->Put(synced, AnsweredKey(dedup_key), Stamped(now, sequence)), "write");
 }
 
 void RocksNotifyMemory::SetDelivered(const std::string& destination, const std::vector<NotifyItem>& items, Timestamp now) {
@@ -86,9 +94,7 @@ void RocksNotifyMemory::SetDelivered(const std::string& destination, const std::
   }
   rocksdb::WriteOptions synced;
   synced.sync = true;
-  const auto status = db_->Write(synced, &batch);
-  if (!status.ok()) LogError("memory not written", {{"why", status.ToString()}});
-  failed_ = failed_ || !status.ok();
+  Check(db_->Write(synced, &batch), "write");
 }
 
 }  // namespace triaged

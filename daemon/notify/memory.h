@@ -1,13 +1,16 @@
 // RocksNotifyMemory: what was delivered, in RocksDB; every write is synced before it returns. Entries older than `keep`
-// are dropped when the store is opened, and by Forget. Reads are thread-safe; everything else belongs to one thread.
+// are dropped when the store is opened, and by Forget. Reads and `failed` are thread-safe; everything else belongs to one
+// thread.
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 #include "pipeline/notify/dispatcher.h"
 
 namespace rocksdb {
 class DB;
+class Status;
 }
 
 namespace triaged {
@@ -25,15 +28,17 @@ class RocksNotifyMemory : public NotifyMemory {
 
   Status Forget(Timestamp before);
 
-  // A write failed: what follows could be repeated after a crash, so the process should stop.
+  // A write failed, and what follows could be repeated after a crash; or a read, and what it answered says nothing. The
+  // process should stop, and do nothing more on such an answer.
   bool failed() const { return failed_; }
 
  private:
   explicit RocksNotifyMemory(std::unique_ptr<rocksdb::DB> db);
   std::string Get(const std::string& key) const;
+  void Check(const rocksdb::Status& status, std::string_view what) const;
 
   std::unique_ptr<rocksdb::DB> db_;
-  bool failed_ = false;
+  mutable std::atomic<bool> failed_ = false;
 };
 
 }  // namespace triaged

@@ -138,10 +138,15 @@ void Notifier::Collect(Timestamp now) {
 
 Status Notifier::Settle(Timestamp now) {
   dispatcher_->Expire(now);
-  if (memory_->failed()) return EnvironmentError("the notifier's memory cannot be written");
+  if (Status works = MemoryWorks(); !works) return works;
   for (const NotifyDeadLetter& letter : dispatcher_->TakeDeadLetters()) {
     if (Status buried = Bury(letter); !buried) return buried;
   }
+  return {};
+}
+
+Status Notifier::MemoryWorks() const {
+  if (memory_->failed()) return EnvironmentError("the notifier's memory cannot be read or written");
   return {};
 }
 
@@ -151,6 +156,8 @@ Status Notifier::Turn() {
   if (Status settled = Settle(now); !settled) return settled;
   for (auto& [name, lane] : lanes_) {
     auto job = dispatcher_->Next(name, now);
+    // A job may rest on an answer that could not be read: then it must not go out.
+    if (Status works = MemoryWorks(); !works) return works;
     if (!job) continue;
     const std::lock_guard lock(lane.mutex);
     lane.payload = Render(name, &*job, now);
@@ -204,11 +211,17 @@ Status Notifier::StartUp() {
   if (!config_.acknowledge) return {};
   AckHooks hooks;
   hooks.send = [this](const Command& command) { return SendCommand(command); };
-  hooks.answered = [this](const std::string& key, const std::string& sequence) { return memory_->Answered(key) >= sequence; };
-  hooks.told_pagerduty = [this](const std::string& key) {
-    return std::any_of(config_.destinations.begin(), config_.destinations.end(), [&](const auto& entry) {
+  const auto known = [this](bool yes) -> Result<bool> {
+    if (Status works = MemoryWorks(); !works) return works.error();
+    return yes;
+  };
+  hooks.answered = [this, known](const std::string& key, const std::string& sequence) {
+    return known(memory_->Answered(key) >= sequence);
+  };
+  hooks.told_pagerduty = [this, known](const std::string& key) {
+    return known(std::any_of(config_.destinations.begin(), config_.destinations.end(), [&](const auto& entry) {
       return entry.second.kind == DestinationKind::kPagerDuty && !memory_->Told(entry.first, key).empty();
-    });
+    }));
   };
   auto server = AckServer::Start(*config_.acknowledge, std::move(hooks));
   if (!server) return server.error();

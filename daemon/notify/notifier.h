@@ -50,6 +50,7 @@ class Notifier {
   Status Turn();
   void Collect(Timestamp now);
   Status Settle(Timestamp now);
+  Status MemoryWorks() const;
   Status Drain();
   NotifyPayload Render(const std::string& name, NotifyJob* job, Timestamp now) const;
   Status SendCommand(const Command& command) const;
