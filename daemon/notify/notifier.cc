@@ -34,6 +34,8 @@ MetricFamily Family(const char* name, const char* help, MetricType type) {
   return family;
 }
 
+NotifyTime Now() { return {WallTime(), MonotonicTime()}; }
+
 void Add(MetricFamily* family, const std::string& destination, double value) {
   ClientMetric metric;
   if (!destination.empty()) metric.label = {{"destination", destination}};
@@ -116,11 +118,11 @@ Status Notifier::Take(const KafkaSource::Record& record) {
                                    {"triaged.error.message", event.error().message}});
     if (!buried) return buried;
   }
-  dispatcher_->Offer(std::move(shared), record.partition, record.offset, WallTime());
+  dispatcher_->Offer(std::move(shared), record.partition, record.offset, Now());
   return {};
 }
 
-void Notifier::Collect(Timestamp now) {
+void Notifier::Collect(NotifyTime now) {
   for (auto& [name, lane] : lanes_) {
     std::optional<SendOutcome> outcome;
     {
@@ -136,8 +138,8 @@ void Notifier::Collect(Timestamp now) {
   }
 }
 
-Status Notifier::Settle(Timestamp now) {
-  dispatcher_->Expire(now);
+Status Notifier::Settle(NotifyTime now) {
+  dispatcher_->Expire(now.steady);
   if (Status works = MemoryWorks(); !works) return works;
   for (const NotifyDeadLetter& letter : dispatcher_->TakeDeadLetters()) {
     if (Status buried = Bury(letter); !buried) return buried;
@@ -151,28 +153,27 @@ Status Notifier::MemoryWorks() const {
 }
 
 Status Notifier::Turn() {
-  const Timestamp now = WallTime();
+  const NotifyTime now = Now();
   Collect(now);
   if (Status settled = Settle(now); !settled) return settled;
   for (auto& [name, lane] : lanes_) {
-    auto job = dispatcher_->Next(name, now);
+    auto job = dispatcher_->Next(name, now.steady);
     // A job may rest on an answer that could not be read: then it must not go out.
     if (Status works = MemoryWorks(); !works) return works;
     if (!job) continue;
     const std::lock_guard lock(lane.mutex);
-    lane.payload = Render(name, &*job, now);
+    lane.payload = Render(name, &*job, now.wall);
     lane.busy = true;
     lane.wake.notify_one();
   }
-  const Duration at = MonotonicTime();
-  if (at - last_commit_ >= kCommitInterval) {
-    last_commit_ = at;
+  if (now.steady - last_commit_ >= kCommitInterval) {
+    last_commit_ = now.steady;
     // Not fatal: what is not committed is read again, and the memory knows it.
     if (Status done = source_->Commit(dispatcher_->Committable()); !done) LogWarn(done.error().message);
   }
-  if (at - last_forget_ >= kForgetInterval) {
-    last_forget_ = at;
-    return memory_->Forget(now - config_.max_age - kMemoryMargin);
+  if (now.steady - last_forget_ >= kForgetInterval) {
+    last_forget_ = now.steady;
+    return memory_->Forget(now.wall - config_.max_age - kMemoryMargin);
   }
   return {};
 }
@@ -188,9 +189,9 @@ Status Notifier::Drain() {
   while (busy() && MonotonicTime() < end) {
     auto record = source_->Poll(kPollBound);  // keeps the membership; what it gives is read again
     if (!record) return record.error();
-    Collect(WallTime());
+    Collect(Now());
   }
-  if (Status settled = Settle(WallTime()); !settled) return settled;
+  if (Status settled = Settle(Now()); !settled) return settled;
   return source_->Commit(dispatcher_->Committable());
 }
 
@@ -256,7 +257,7 @@ Status Notifier::Run() {
 }
 
 void Notifier::Publish() {
-  const Timestamp now = WallTime();
+  const Duration now = MonotonicTime();
   MetricFamily families[] = {
       Family("triaged_notify_delivered_total", "Events delivered.", MetricType::Counter),
       Family("triaged_notify_requests_total", "Requests made.", MetricType::Counter),

@@ -48,8 +48,8 @@ class Notifier {
   Status Take(const KafkaSource::Record& record);
   Status StartUp();
   Status Turn();
-  void Collect(Timestamp now);
-  Status Settle(Timestamp now);
+  void Collect(NotifyTime now);
+  Status Settle(NotifyTime now);
   Status MemoryWorks() const;
   Status Drain();
   NotifyPayload Render(const std::string& name, NotifyJob* job, Timestamp now) const;

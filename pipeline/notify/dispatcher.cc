@@ -46,13 +46,13 @@ void Dispatcher::Enqueue(Lane* lane, Waiting waiting) {
   (first ? lane->first : lane->later).push_back(std::move(waiting));
 }
 
-void Dispatcher::Offer(std::shared_ptr<const NotifyEvent> event, int32_t partition, int64_t offset, Timestamp now) {
+void Dispatcher::Offer(std::shared_ptr<const NotifyEvent> event, int32_t partition, int64_t offset, NotifyTime now) {
   offsets_[partition].next = offset + 1;
   if (!event) return;
-  Waiting waiting{{event, event->action, {}, {}, {}}, partition, offset, now, false};
+  Waiting waiting{{event, event->action, {}, {}, {}}, partition, offset, now.steady};
   if (event->action != NotifyAction::kTrigger) {
     if (memory_->Answered(event->dedup_key) < event->sequence) {
-      memory_->SetAnswered(event->dedup_key, event->sequence, now);
+      memory_->SetAnswered(event->dedup_key, event->sequence, now.wall);
     }
     Withdraw(*event);
     for (auto& [name, lane] : lanes_) {
@@ -61,8 +61,8 @@ void Dispatcher::Offer(std::shared_ptr<const NotifyEvent> event, int32_t partiti
     }
     return;
   }
-  const std::vector<std::string> names = RouteEvent(config_, *event, now);
-  if (!names.empty() && now - event->time > config_.max_age) {
+  const std::vector<std::string> names = RouteEvent(config_, *event, now.wall);
+  if (!names.empty() && now.wall - event->time > config_.max_age) {
     ++stale_;
     return;
   }
@@ -121,20 +121,18 @@ bool Dispatcher::MayGo(const Lane& lane, const Waiting& waiting) const {
   return !memory_->Told(lane.config->name, event.dedup_key).empty();
 }
 
-void Dispatcher::Refill(Lane* lane, Timestamp now) const {
-  if (now <= lane->filled) return;
-  const int64_t passed = std::min<int64_t>((now - lane->filled).count(), kMinute);
-  const int64_t rate = lane->config->per_minute * 1000;
-  const int64_t gained = lane->filled == Timestamp{} ? 0 : passed * rate / kMinute;
-  if (gained == 0 && lane->filled != Timestamp{}) return;  // too little to count: keep the start
+void Dispatcher::Refill(Lane* lane, Duration steady) {
+  const int64_t passed = std::min<int64_t>((steady - lane->filled.value_or(steady)).count(), kMinute);
+  const int64_t gained = passed * lane->config->per_minute * 1000 / kMinute;
+  if (gained == 0 && lane->filled) return;  // too little to count: keep the start
   lane->tokens = std::min(Capacity(*lane->config), lane->tokens + gained);
-  lane->filled = now;
+  lane->filled = steady;
 }
 
-std::optional<NotifyJob> Dispatcher::Next(const std::string& destination, Timestamp now) {
+std::optional<NotifyJob> Dispatcher::Next(const std::string& destination, Duration steady) {
   Lane& lane = lanes_.at(destination);
-  Refill(&lane, now);
-  if (!lane.sent.empty() || now < lane.not_before || lane.tokens < 1000) return std::nullopt;
+  Refill(&lane, steady);
+  if (!lane.sent.empty() || steady < lane.not_before || lane.tokens < 1000) return std::nullopt;
   const int64_t waiting = static_cast<int64_t>(lane.first.size() + lane.later.size());
   const int64_t limit = waiting > lane.tokens / 1000 && lane.failures == 0 ? lane.config->bundle : 1;
   NotifyJob job{destination, {}};
@@ -165,16 +163,16 @@ std::optional<NotifyJob> Dispatcher::Next(const std::string& destination, Timest
   return job;
 }
 
-void Dispatcher::Completed(const std::string& destination, const SendOutcome& outcome, Timestamp now) {
+void Dispatcher::Completed(const std::string& destination, const SendOutcome& outcome, NotifyTime now) {
   Lane& lane = lanes_.at(destination);
-  if (outcome.result == SendResult::kRetry) return Retry(&lane, outcome, now);
+  if (outcome.result == SendResult::kRetry) return Retry(&lane, outcome, now.steady);
   lane.failures = 0;
   lane.stats.breaker_open = false;
   if (outcome.result == SendResult::kDelivered) {
     const std::vector<Waiting> sent = std::exchange(lane.sent, {});
     std::vector<NotifyItem> items;
     for (const Waiting& waiting : sent) items.push_back(waiting.item);
-    memory_->SetDelivered(destination, items, now);
+    memory_->SetDelivered(destination, items, now.wall);
     lane.stats.delivered += items.size();
     for (const Waiting& waiting : sent) Settle(&lane, waiting);
     return;
@@ -183,7 +181,7 @@ void Dispatcher::Completed(const std::string& destination, const SendOutcome& ou
   std::vector<Waiting> failed = TakeFailed(&lane);
   for (auto it = failed.rbegin(); it != failed.rend(); ++it) {
     if (!bundle) {
-      GiveUp(&lane, std::move(*it), outcome.what, now);
+      GiveUp(&lane, std::move(*it), outcome.what, now.steady);
       continue;
     }
     it->alone = true;  // one bad event must not take the others with it
@@ -204,20 +202,20 @@ std::vector<Dispatcher::Waiting> Dispatcher::TakeFailed(Lane* lane) {
   return failed;
 }
 
-void Dispatcher::Retry(Lane* lane, const SendOutcome& outcome, Timestamp now) {
+void Dispatcher::Retry(Lane* lane, const SendOutcome& outcome, Duration steady) {
   const Destination& d = *lane->config;
   ++lane->stats.retries;
   ++lane->failures;
   const int64_t factor = int64_t{1} << std::min<int64_t>(lane->failures - 1, kMaxDoublings);
   const int64_t ceiling = std::min(d.retry_max.count(), d.retry_min.count() * factor);
   const int64_t wait = ceiling / 2 + static_cast<int64_t>(jitter_() % static_cast<uint64_t>(ceiling / 2 + 1));
-  lane->not_before = now + std::max(Duration(wait), outcome.retry_after);
+  lane->not_before = steady + std::max(Duration(wait), outcome.retry_after);
   lane->stats.breaker_open = lane->failures >= d.breaker_failures;
-  if (lane->stats.breaker_open) lane->not_before = std::max(lane->not_before, now + d.breaker_pause);
+  if (lane->stats.breaker_open) lane->not_before = std::max(lane->not_before, steady + d.breaker_pause);
   std::vector<Waiting> failed = TakeFailed(lane);
   for (auto it = failed.rbegin(); it != failed.rend(); ++it) {
-    if (now - it->since >= d.deadline) {
-      GiveUp(lane, std::move(*it), "deadline passed: " + outcome.what, now);
+    if (steady - it->since >= d.deadline) {
+      GiveUp(lane, std::move(*it), "deadline passed: " + outcome.what, steady);
     } else if (!MayGo(*lane, *it)) {
       lane->stats.withdrawn += it->item.action == NotifyAction::kTrigger;
       Settle(lane, *it);
@@ -227,7 +225,7 @@ void Dispatcher::Retry(Lane* lane, const SendOutcome& outcome, Timestamp now) {
   }
 }
 
-void Dispatcher::GiveUp(Lane* lane, Waiting waiting, std::string reason, Timestamp now) {
+void Dispatcher::GiveUp(Lane* lane, Waiting waiting, std::string reason, Duration steady) {
   ++lane->stats.failed;
   dead_.push_back({lane->config->name, std::move(reason), waiting.item.event});
   const bool trigger = waiting.item.action == NotifyAction::kTrigger;
@@ -237,7 +235,7 @@ void Dispatcher::GiveUp(Lane* lane, Waiting waiting, std::string reason, Timesta
     const std::string& id = waiting.item.event->id;
     if (!fallback.ids.contains(id) && !memory_->Delivered(fallback.config->name, id)) {
       Waiting again = waiting;
-      again.since = now;
+      again.since = steady;
       again.alone = false;
       ++lane->stats.fallbacks;
       Enqueue(&fallback, std::move(again));
@@ -246,13 +244,13 @@ void Dispatcher::GiveUp(Lane* lane, Waiting waiting, std::string reason, Timesta
   Settle(lane, waiting);
 }
 
-void Dispatcher::Expire(Timestamp now) {
+void Dispatcher::Expire(Duration steady) {
   for (auto& [name, lane] : lanes_) {
     for (auto* queue : {&lane.first, &lane.later}) {
-      while (!queue->empty() && now - queue->front().since >= lane.config->deadline) {
+      while (!queue->empty() && steady - queue->front().since >= lane.config->deadline) {
         Waiting late = std::move(queue->front());
         queue->pop_front();
-        GiveUp(&lane, std::move(late), "deadline passed while it waited", now);
+        GiveUp(&lane, std::move(late), "deadline passed while it waited", steady);
       }
     }
   }
@@ -297,11 +295,11 @@ bool Dispatcher::idle() const {
   });
 }
 
-DestinationStats Dispatcher::Stats(const std::string& destination, Timestamp now) const {
+DestinationStats Dispatcher::Stats(const std::string& destination, Duration steady) const {
   const Lane& lane = lanes_.at(destination);
   DestinationStats stats = lane.stats;
   stats.queued = lane.first.size() + lane.later.size() + lane.sent.size();
-  const auto age = [&](const auto& queue) { return queue.empty() ? Duration{0} : now - queue.front().since; };
+  const auto age = [&](const auto& queue) { return queue.empty() ? Duration{0} : steady - queue.front().since; };
   stats.oldest = std::max({age(lane.first), age(lane.later), age(lane.sent)});
   return stats;
 }

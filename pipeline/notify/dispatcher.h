@@ -34,6 +34,13 @@ class NotifyMemory {
   virtual void SetDelivered(const std::string& destination, const std::vector<NotifyItem>& items, Timestamp now) = 0;
 };
 
+// The time of a step. `wall` is for what is said, remembered and routed; somebody may set it. `steady` only grows, from any
+// start: rates, pauses and deadlines follow it.
+struct NotifyTime {
+  Timestamp wall{};
+  Duration steady{0};
+};
+
 enum class SendResult { kDelivered, kRetry, kFinal };
 struct SendOutcome {
   SendResult result = SendResult::kDelivered;
@@ -65,13 +72,13 @@ class Dispatcher {
   Dispatcher(const NotifyConfig& config, NotifyMemory* memory, uint64_t seed);
 
   // One record; nullptr for one that pages nobody. Offsets of a partition come in rising order.
-  void Offer(std::shared_ptr<const NotifyEvent> event, int32_t partition, int64_t offset, Timestamp now);
+  void Offer(std::shared_ptr<const NotifyEvent> event, int32_t partition, int64_t offset, NotifyTime now);
   // The next request for an idle destination, if one may be sent now.
-  std::optional<NotifyJob> Next(const std::string& destination, Timestamp now);
+  std::optional<NotifyJob> Next(const std::string& destination, Duration steady);
   // The outcome of the job that Next gave.
-  void Completed(const std::string& destination, const SendOutcome& outcome, Timestamp now);
+  void Completed(const std::string& destination, const SendOutcome& outcome, NotifyTime now);
   // Gives up what has waited longer than its destination's deadline.
-  void Expire(Timestamp now);
+  void Expire(Duration steady);
   // The partition belongs to somebody else now. What is under way is not called back: when the partition returns first,
   // it counts for the event that is offered again, which is not sent twice.
   void Drop(int32_t partition);
@@ -83,14 +90,14 @@ class Dispatcher {
   bool idle() const;
   int64_t queued_bytes() const { return queued_bytes_; }
   uint64_t stale() const { return stale_; }
-  DestinationStats Stats(const std::string& destination, Timestamp now) const;
+  DestinationStats Stats(const std::string& destination, Duration steady) const;
 
  private:
   struct Waiting {
     NotifyItem item;
     int32_t partition = 0;
     int64_t offset = 0;
-    Timestamp since{};
+    Duration since{0};
     bool alone = false;  // was in a bundle that was refused
     bool lost = false;   // under way when its partition was taken away
   };
@@ -101,7 +108,8 @@ class Dispatcher {
     std::map<std::string, int> keys;   // dedup keys of waiting and sent triggers
     std::map<std::string, int> ids;    // event ids of all that waits or is under way, and is not lost
     int64_t tokens = 0;                // thousandths of a request
-    Timestamp filled{}, not_before{};
+    std::optional<Duration> filled;    // with tokens, last
+    Duration not_before{0};
     int64_t failures = 0;              // in a row
     DestinationStats stats;
   };
@@ -114,10 +122,10 @@ class Dispatcher {
   void Withdraw(const NotifyEvent& answer);
   void Settle(Lane* lane, const Waiting& waiting);
   std::vector<Waiting> TakeFailed(Lane* lane);
-  void GiveUp(Lane* lane, Waiting waiting, std::string reason, Timestamp now);
-  void Retry(Lane* lane, const SendOutcome& outcome, Timestamp now);
+  void GiveUp(Lane* lane, Waiting waiting, std::string reason, Duration steady);
+  void Retry(Lane* lane, const SendOutcome& outcome, Duration steady);
   bool MayGo(const Lane& lane, const Waiting& waiting) const;
-  void Refill(Lane* lane, Timestamp now) const;
+  static void Refill(Lane* lane, Duration steady);
 
   const NotifyConfig& config_;
   NotifyMemory* memory_;

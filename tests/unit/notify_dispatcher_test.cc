@@ -38,12 +38,15 @@ struct World {
     if (!made) made = std::make_unique<Dispatcher>(config, &memory, seed);
     return *made;
   }
+  // The wall clock may be wrong; what else passes does not follow it.
+  NotifyTime time() const { return {now + wrong, now - kStart}; }
+  Duration steady() const { return time().steady; }
   void Offer(int case_number, int sequence, const std::string& name = "escalated") {
-    go().Offer(MakeEvent(case_number, sequence, name, now), 0, offset++, now);
+    go().Offer(MakeEvent(case_number, sequence, name, time().wall), 0, offset++, time());
   }
   // The ids of the next request, or "".
   std::string Next(const std::string& to = "a") {
-    const auto job = go().Next(to, now);
+    const auto job = go().Next(to, steady());
     std::string out;
     if (job) {
       for (const NotifyItem& item : job->items) {
@@ -53,7 +56,7 @@ struct World {
     return out;
   }
   void Done(SendResult result = SendResult::kDelivered, Duration retry_after = Duration{0}, const std::string& to = "a") {
-    go().Completed(to, {result, "status 500", retry_after}, now);
+    go().Completed(to, {result, "status 500", retry_after}, time());
   }
   std::string Pass(Duration time) {
     now += time;
@@ -63,6 +66,7 @@ struct World {
   NotifyConfig config;
   TestMemory memory;
   Timestamp now = kStart;
+  Duration wrong{0};
   int64_t offset = 0;
   uint64_t seed = 20261121;  // of the jitter
   std::unique_ptr<Dispatcher> made;
@@ -81,7 +85,7 @@ TEST_CASE("dispatcher: delivered once, committed only then; read again it is not
   world.offset = 0;
   world.Offer(1, 1);
   CHECK(world.Next() == "");
-  CHECK(world.go().Stats("a", world.now).already_delivered == 1);
+  CHECK(world.go().Stats("a", world.steady()).already_delivered == 1);
   CHECK(world.go().Committable().at(0) == 1);
 }
 
@@ -118,18 +122,18 @@ TEST_CASE("dispatcher: the breaker opens after failures in a row, lets one try t
   world.Offer(1, 1);
   world.Offer(2, 1);
   for (int i = 0; i < 3; ++i) {
-    CHECK_FALSE(world.go().Stats("a", world.now).breaker_open);
+    CHECK_FALSE(world.go().Stats("a", world.steady()).breaker_open);
     CHECK(world.Pass(Duration{1000}) == "0-1/1");
     world.Done(SendResult::kRetry);
   }
-  CHECK(world.go().Stats("a", world.now).breaker_open);
+  CHECK(world.go().Stats("a", world.steady()).breaker_open);
   CHECK(world.Pass(Duration{29'999}) == "");
   CHECK(world.Pass(Duration{1}) == "0-1/1");
   world.Done(SendResult::kRetry);
   CHECK(world.Pass(Duration{29'000}) == "");  // still bad: open again at once
   CHECK(world.Pass(Duration{1'000}) == "0-1/1");
   world.Done();
-  CHECK_FALSE(world.go().Stats("a", world.now).breaker_open);
+  CHECK_FALSE(world.go().Stats("a", world.steady()).breaker_open);
   CHECK(world.Next() == "0-2/1");
 }
 
@@ -181,7 +185,7 @@ TEST_CASE("dispatcher: an acknowledgement withdraws what is queued, and stops th
   world.Offer(2, 2, "acknowledged");
   world.Done(SendResult::kRetry);
   CHECK(world.Pass(Duration{60'000}) == "");  // nobody was told: nobody hears of the acknowledgement
-  CHECK(world.go().Stats("a", world.now).withdrawn == 2);
+  CHECK(world.go().Stats("a", world.steady()).withdrawn == 2);
   CHECK(world.go().idle());
   CHECK(world.go().Committable().at(0) == 4);
   CHECK(world.go().queued_bytes() == 0);
@@ -218,7 +222,7 @@ TEST_CASE("dispatcher: a final refusal goes to the dead letters and the fallback
   CHECK(world.go().Committable().at(0) == 1);  // 0-2 is not settled before the fallback has it
   world.Done(SendResult::kDelivered, Duration{0}, "b");
   CHECK(world.go().Committable().at(0) == 3);
-  CHECK(world.go().Stats("a", world.now).fallbacks == 1);
+  CHECK(world.go().Stats("a", world.steady()).fallbacks == 1);
 }
 
 TEST_CASE("dispatcher: what two destinations give up reaches their common fallback once") {
@@ -250,17 +254,48 @@ TEST_CASE("dispatcher: a deadline ends retries and waiting; too old an event pag
   world.now += Duration{61'000};
   world.Done(SendResult::kRetry);
   CHECK(world.go().TakeDeadLetters().size() == 1);
-  world.go().Expire(world.now);
+  world.go().Expire(world.steady());
   CHECK(world.go().TakeDeadLetters().size() == 1);
   CHECK(world.Next("b") == "0-1/1");
-  world.go().Offer(MakeEvent(3, 1, "escalated", world.now - world.config.max_age - Duration{1}), 0, world.offset++, world.now);
+  world.go().Offer(MakeEvent(3, 1, "escalated", world.now - world.config.max_age - Duration{1}), 0, world.offset++, world.time());
   CHECK(world.go().stale() == 1);
+}
+
+TEST_CASE("dispatcher: a wall clock that is set holds back no page, no retry, and no deadline") {
+  for (const Duration step : {Duration{-3'600'000}, Duration{3'600'000}}) {
+    World world(/*fallback=*/true);
+    world.a().deadline = Duration{60'000};
+    world.a().retry_min = world.a().retry_max = Duration{10'000};
+    world.a().breaker_failures = 1000;
+    world.a().bundle = 1;
+    for (int number = 1; number <= 9; ++number) world.Offer(number, 1);
+    for (int number = 1; number <= 7; ++number) {  // the burst
+      CHECK(world.Next() == "0-" + std::to_string(number) + "/1");
+      world.Done();
+    }
+    CHECK(world.Next() == "");
+    world.wrong = step;
+    CHECK(world.Pass(Duration{999}) == "");
+    CHECK(world.Pass(Duration{1}) == "0-8/1");
+    world.Done(SendResult::kRetry);
+    world.wrong = Duration{0};
+    CHECK(world.Pass(Duration{4'999}) == "");
+    CHECK(world.Pass(Duration{5'001}) == "0-8/1");
+    world.wrong = step;
+    world.go().Expire(world.steady());
+    CHECK(world.go().TakeDeadLetters().empty());
+    world.now += Duration{50'000};
+    world.Done(SendResult::kRetry);
+    world.go().Expire(world.steady());
+    CHECK(world.go().TakeDeadLetters().size() == 2);
+    CHECK(world.Next("b") == "0-8/1");
+  }
 }
 
 TEST_CASE("dispatcher: a partition that is taken away leaves nothing behind") {
   World world;
   world.Offer(1, 1);
-  world.go().Offer(MakeEvent(2, 1, "escalated", world.now), 1, 7, world.now);
+  world.go().Offer(MakeEvent(2, 1, "escalated", world.now), 1, 7, world.time());
   CHECK(world.Next() == "0-1/1");
   world.go().Drop(0);
   world.Done(SendResult::kRetry);
@@ -277,7 +312,7 @@ TEST_CASE("dispatcher: a partition that comes back while its request is under wa
     world.offset = 0;
     world.Offer(1, 1);
     CHECK(world.go().Committable().at(0) == 0);
-    CHECK(world.go().Stats("a", world.now).queued == 1);
+    CHECK(world.go().Stats("a", world.steady()).queued == 1);
     world.Done(result);
     if (result == SendResult::kRetry) {
       CHECK(world.go().Committable().at(0) == 0);
@@ -328,14 +363,14 @@ TEST_CASE("dispatcher: random runs keep the promises") {
       if (event->action != NotifyAction::kTrigger) {
         acked[event->dedup_key] = std::max(acked[event->dedup_key], event->sequence);
       }
-      world.go().Offer(event, 0, static_cast<int64_t>(read), world.now);
+      world.go().Offer(event, 0, static_cast<int64_t>(read), world.time());
     };
     const auto step = [&](bool healthy) {
       if (read < log.size()) {
         offer(log[read]);
         ++read;
       }
-      if (const auto job = world.go().Next("a", world.now)) {
+      if (const auto job = world.go().Next("a", world.steady())) {
         bool told = false;
         for (const NotifyItem& item : job->items) {
           if (item.action != NotifyAction::kTrigger) continue;

@@ -53,12 +53,12 @@ TEST_CASE("notify event: a duplicate that is merged into a paged case leaves its
   Dispatcher dispatcher(config, &memory, 1);
   int64_t offset = 0;
   const auto offer = [&](const std::string& record) {
-    dispatcher.Offer(std::make_shared<const NotifyEvent>(Parsed(record)), 0, offset++, kNow);
+    dispatcher.Offer(std::make_shared<const NotifyEvent>(Parsed(record)), 0, offset++, {kNow, Duration{0}});
   };
   offer(Record(2, 1, "escalated", "escalated"));
   offer(Record(2, 2, "merged", "escalated"));  // "from 0-1"
   offer(Record(1, 1, "merged", "closed"));     // "into 0-2"
-  const auto job = dispatcher.Next("a", kNow);
+  const auto job = dispatcher.Next("a", Duration{0});
   REQUIRE(job);
   CHECK(job->items.front().event->case_id == "0-2");
   CHECK(memory.Answered("triaged:0-2:1").empty());
