@@ -157,7 +157,7 @@ Route ReadRoute(MapReader& top, const YamlNode& node, const NotifyConfig& config
   route.teams = reader.Strings("team");
   route.policies = reader.Strings("policy");
   route.channels = reader.Strings("channel");
-  route.events = reader.Has("event") ? reader.Strings("event") : std::vector<std::string>{"escalated", "renotified"};
+  if (reader.Has("event")) route.events = reader.Strings("event");
   route.drill = reader.Bool("drill", false);
   route.hours = ReadHours(reader);
   route.to = reader.Strings("to", /*required=*/true);
@@ -257,12 +257,17 @@ bool InHours(const Hours& open, Timestamp now) {
   return open.to == minutes(24 * 60) || now < open.zone->At(day, open.to).first;
 }
 
+// A case that comes back asks the level that had it anew. At the first level it waits in the queue, as one that is opened.
+bool AsksItsLevel(const NotifyEvent& event) {
+  return event.name == "escalated" || event.name == "renotified" || (event.name == "reopened" && !event.first_level);
+}
+
 bool Matches(const Route& route, const NotifyEvent& event, Timestamp now) {
   const bool channel = route.channels.empty() || std::any_of(event.channels.begin(), event.channels.end(),
                                                              [&](const auto& name) { return In(route.channels, name); });
   return channel && In(route.levels, event.level) && In(route.severities, event.severity) &&
-         In(route.teams, event.team) && In(route.policies, event.policy) && In(route.events, event.name) &&
-         route.drill == event.drill && (!route.hours || InHours(*route.hours, now));
+         In(route.teams, event.team) && In(route.policies, event.policy) &&
+         (route.events ? In(*route.events, event.name) : AsksItsLevel(event)) && route.drill == event.drill && (!route.hours || InHours(*route.hours, now));
 }
 
 }  // namespace

@@ -51,7 +51,8 @@ struct Hours {
 // Every set condition must hold; an empty list holds always. A drill goes only where `drill` says so, and then nothing
 // else does.
 struct Route {
-  std::vector<std::string> levels, severities, teams, policies, channels, events;
+  std::vector<std::string> levels, severities, teams, policies, channels;
+  std::optional<std::vector<std::string>> events;  // not said: what an escalation asks of its level
   bool drill = false;
   std::optional<Hours> hours;
   std::vector<std::string> to;        // destination names

@@ -72,6 +72,8 @@ Result<std::optional<NotifyEvent>> ParseNotifyEvent(std::string_view bytes) {
   event.time = *time;
   event.severity = Text(root, {"data", "severity"});
   event.level = Text(root, {"data", "level", "to", "name"});
+  const json* index = Find(root, {"data", "level", "to", "index"});
+  event.first_level = index && index->is_number_unsigned() && index->get<uint64_t>() == 0;
   event.team = Text(root, {"data", "team"});
   event.policy = Text(root, {"data", "policy"});
   event.assignee = Text(root, {"data", "assignee"});

@@ -42,6 +42,17 @@ TEST_CASE("notify event: what an event means to a person who is paged") {
   }
 }
 
+TEST_CASE("notify event: the policy's first level is known by its place") {
+  const auto first = [](const std::string& level) {
+    std::string record = Record(1, 1, "reopened", "open");
+    record.insert(record.find("\"status\""), "\"level\":{\"to\":" + level + "},");
+    return Parsed(record).first_level;
+  };
+  CHECK(first(R"({"index":0,"name":"L1"})"));
+  CHECK_FALSE(first(R"({"index":1,"name":"L2"})"));
+  CHECK_FALSE(first(R"({"name":"L1"})"));  // not said: rather a page too many
+}
+
 TEST_CASE("notify event: a duplicate that is merged into a paged case leaves its page") {
   NotifyConfig config;
   config.destinations["a"].name = "a";
