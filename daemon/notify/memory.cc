@@ -10,20 +10,25 @@
 namespace triaged {
 namespace {
 
-// Names and ids hold no newline: names are YAML keys of one line, ids come from case ids.
-std::string DeliveredKey(const std::string& destination, const std::string& id) { return "d\n" + destination + "\n" + id; }
-std::string ToldKey(const std::string& destination, const std::string& key) { return "t\n" + destination + "\n" + key; }
-std::string AnsweredKey(const std::string& key) { return "a\n" + key; }
+// A key begins with its kind. Names and ids hold no newline: names are YAML keys of one line, ids come from case ids.
+constexpr char kDelivered = 'd', kTold = 't', kAnswered = 'a';
+std::string Key(char kind, const std::string& text) { return std::string{kind, '\n'} + text; }
+std::string DeliveredKey(const std::string& destination, const std::string& id) {
+  return Key(kDelivered, destination + "\n" + id);
+}
+std::string ToldKey(const std::string& destination, const std::string& key) { return Key(kTold, destination + "\n" + key); }
+std::string AnsweredKey(const std::string& key) { return Key(kAnswered, key); }
 
 // A value begins with the time it was written, in milliseconds, and a space.
 std::string Stamped(Timestamp now, const std::string& value) { return std::to_string(ToUnixMillis(now)) + " " + value; }
 
 }  // namespace
 
-RocksNotifyMemory::RocksNotifyMemory(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
+RocksNotifyMemory::RocksNotifyMemory(std::unique_ptr<rocksdb::DB> db, NotifyKeep keep) : db_(std::move(db)), keep_(keep) {}
 RocksNotifyMemory::~RocksNotifyMemory() = default;
 
-Result<std::unique_ptr<RocksNotifyMemory>> RocksNotifyMemory::Open(const std::string& path, Duration keep, Timestamp now) {
+Result<std::unique_ptr<RocksNotifyMemory>> RocksNotifyMemory::Open(const std::string& path, NotifyKeep keep,
+                                                                   Timestamp now) {
   rocksdb::Options options;
   options.create_if_missing = true;
   options.write_buffer_size = 4 << 20;
@@ -32,12 +37,12 @@ Result<std::unique_ptr<RocksNotifyMemory>> RocksNotifyMemory::Open(const std::st
   if (const auto status = rocksdb::DB::Open(options, path, &db); !status.ok()) {
     return EnvironmentError("cannot open the notifier's memory in " + path + ": " + status.ToString());
   }
-  std::unique_ptr<RocksNotifyMemory> memory(new RocksNotifyMemory(std::unique_ptr<rocksdb::DB>(db)));
-  if (Status forgotten = memory->Forget(now - keep); !forgotten) return forgotten.error();
+  std::unique_ptr<RocksNotifyMemory> memory(new RocksNotifyMemory(std::unique_ptr<rocksdb::DB>(db), keep));
+  if (Status forgotten = memory->Forget(now); !forgotten) return forgotten.error();
   return memory;
 }
 
-Status RocksNotifyMemory::Forget(Timestamp before) {
+Status RocksNotifyMemory::Forget(Timestamp now) {
   rocksdb::ReadOptions once;
   once.fill_cache = false;  // a walk through all of it must not push out what is asked for
   const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(once));
@@ -46,7 +51,9 @@ Status RocksNotifyMemory::Forget(Timestamp before) {
     int64_t at = 0;
     const rocksdb::Slice value = it->value();
     std::from_chars(value.data(), value.data() + value.size(), at);
-    if (at < ToUnixMillis(before)) batch.Delete(it->key());
+    const char kind = it->key()[0];
+    const Duration keep = kind == kDelivered ? keep_.delivered : kind == kAnswered ? keep_.answered : keep_.told;
+    if (at < ToUnixMillis(now - keep)) batch.Delete(it->key());
   }
   rocksdb::Status status = it->status();
   if (status.ok()) status = db_->Write({}, &batch);

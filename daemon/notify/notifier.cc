@@ -20,7 +20,6 @@ constexpr int kRecordsATurn = 500;
 constexpr Duration kDrainBound{15'000};                 // below systemd's 90 s
 constexpr Duration kForgetInterval{3600'000};
 constexpr Duration kCommandBound{2'500};                // Slack waits 3 s for an answer, PagerDuty 5 s
-constexpr Duration kMemoryMargin{24 * 3600'000};  // beyond the age at which events page nobody
 
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
@@ -173,7 +172,7 @@ Status Notifier::Turn() {
   }
   if (now.steady - last_forget_ >= kForgetInterval) {
     last_forget_ = now.steady;
-    return memory_->Forget(now.wall - config_.max_age - kMemoryMargin);
+    return memory_->Forget(now.wall);
   }
   return {};
 }
@@ -197,7 +196,7 @@ Status Notifier::Drain() {
 
 Status Notifier::StartUp() {
   InitSender();
-  auto memory = RocksNotifyMemory::Open(config_.storage_path, config_.max_age + kMemoryMargin, WallTime());
+  auto memory = RocksNotifyMemory::Open(config_.storage_path, KeepOf(config_), WallTime());
   if (!memory) return memory.error();
   memory_ = std::move(*memory);
   last_forget_ = MonotonicTime();

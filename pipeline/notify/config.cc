@@ -300,6 +300,12 @@ std::optional<NotifyConfig> ParseNotifyConfig(const SourceFile& file, const Read
   return config;
 }
 
+NotifyKeep KeepOf(const NotifyConfig& config) {
+  constexpr hours kMargin(24), kLongestCase(24 * 90);
+  const Duration links = config.acknowledge ? config.acknowledge->lifetime : Duration{0};
+  return {config.max_age + kMargin, std::max(config.max_age, links) + kMargin, kLongestCase};
+}
+
 std::vector<std::string> RouteEvent(const NotifyConfig& config, const NotifyEvent& event, Timestamp now) {
   std::vector<std::string> names;
   for (const Route& route : config.routes) {

@@ -87,6 +87,14 @@ struct NotifyConfig {
   std::optional<AcknowledgeConfig> acknowledge;  // absent: nothing listens
 };
 
+// How long the notifier remembers, beyond what leans on it.
+struct NotifyKeep {
+  Duration delivered{0};  // since an event was delivered: longer than such an event may be read again and page
+  Duration answered{0};   // since a case was answered: longer than its links live, too
+  Duration told{0};       // since a destination was told last of a case that is not resolved
+};
+NotifyKeep KeepOf(const NotifyConfig& config);
+
 using ReadSecret = std::function<Result<std::string>(const std::string& path)>;
 std::optional<NotifyConfig> ParseNotifyConfig(const SourceFile& file, const ReadSecret& read, Diagnostics* diagnostics);
 

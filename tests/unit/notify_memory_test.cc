@@ -15,8 +15,10 @@ using testing::TempDirectory;
 
 const Timestamp kNow = FromUnixMillis(1'772'438'400'000);
 
-std::unique_ptr<RocksNotifyMemory> Open(const std::string& path) {
-  auto memory = RocksNotifyMemory::Open(path, std::chrono::hours(48), kNow);
+using std::chrono::hours;
+
+std::unique_ptr<RocksNotifyMemory> Open(const std::string& path, const NotifyConfig& config = {}, Timestamp now = kNow) {
+  auto memory = RocksNotifyMemory::Open(path, KeepOf(config), now);
   REQUIRE_MESSAGE(memory, (memory ? "" : memory.error().message));
   return std::move(*memory);
 }
@@ -54,6 +56,31 @@ TEST_CASE("notify memory: what was delivered, told and answered outlives the pro
   CHECK(memory->Answered("triaged:0-1:1") == "7");
   CHECK(memory->Answered("triaged:0-9:1").empty());
   CHECK_FALSE(memory->failed());  // that nothing is there is no failure
+}
+
+TEST_CASE("notify memory: an answer is kept while links live, and what a destination was told until the case is resolved") {
+  NotifyConfig config;
+  config.max_age = hours(24);
+  config.acknowledge.emplace();
+  config.acknowledge->lifetime = hours(24 * 30);
+  const TempDirectory folder;
+  {
+    const auto memory = Open(folder / "m", config);
+    memory->SetDelivered("a", {Item(1)}, kNow);
+    memory->SetAnswered("triaged:0-1:1", "7", kNow);
+    REQUIRE(memory->Forget(kNow + hours(47)));
+    CHECK(memory->Delivered("a", Item(1).event->id));
+    REQUIRE(memory->Forget(kNow + hours(49)));
+    CHECK_FALSE(memory->Delivered("a", Item(1).event->id));
+    CHECK(memory->Answered("triaged:0-1:1") == "7");
+    CHECK_FALSE(memory->Told("a", "triaged:0-1:1").empty());
+    REQUIRE(memory->Forget(kNow + config.acknowledge->lifetime));
+    CHECK(memory->Answered("triaged:0-1:1") == "7");
+    REQUIRE(memory->Forget(kNow + hours(24 * 32)));
+    CHECK(memory->Answered("triaged:0-1:1").empty());
+  }
+  CHECK_FALSE(Open(folder / "m", config, kNow + hours(24 * 89))->Told("a", "triaged:0-1:1").empty());
+  CHECK(Open(folder / "m", config, kNow + hours(24 * 91))->Told("a", "triaged:0-1:1").empty());  // the bound
 }
 
 TEST_CASE("notify memory: what cannot be read is a failure, and not the same as nothing") {
