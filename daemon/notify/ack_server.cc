@@ -137,14 +137,14 @@ class Handler {
   Answer PagerDuty(const std::string& signatures, const std::string& body) {
     const auto ack = ReadPagerDutyWebhook(signatures, body, HashOf(config_.pagerduty_secret), WallTime(), config_.tolerance);
     if (!ack) return Refused("pagerduty", ack.error().message, /*page=*/false);
-    const auto case_id = *ack ? CaseOfDedupKey((*ack)->dedup_key, config_.application_id) : std::nullopt;
-    const auto told = case_id ? hooks_.told_pagerduty((*ack)->dedup_key) : Result<bool>(false);
-    if (!told) return Unknown(*case_id, told.error(), /*page=*/false);
+    const auto found = *ack ? CaseOfIncident((*ack)->incident_key, config_.application_id) : std::nullopt;
+    const auto told = found ? hooks_.told_pagerduty(found->dedup_key) : Result<bool>(false);
+    if (!told) return Unknown(found->case_id, told.error(), /*page=*/false);
     if (!*told) {
       Count(AckOutcome::kIgnored);
       return {200, "nothing to do\n", false};
     }
-    if (!Send("pagerduty", "pagerduty:" + (*ack)->event_id, *case_id, Actor("pagerduty", (*ack)->agent_id))) {
+    if (!Send("pagerduty", "pagerduty:" + (*ack)->event_id, found->case_id, Actor("pagerduty", (*ack)->agent_id))) {
       return {503, "not written\n", false};
     }
     return {200, "acknowledged\n", false};

@@ -6,8 +6,8 @@
 //   POST /slack        Slack interaction payload
 //
 // The hooks are called on the server's threads and must be thread-safe. Requests are bounded in size and time. It speaks
-// plain HTTP: in front of it belongs a proxy that ends TLS. Answers 503 when the command could not be written, or what is
-// known of the case not read, so that PagerDuty sends again; the command's id is the same then.
+// plain HTTP: in front of it belongs a proxy that ends TLS. Answers 503 when the command could not be written, or what
+// is known of the case not read, so that PagerDuty sends again; the command's id is the same then.
 #pragma once
 
 #include <array>

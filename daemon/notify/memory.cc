@@ -4,6 +4,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <charconv>
+#include <map>
 
 #include "daemon/log.h"
 
@@ -16,7 +17,9 @@ std::string Key(char kind, const std::string& text) { return std::string{kind, '
 std::string DeliveredKey(const std::string& destination, const std::string& id) {
   return Key(kDelivered, destination + "\n" + id);
 }
-std::string ToldKey(const std::string& destination, const std::string& key) { return Key(kTold, destination + "\n" + key); }
+std::string ToldKey(const std::string& destination, const std::string& key) {
+  return Key(kTold, destination + "\n" + key);
+}
 std::string AnsweredKey(const std::string& key) { return Key(kAnswered, key); }
 
 // A value begins with the time it was written, in milliseconds, and a space.
@@ -24,7 +27,8 @@ std::string Stamped(Timestamp now, const std::string& value) { return std::to_st
 
 }  // namespace
 
-RocksNotifyMemory::RocksNotifyMemory(std::unique_ptr<rocksdb::DB> db, NotifyKeep keep) : db_(std::move(db)), keep_(keep) {}
+RocksNotifyMemory::RocksNotifyMemory(std::unique_ptr<rocksdb::DB> db, NotifyKeep keep)
+    : db_(std::move(db)), keep_(keep) {}
 RocksNotifyMemory::~RocksNotifyMemory() = default;
 
 Result<std::unique_ptr<RocksNotifyMemory>> RocksNotifyMemory::Open(const std::string& path, NotifyKeep keep,
@@ -93,11 +97,19 @@ void RocksNotifyMemory::SetAnswered(const std::string& dedup_key, const std::str
 
 void RocksNotifyMemory::SetDelivered(const std::string& destination, const std::vector<NotifyItem>& items, Timestamp now) {
   rocksdb::WriteBatch batch;
+  std::map<std::string, std::string> told;  // by key, as it is after the items so far
   for (const NotifyItem& item : items) {
     batch.Put(DeliveredKey(destination, item.event->id), Stamped(now, "1"));
-    const std::string told = ToldKey(destination, item.event->dedup_key);
-    if (item.action == NotifyAction::kTrigger) batch.Put(told, Stamped(now, RememberAs(*item.event)));
-    if (item.action == NotifyAction::kResolve) batch.Delete(told);
+    const std::string key = ToldKey(destination, item.event->dedup_key);
+    if (item.action == NotifyAction::kTrigger) {
+      const auto [entry, fresh] = told.try_emplace(key);
+      entry->second = RememberAs(*item.event, fresh ? Get(key) : entry->second);
+      batch.Put(key, Stamped(now, entry->second));
+    }
+    if (item.action == NotifyAction::kResolve) {
+      told[key].clear();
+      batch.Delete(key);
+    }
   }
   rocksdb::WriteOptions synced;
   synced.sync = true;

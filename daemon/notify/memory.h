@@ -1,6 +1,6 @@
-// RocksNotifyMemory: what was delivered, in RocksDB; every write is synced before it returns. What is older than
-// `keep` says is dropped when the store is opened, and by Forget. Reads and `failed` are thread-safe; everything else belongs to one
-// thread.
+// RocksNotifyMemory: what was delivered, in RocksDB; every write is synced before it returns. What is older than `keep`
+// says is dropped when the store is opened, and by Forget. Reads and `failed` are thread-safe; everything else belongs
+// to one thread.
 #pragma once
 
 #include <atomic>

@@ -60,21 +60,24 @@ Notifier::~Notifier() {
 
 void Notifier::Serve(const Destination& destination, Lane* lane) {
   while (true) {
-    NotifyPayload payload;
+    std::vector<NotifyPayload> payloads;
     {
       std::unique_lock lock(lane->mutex);
-      lane->wake.wait(lock, [&] { return lane->stop || lane->payload; });
+      lane->wake.wait(lock, [&] { return lane->stop || !lane->payloads.empty(); });
       if (lane->stop) return;
-      payload = std::move(*lane->payload);
-      lane->payload.reset();
+      payloads = std::exchange(lane->payloads, {});
     }
-    SendOutcome outcome = Send(destination, payload, WallTime());
+    SendOutcome outcome;
+    for (const NotifyPayload& payload : payloads) {
+      outcome = Send(destination, payload, WallTime());
+      if (outcome.result != SendResult::kDelivered) break;  // what was sent is sent again: its key makes that harmless
+    }
     const std::lock_guard lock(lane->mutex);
     lane->outcome = std::move(outcome);
   }
 }
 
-NotifyPayload Notifier::Render(const std::string& name, NotifyJob* job, Timestamp now) const {
+std::vector<NotifyPayload> Notifier::Render(const std::string& name, NotifyJob* job, Timestamp now) const {
   const Destination& destination = config_.destinations.at(name);
   if (destination.ack_links && config_.acknowledge) {
     const AcknowledgeConfig& ack = *config_.acknowledge;
@@ -87,7 +90,7 @@ NotifyPayload Notifier::Render(const std::string& name, NotifyJob* job, Timestam
       item.ack_url = ack.public_url + "/ack/" + item.ack_token;
     }
   }
-  return RenderPayload(destination, job->items, now);
+  return RenderPayloads(destination, job->items, now);
 }
 
 Status Notifier::SendCommand(const Command& command) const {
@@ -161,7 +164,7 @@ Status Notifier::Turn() {
     if (Status works = MemoryWorks(); !works) return works;
     if (!job) continue;
     const std::lock_guard lock(lane.mutex);
-    lane.payload = Render(name, &*job, now.wall);
+    lane.payloads = Render(name, &*job, now.wall);
     lane.busy = true;
     lane.wake.notify_one();
   }

@@ -37,8 +37,8 @@ class Notifier {
   struct Lane {
     std::mutex mutex;
     std::condition_variable wake;
-    std::optional<NotifyPayload> payload;   // to be sent
-    std::optional<SendOutcome> outcome;     // of the last one
+    std::vector<NotifyPayload> payloads;    // of one job, to be sent
+    std::optional<SendOutcome> outcome;     // of the last job
     bool busy = false;                      // between the two
     bool stop = false;
     std::thread thread;
@@ -52,7 +52,7 @@ class Notifier {
   Status Settle(NotifyTime now);
   Status MemoryWorks() const;
   Status Drain();
-  NotifyPayload Render(const std::string& name, NotifyJob* job, Timestamp now) const;
+  std::vector<NotifyPayload> Render(const std::string& name, NotifyJob* job, Timestamp now) const;
   Status SendCommand(const Command& command) const;
   Status Bury(const NotifyDeadLetter& letter);
   void Publish();

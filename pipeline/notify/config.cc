@@ -257,7 +257,7 @@ bool InHours(const Hours& open, Timestamp now) {
   return open.to == minutes(24 * 60) || now < open.zone->At(day, open.to).first;
 }
 
-// A case that comes back asks the level that had it anew. At the first level it waits in the queue, as one that is opened.
+// A case that comes back asks the level that had it anew; at the first level it waits in the queue, as one just opened.
 bool AsksItsLevel(const NotifyEvent& event) {
   return event.name == "escalated" || event.name == "renotified" || (event.name == "reopened" && !event.first_level);
 }
@@ -267,7 +267,8 @@ bool Matches(const Route& route, const NotifyEvent& event, Timestamp now) {
                                                              [&](const auto& name) { return In(route.channels, name); });
   return channel && In(route.levels, event.level) && In(route.severities, event.severity) &&
          In(route.teams, event.team) && In(route.policies, event.policy) &&
-         (route.events ? In(*route.events, event.name) : AsksItsLevel(event)) && route.drill == event.drill && (!route.hours || InHours(*route.hours, now));
+         (route.events ? In(*route.events, event.name) : AsksItsLevel(event)) && route.drill == event.drill &&
+         (!route.hours || InHours(*route.hours, now));
 }
 
 }  // namespace

@@ -139,7 +139,7 @@ std::optional<NotifyJob> Dispatcher::Next(const std::string& destination, Durati
   for (auto* queue : {&lane.first, &lane.later}) {
     while (!queue->empty() && static_cast<int64_t>(job.items.size()) < limit) {
       Waiting& next = queue->front();
-      // One PagerDuty request acknowledges or resolves one incident.
+      // Requests of PagerDuty acknowledge or resolve the incidents of one case.
       const bool single = next.alone || (lane.config->kind == DestinationKind::kPagerDuty &&
                                          next.item.action != NotifyAction::kTrigger);
       if (single && !job.items.empty()) break;
@@ -158,8 +158,9 @@ std::optional<NotifyJob> Dispatcher::Next(const std::string& destination, Durati
     if (!job.items.empty() && lane.sent.back().alone) break;
   }
   if (job.items.empty()) return std::nullopt;
-  lane.tokens -= 1000;
-  ++lane.stats.requests;
+  const auto requests = static_cast<int64_t>(RequestsOf(*lane.config, job.items));
+  lane.tokens -= 1000 * requests;  // may owe some: the next job waits for them
+  lane.stats.requests += static_cast<uint64_t>(requests);
   return job;
 }
 

@@ -3,7 +3,7 @@
 //
 // Promises: an event's origin is released for commit only after every destination has it (or it was withdrawn, or
 // dead-lettered); nothing is handed out for a case after its acknowledgement was offered; at most one job per destination
-// is under way, so that a crash repeats at most one request. A case's first event goes before all others; requests keep
+// is under way, so that a crash repeats at most one. A case's first event goes before all others; requests keep
 // to per_minute with a burst of a tenth; while more events wait than the rate allows, one request carries up to `bundle`.
 // Not thread-safe.
 #pragma once
@@ -26,7 +26,7 @@ class NotifyMemory {
  public:
   virtual ~NotifyMemory() = default;
   virtual bool Delivered(const std::string& destination, const std::string& event_id) const = 0;
-  // RememberAs of the last delivered trigger that nothing has taken back; empty: none.
+  // What RememberAs gave for the last delivered trigger that nothing has taken back; empty: none.
   virtual std::string Told(const std::string& destination, const std::string& dedup_key) const = 0;
   // Sequence of the newest acknowledgement or resolution; empty: none.
   virtual std::string Answered(const std::string& dedup_key) const = 0;
@@ -34,8 +34,8 @@ class NotifyMemory {
   virtual void SetDelivered(const std::string& destination, const std::vector<NotifyItem>& items, Timestamp now) = 0;
 };
 
-// The time of a step. `wall` is for what is said, remembered and routed; somebody may set it. `steady` only grows, from any
-// start: rates, pauses and deadlines follow it.
+// The time of a step. `wall` is for what is said, remembered and routed; somebody may set it. `steady` only grows, from
+// any start: rates, pauses and deadlines follow it.
 struct NotifyTime {
   Timestamp wall{};
   Duration steady{0};
@@ -50,7 +50,7 @@ struct SendOutcome {
 
 struct NotifyJob {
   std::string destination;
-  std::vector<NotifyItem> items;
+  std::vector<NotifyItem> items;   // RenderPayloads makes requests of them
 };
 
 struct NotifyDeadLetter {

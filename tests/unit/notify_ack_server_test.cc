@@ -53,7 +53,7 @@ struct People {
                         [&](std::string_view text) { return HmacSha256Hex(config.key, text); });
   }
   int Link() const { return Ask(port, "POST /ack/" + Token() + " HTTP/1.1\r\n", "name=emi"); }
-  int Webhook(const std::string& key = "triaged:0-1:1") const {
+  int Webhook(const std::string& key = "triaged:0-1:1:L2") const {
     const std::string body = R"({"event":{"id":"e1","event_type":"incident.acknowledged","occurred_at":")" +
                              FormatTimestamp(WallTime()) + R"(","agent":{"id":"P1"},"data":{"incident_key":")" + key +
                              R"("}}})";
@@ -61,8 +61,8 @@ struct People {
                          HmacSha256Hex(config.pagerduty_secret, body) + "\r\n", body);
   }
   int Button() const {
-    const std::string body = R"(payload={"type":"block_actions","user":{"id":"U1"},"actions":[{"action_id":"triaged_ack_0",)"
-                             R"("value":")" + Token() + R"("}]})";
+    const std::string body = R"(payload={"type":"block_actions","user":{"id":"U1"},"actions":[{"action_id":)"
+                             R"("triaged_ack_0","value":")" + Token() + R"("}]})";
     const std::string when = std::to_string(ToUnixMillis(WallTime()) / 1000);
     return Ask(port, "POST /slack HTTP/1.1\r\nX-Slack-Request-Timestamp: " + when + "\r\nX-Slack-Signature: v0=" +
                          HmacSha256Hex(config.slack_secret, "v0:" + when + ":" + body) + "\r\n", body);
@@ -75,6 +75,7 @@ struct People {
 TEST_CASE("acknowledge server: what is known of the case cannot be read: try again, and nothing is sent or ignored") {
   bool broken = true;
   int sent = 0;
+  std::string asked;
   AckHooks hooks;
   hooks.send = [&](const Command&) { return ++sent, Status(); };
   const auto know = [&broken](bool yes) -> Result<bool> {
@@ -82,7 +83,10 @@ TEST_CASE("acknowledge server: what is known of the case cannot be read: try aga
     return yes;
   };
   hooks.answered = [&](const std::string&, const std::string&) { return know(false); };
-  hooks.told_pagerduty = [&](const std::string&) { return know(true); };
+  hooks.told_pagerduty = [&](const std::string& key) {
+    asked = key;
+    return know(true);
+  };
   const AcknowledgeConfig config = Config();
   const auto server = AckServer::Start(config, std::move(hooks));
   REQUIRE(server);
@@ -96,6 +100,7 @@ TEST_CASE("acknowledge server: what is known of the case cannot be read: try aga
   broken = false;
   CHECK(people.Link() == 200);
   CHECK(people.Webhook() == 200);
+  CHECK(asked == "triaged:0-1:1");  // the incident of any level is one of the case
   CHECK(people.Button() == 200);
   CHECK(sent == 3);
 }

@@ -257,8 +257,39 @@ TEST_CASE("dispatcher: a deadline ends retries and waiting; too old an event pag
   world.go().Expire(world.steady());
   CHECK(world.go().TakeDeadLetters().size() == 1);
   CHECK(world.Next("b") == "0-1/1");
-  world.go().Offer(MakeEvent(3, 1, "escalated", world.now - world.config.max_age - Duration{1}), 0, world.offset++, world.time());
+  const Timestamp too_old = world.now - world.config.max_age - Duration{1};
+  world.go().Offer(MakeEvent(3, 1, "escalated", too_old), 0, world.offset++, world.time());
   CHECK(world.go().stale() == 1);
+}
+
+TEST_CASE("dispatcher: at PagerDuty a case's end is a request for each level that was told, and the rate counts them") {
+  World world;
+  world.a().kind = DestinationKind::kPagerDuty;
+  world.a().bundle = 1;
+  world.now += Duration{60'000};
+  int sequence = 0;
+  for (const char* level : {"L1", "L2", "L3", "L4"}) {
+    NotifyEvent event = *MakeEvent(1, ++sequence, "escalated", world.now);
+    event.level = level;
+    world.go().Offer(std::make_shared<const NotifyEvent>(std::move(event)), 0, world.offset++, world.time());
+    CHECK(world.Next() == "0-1/" + std::to_string(sequence));
+    world.Done();
+  }
+  world.now += Duration{60'000};  // the burst of seven is there again
+  world.Offer(1, 5, "resolved");
+  world.Offer(2, 1);
+  for (int request = 0; request < 2; ++request) {
+    CHECK_FALSE(world.Next().empty());
+    world.Done();
+  }
+  CHECK(world.go().Stats("a", world.steady()).requests == 4 + 4 + 1);
+  for (int number = 3; number <= 5; ++number) world.Offer(number, 1);
+  CHECK(world.Next() == "0-3/1");
+  world.Done();
+  CHECK(world.Next() == "0-4/1");
+  world.Done();
+  CHECK(world.Next() == "");
+  CHECK(world.Pass(Duration{1000}) == "0-5/1");
 }
 
 TEST_CASE("dispatcher: a wall clock that is set holds back no page, no retry, and no deadline") {
@@ -341,8 +372,8 @@ TEST_CASE("dispatcher: what fails after its partition was taken away is left to 
   }
 }
 
-// Random records, outcomes, crashes, rebalances and time; at the end everything is delivered or answered, and nothing is sent for a
-// case after its acknowledgement was offered.
+// Random records, outcomes, crashes, rebalances and time; at the end everything is delivered or answered, and nothing
+// is sent for a case after its acknowledgement was offered.
 TEST_CASE("dispatcher: random runs keep the promises") {
   const char* given = std::getenv("TRIAGED_SEED");
   const uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();

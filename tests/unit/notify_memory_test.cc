@@ -17,7 +17,8 @@ const Timestamp kNow = FromUnixMillis(1'772'438'400'000);
 
 using std::chrono::hours;
 
-std::unique_ptr<RocksNotifyMemory> Open(const std::string& path, const NotifyConfig& config = {}, Timestamp now = kNow) {
+std::unique_ptr<RocksNotifyMemory> Open(const std::string& path, const NotifyConfig& config = {},
+                                        Timestamp now = kNow) {
   auto memory = RocksNotifyMemory::Open(path, KeepOf(config), now);
   REQUIRE_MESSAGE(memory, (memory ? "" : memory.error().message));
   return std::move(*memory);
@@ -51,14 +52,33 @@ TEST_CASE("notify memory: what was delivered, told and answered outlives the pro
   const auto memory = Open(folder / "m");
   CHECK(memory->Delivered("a", Item(1).event->id));
   CHECK_FALSE(memory->Delivered("b", Item(1).event->id));
-  CHECK(memory->Told("a", "triaged:0-1:1") == RememberAs(*Item(1).event));
+  CHECK(memory->Told("a", "triaged:0-1:1") == RememberAs(*Item(1).event, ""));
   CHECK(memory->Told("a", "triaged:0-2:1").empty());
   CHECK(memory->Answered("triaged:0-1:1") == "7");
   CHECK(memory->Answered("triaged:0-9:1").empty());
   CHECK_FALSE(memory->failed());  // that nothing is there is no failure
 }
 
-TEST_CASE("notify memory: an answer is kept while links live, and what a destination was told until the case is resolved") {
+TEST_CASE("notify memory: every level that was told is known until the case is resolved") {
+  const auto at = [](int number, const std::string& level) {
+    NotifyItem item = Item(number);
+    NotifyEvent event = *item.event;
+    event.level = level;
+    event.id += level;
+    item.event = std::make_shared<const NotifyEvent>(std::move(event));
+    return item;
+  };
+  const TempDirectory folder;
+  const auto memory = Open(folder / "m");
+  memory->SetDelivered("a", {at(1, "L1"), at(2, "L1")}, kNow);
+  memory->SetDelivered("a", {at(1, "L2"), at(1, "L3")}, kNow);
+  CHECK(memory->Told("a", "triaged:0-1:1") == "high\nL3\nl2\nL2\nL1");
+  CHECK(memory->Told("a", "triaged:0-2:1") == "high\nL1\nl2");
+  memory->SetDelivered("a", {Item(1, NotifyAction::kResolve), at(1, "L1")}, kNow);
+  CHECK(memory->Told("a", "triaged:0-1:1") == "high\nL1\nl2");
+}
+
+TEST_CASE("notify memory: an answer is kept while links live, what was told until the case is resolved") {
   NotifyConfig config;
   config.max_age = hours(24);
   config.acknowledge.emplace();
