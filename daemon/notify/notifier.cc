@@ -149,6 +149,11 @@ Status Notifier::Settle(NotifyTime now) {
   return {};
 }
 
+// What may be committed: nothing on the word of a memory that failed.
+std::map<int32_t, int64_t> Notifier::Settled() const {
+  return memory_->failed() ? std::map<int32_t, int64_t>() : dispatcher_->Committable();
+}
+
 Status Notifier::MemoryWorks() const {
   if (memory_->failed()) return EnvironmentError("the notifier's memory cannot be read or written");
   return {};
@@ -171,7 +176,7 @@ Status Notifier::Turn() {
   if (now.steady - last_commit_ >= kCommitInterval) {
     last_commit_ = now.steady;
     // Not fatal: what is not committed is read again, and the memory knows it.
-    if (Status done = source_->Commit(dispatcher_->Committable()); !done) LogWarn(done.error().message);
+    if (Status done = source_->Commit(Settled()); !done) LogWarn(done.error().message);
   }
   if (now.steady - last_forget_ >= kForgetInterval) {
     last_forget_ = now.steady;
@@ -192,9 +197,9 @@ Status Notifier::Drain() {
     auto record = source_->Poll(kPollBound);  // keeps the membership; what it gives is read again
     if (!record) return record.error();
     Collect(Now());
+    if (Status settled = Settle(Now()); !settled) return settled;
   }
-  if (Status settled = Settle(Now()); !settled) return settled;
-  return source_->Commit(dispatcher_->Committable());
+  return source_->Commit(Settled());
 }
 
 Status Notifier::StartUp() {
@@ -204,7 +209,10 @@ Status Notifier::StartUp() {
   memory_ = std::move(*memory);
   last_forget_ = MonotonicTime();
   dispatcher_ = std::make_unique<Dispatcher>(config_, memory_.get(), std::random_device()());
-  auto source = KafkaSource::Make(config_, [this](int32_t partition) { dispatcher_->Drop(partition); });
+  KafkaSource::Owner owner;
+  owner.settled = [this] { return Settled(); };
+  owner.revoked = [this](int32_t partition) { dispatcher_->Drop(partition); };
+  auto source = KafkaSource::Make(config_, std::move(owner));
   if (!source) return source.error();
   source_ = std::move(*source);
   for (const auto& [name, destination] : config_.destinations) {

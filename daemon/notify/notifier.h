@@ -50,6 +50,7 @@ class Notifier {
   Status Turn();
   void Collect(NotifyTime now);
   Status Settle(NotifyTime now);
+  std::map<int32_t, int64_t> Settled() const;
   Status MemoryWorks() const;
   Status Drain();
   std::vector<NotifyPayload> Render(const std::string& name, NotifyJob* job, Timestamp now) const;
