@@ -41,6 +41,7 @@ NotifyEvent ReadEvent(MapReader& route) {
   NotifyEvent event;
   event.name = reader.String("event", "escalated");
   event.level = reader.String("level");
+  event.first_level = reader.Bool("first_level", false);
   event.severity = reader.String("severity");
   event.team = reader.String("team");
   event.policy = reader.String("policy");

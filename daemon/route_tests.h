@@ -4,8 +4,10 @@
 //   routes:
 //     - name: criticals are telephoned at night
 //       at: 2026-03-02T23:30:00Z    # by default 2026-03-02T08:00:00Z, a Monday
-//       event: {severity: critical, level: L2, channel: [page]}   # also event (escalated), team, policy, drill
+//       event: {severity: critical, level: L2, channel: [page]}
 //       to: [phone, chat]           # in order; [] is nobody
+//
+// An event also has `event` (escalated), `first_level` (false), `team`, `policy`, `drill` (false).
 //
 // Secrets are not needed: where a file of one is absent, a stand-in is used. Nothing is sent.
 #pragma once

@@ -96,7 +96,7 @@ class Handler {
   Answer ShowLink(std::string_view token) {
     const auto claim = ReadAckToken(token, HashOf(config_.key), WallTime());
     if (!claim) return Refused("link", claim.error().message, /*page=*/true);
-    if (hooks_.answered(claim->dedup_key, claim->sequence)) return Answered(*claim);
+    if (auto closed = Answered(*claim)) return std::move(*closed);
     return {200,
             Page("Case " + claim->case_id,
                  "<form method=\"post\"><p><label>Your name <input name=\"name\" required maxlength=\"64\" "
@@ -105,9 +105,19 @@ class Handler {
             true};
   }
 
-  Answer Answered(const AckClaim& claim) {
+  // nullopt: the claim may still be used.
+  std::optional<Answer> Answered(const AckClaim& claim) {
+    const auto answered = hooks_.answered(claim.dedup_key, claim.sequence);
+    if (!answered) return Unknown(claim.case_id, answered.error(), /*page=*/true);
+    if (!*answered) return std::nullopt;
     Count(AckOutcome::kIgnored);
-    return {410, Page("Case " + claim.case_id, "<p>It is acknowledged or closed already.</p>"), true};
+    return Answer{410, Page("Case " + claim.case_id, "<p>It is acknowledged or closed already.</p>"), true};
+  }
+
+  Answer Unknown(const std::string& case_id, const Error& error, bool page) {
+    Count(AckOutcome::kFailed);
+    LogError("acknowledgement not taken", {{"case", case_id}, {"why", error.message}});
+    return {503, page ? Page("Not acknowledged", "<p>Try again.</p>") : "not taken\n", page};
   }
 
   Answer UseLink(std::string_view token, const std::string& body) {
@@ -117,7 +127,7 @@ class Handler {
     if (!NameFits(name)) {
       return {400, Page("Not acknowledged", "<p>A name has letters, digits, and . _ - @</p>"), true};
     }
-    if (hooks_.answered(claim->dedup_key, claim->sequence)) return Answered(*claim);
+    if (auto closed = Answered(*claim)) return std::move(*closed);
     if (!Send("link", "link:" + claim->event_id, claim->case_id, name)) {
       return {503, Page("Not acknowledged", "<p>The broker does not answer. Try again.</p>"), true};
     }
@@ -127,12 +137,14 @@ class Handler {
   Answer PagerDuty(const std::string& signatures, const std::string& body) {
     const auto ack = ReadPagerDutyWebhook(signatures, body, HashOf(config_.pagerduty_secret), WallTime(), config_.tolerance);
     if (!ack) return Refused("pagerduty", ack.error().message, /*page=*/false);
-    const auto case_id = *ack ? CaseOfDedupKey((*ack)->dedup_key, config_.application_id) : std::nullopt;
-    if (!case_id || !hooks_.told_pagerduty((*ack)->dedup_key)) {
+    const auto found = *ack ? CaseOfIncident((*ack)->incident_key, config_.application_id) : std::nullopt;
+    const auto told = found ? hooks_.told_pagerduty(found->dedup_key) : Result<bool>(false);
+    if (!told) return Unknown(found->case_id, told.error(), /*page=*/false);
+    if (!*told) {
       Count(AckOutcome::kIgnored);
       return {200, "nothing to do\n", false};
     }
-    if (!Send("pagerduty", "pagerduty:" + (*ack)->event_id, *case_id, Actor("pagerduty", (*ack)->agent_id))) {
+    if (!Send("pagerduty", "pagerduty:" + (*ack)->event_id, found->case_id, Actor("pagerduty", (*ack)->agent_id))) {
       return {503, "not written\n", false};
     }
     return {200, "acknowledged\n", false};
@@ -142,7 +154,9 @@ class Handler {
     const auto ack = ReadSlackInteraction(timestamp, signature, body, HashOf(config_.slack_secret), HashOf(config_.key),
                                           WallTime(), config_.tolerance);
     if (!ack) return Refused("slack", ack.error().message, /*page=*/false);
-    if (!*ack || hooks_.answered((*ack)->claim.dedup_key, (*ack)->claim.sequence)) {
+    const auto done = *ack ? hooks_.answered((*ack)->claim.dedup_key, (*ack)->claim.sequence) : Result<bool>(true);
+    if (!done) return Unknown((*ack)->claim.case_id, done.error(), /*page=*/false);
+    if (*done) {
       Count(AckOutcome::kIgnored);
       return {200, "", false};
     }

@@ -6,8 +6,8 @@
 //   POST /slack        Slack interaction payload
 //
 // The hooks are called on the server's threads and must be thread-safe. Requests are bounded in size and time. It speaks
-// plain HTTP: in front of it belongs a proxy that ends TLS. Answers 503 when the command could not be written, so that
-// PagerDuty sends again; the command's id is the same then.
+// plain HTTP: in front of it belongs a proxy that ends TLS. Answers 503 when the command could not be written, or what
+// is known of the case not read, so that PagerDuty sends again; the command's id is the same then.
 #pragma once
 
 #include <array>
@@ -24,8 +24,8 @@ namespace triaged {
 struct AckHooks {
   std::function<Status(const Command& command)> send;   // to the commands topic; returns when it is there
   // Was this episode acknowledged or resolved after `sequence`?
-  std::function<bool(const std::string& dedup_key, const std::string& sequence)> answered;
-  std::function<bool(const std::string& dedup_key)> told_pagerduty;   // is it open there, by us?
+  std::function<Result<bool>(const std::string& dedup_key, const std::string& sequence)> answered;
+  std::function<Result<bool>(const std::string& dedup_key)> told_pagerduty;   // is it open there, by us?
 };
 
 enum class AckOutcome { kAccepted, kIgnored, kRefused, kFailed };

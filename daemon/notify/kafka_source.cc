@@ -23,15 +23,19 @@ void KafkaSource::OnRebalance(rd_kafka_t* handle, rd_kafka_resp_err_t code, rd_k
     LogInfo("partitions assigned", {{"count", std::to_string(list->cnt)}});
     return;
   }
+  // What is settled goes along with the partitions, else their next owner tells it again; unless they are lost already.
+  if (!rd_kafka_assignment_lost(handle)) {
+    if (Status done = self->Commit(self->owner_.settled()); !done) LogWarn(done.error().message);
+  }
   for (int i = 0; i < list->cnt; ++i) {
     self->committed_.erase(list->elems[i].partition);
-    self->on_revoked_(list->elems[i].partition);
+    self->owner_.revoked(list->elems[i].partition);
   }
   rd_kafka_assign(handle, nullptr);
 }
 
-Result<std::unique_ptr<KafkaSource>> KafkaSource::Make(const NotifyConfig& config, OnRevoked on_revoked) {
-  std::unique_ptr<KafkaSource> source(new KafkaSource(config, std::move(on_revoked)));
+Result<std::unique_ptr<KafkaSource>> KafkaSource::Make(const NotifyConfig& config, Owner owner) {
+  std::unique_ptr<KafkaSource> source(new KafkaSource(config, std::move(owner)));
   auto conf = MakeConf({{"session.timeout.ms", "10000"}}, config.properties,
                        {{"bootstrap.servers", config.bootstrap_servers}, {"group.id", config.group},
                         {"enable.auto.commit", "false"}, {"enable.auto.offset.store", "false"},

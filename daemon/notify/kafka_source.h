@@ -19,9 +19,13 @@ class KafkaSource {
     int64_t offset = 0;
     std::string key, value;
   };
-  using OnRevoked = std::function<void(int32_t partition)>;
+  struct Owner {
+    // Per partition: everything below this offset is settled. Asked while partitions are given up.
+    std::function<std::map<int32_t, int64_t>()> settled;
+    std::function<void(int32_t partition)> revoked;
+  };
 
-  static Result<std::unique_ptr<KafkaSource>> Make(const NotifyConfig& config, OnRevoked on_revoked);
+  static Result<std::unique_ptr<KafkaSource>> Make(const NotifyConfig& config, Owner owner);
   ~KafkaSource();
 
   // nullopt: nothing came within `bound`.
@@ -36,11 +40,11 @@ class KafkaSource {
   bool joined() const { return joined_; }
 
  private:
-  KafkaSource(const NotifyConfig& config, OnRevoked on_revoked) : config_(config), on_revoked_(std::move(on_revoked)) {}
+  KafkaSource(const NotifyConfig& config, Owner owner) : config_(config), owner_(std::move(owner)) {}
   static void OnRebalance(rd_kafka_t* handle, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* list, void* self);
 
   const NotifyConfig& config_;
-  OnRevoked on_revoked_;
+  const Owner owner_;
   bool joined_ = false, paused_ = false;
   std::map<int32_t, int64_t> committed_;
   RdHandle producer_, consumer_;

@@ -20,7 +20,6 @@ constexpr int kRecordsATurn = 500;
 constexpr Duration kDrainBound{15'000};                 // below systemd's 90 s
 constexpr Duration kForgetInterval{3600'000};
 constexpr Duration kCommandBound{2'500};                // Slack waits 3 s for an answer, PagerDuty 5 s
-constexpr Duration kMemoryMargin{24 * 3600'000};  // beyond the age at which events page nobody
 
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
@@ -33,6 +32,8 @@ MetricFamily Family(const char* name, const char* help, MetricType type) {
   family.type = type;
   return family;
 }
+
+NotifyTime Now() { return {WallTime(), MonotonicTime()}; }
 
 void Add(MetricFamily* family, const std::string& destination, double value) {
   ClientMetric metric;
@@ -59,21 +60,24 @@ Notifier::~Notifier() {
 
 void Notifier::Serve(const Destination& destination, Lane* lane) {
   while (true) {
-    NotifyPayload payload;
+    std::vector<NotifyPayload> payloads;
     {
       std::unique_lock lock(lane->mutex);
-      lane->wake.wait(lock, [&] { return lane->stop || lane->payload; });
+      lane->wake.wait(lock, [&] { return lane->stop || !lane->payloads.empty(); });
       if (lane->stop) return;
-      payload = std::move(*lane->payload);
-      lane->payload.reset();
+      payloads = std::exchange(lane->payloads, {});
     }
-    SendOutcome outcome = Send(destination, payload, WallTime());
+    SendOutcome outcome;
+    for (const NotifyPayload& payload : payloads) {
+      outcome = Send(destination, payload, WallTime());
+      if (outcome.result != SendResult::kDelivered) break;  // what was sent is sent again: its key makes that harmless
+    }
     const std::lock_guard lock(lane->mutex);
     lane->outcome = std::move(outcome);
   }
 }
 
-NotifyPayload Notifier::Render(const std::string& name, NotifyJob* job, Timestamp now) const {
+std::vector<NotifyPayload> Notifier::Render(const std::string& name, NotifyJob* job, Timestamp now) const {
   const Destination& destination = config_.destinations.at(name);
   if (destination.ack_links && config_.acknowledge) {
     const AcknowledgeConfig& ack = *config_.acknowledge;
@@ -86,7 +90,7 @@ NotifyPayload Notifier::Render(const std::string& name, NotifyJob* job, Timestam
       item.ack_url = ack.public_url + "/ack/" + item.ack_token;
     }
   }
-  return RenderPayload(destination, job->items, now);
+  return RenderPayloads(destination, job->items, now);
 }
 
 Status Notifier::SendCommand(const Command& command) const {
@@ -116,11 +120,11 @@ Status Notifier::Take(const KafkaSource::Record& record) {
                                    {"triaged.error.message", event.error().message}});
     if (!buried) return buried;
   }
-  dispatcher_->Offer(std::move(shared), record.partition, record.offset, WallTime());
+  dispatcher_->Offer(std::move(shared), record.partition, record.offset, Now());
   return {};
 }
 
-void Notifier::Collect(Timestamp now) {
+void Notifier::Collect(NotifyTime now) {
   for (auto& [name, lane] : lanes_) {
     std::optional<SendOutcome> outcome;
     {
@@ -136,36 +140,47 @@ void Notifier::Collect(Timestamp now) {
   }
 }
 
-Status Notifier::Settle(Timestamp now) {
-  dispatcher_->Expire(now);
-  if (memory_->failed()) return EnvironmentError("the notifier's memory cannot be written");
+Status Notifier::Settle(NotifyTime now) {
+  dispatcher_->Expire(now.steady);
+  if (Status works = MemoryWorks(); !works) return works;
   for (const NotifyDeadLetter& letter : dispatcher_->TakeDeadLetters()) {
     if (Status buried = Bury(letter); !buried) return buried;
   }
   return {};
 }
 
+// What may be committed: nothing on the word of a memory that failed.
+std::map<int32_t, int64_t> Notifier::Settled() const {
+  return memory_->failed() ? std::map<int32_t, int64_t>() : dispatcher_->Committable();
+}
+
+Status Notifier::MemoryWorks() const {
+  if (memory_->failed()) return EnvironmentError("the notifier's memory cannot be read or written");
+  return {};
+}
+
 Status Notifier::Turn() {
-  const Timestamp now = WallTime();
+  const NotifyTime now = Now();
   Collect(now);
   if (Status settled = Settle(now); !settled) return settled;
   for (auto& [name, lane] : lanes_) {
-    auto job = dispatcher_->Next(name, now);
+    auto job = dispatcher_->Next(name, now.steady);
+    // A job may rest on an answer that could not be read: then it must not go out.
+    if (Status works = MemoryWorks(); !works) return works;
     if (!job) continue;
     const std::lock_guard lock(lane.mutex);
-    lane.payload = Render(name, &*job, now);
+    lane.payloads = Render(name, &*job, now.wall);
     lane.busy = true;
     lane.wake.notify_one();
   }
-  const Duration at = MonotonicTime();
-  if (at - last_commit_ >= kCommitInterval) {
-    last_commit_ = at;
+  if (now.steady - last_commit_ >= kCommitInterval) {
+    last_commit_ = now.steady;
     // Not fatal: what is not committed is read again, and the memory knows it.
-    if (Status done = source_->Commit(dispatcher_->Committable()); !done) LogWarn(done.error().message);
+    if (Status done = source_->Commit(Settled()); !done) LogWarn(done.error().message);
   }
-  if (at - last_forget_ >= kForgetInterval) {
-    last_forget_ = at;
-    return memory_->Forget(now - config_.max_age - kMemoryMargin);
+  if (now.steady - last_forget_ >= kForgetInterval) {
+    last_forget_ = now.steady;
+    return memory_->Forget(now.wall);
   }
   return {};
 }
@@ -181,20 +196,23 @@ Status Notifier::Drain() {
   while (busy() && MonotonicTime() < end) {
     auto record = source_->Poll(kPollBound);  // keeps the membership; what it gives is read again
     if (!record) return record.error();
-    Collect(WallTime());
+    Collect(Now());
+    if (Status settled = Settle(Now()); !settled) return settled;
   }
-  if (Status settled = Settle(WallTime()); !settled) return settled;
-  return source_->Commit(dispatcher_->Committable());
+  return source_->Commit(Settled());
 }
 
 Status Notifier::StartUp() {
   InitSender();
-  auto memory = RocksNotifyMemory::Open(config_.storage_path, config_.max_age + kMemoryMargin, WallTime());
+  auto memory = RocksNotifyMemory::Open(config_.storage_path, KeepOf(config_), WallTime());
   if (!memory) return memory.error();
   memory_ = std::move(*memory);
   last_forget_ = MonotonicTime();
   dispatcher_ = std::make_unique<Dispatcher>(config_, memory_.get(), std::random_device()());
-  auto source = KafkaSource::Make(config_, [this](int32_t partition) { dispatcher_->Drop(partition); });
+  KafkaSource::Owner owner;
+  owner.settled = [this] { return Settled(); };
+  owner.revoked = [this](int32_t partition) { dispatcher_->Drop(partition); };
+  auto source = KafkaSource::Make(config_, std::move(owner));
   if (!source) return source.error();
   source_ = std::move(*source);
   for (const auto& [name, destination] : config_.destinations) {
@@ -204,11 +222,17 @@ Status Notifier::StartUp() {
   if (!config_.acknowledge) return {};
   AckHooks hooks;
   hooks.send = [this](const Command& command) { return SendCommand(command); };
-  hooks.answered = [this](const std::string& key, const std::string& sequence) { return memory_->Answered(key) >= sequence; };
-  hooks.told_pagerduty = [this](const std::string& key) {
-    return std::any_of(config_.destinations.begin(), config_.destinations.end(), [&](const auto& entry) {
+  const auto known = [this](bool yes) -> Result<bool> {
+    if (Status works = MemoryWorks(); !works) return works.error();
+    return yes;
+  };
+  hooks.answered = [this, known](const std::string& key, const std::string& sequence) {
+    return known(memory_->Answered(key) >= sequence);
+  };
+  hooks.told_pagerduty = [this, known](const std::string& key) {
+    return known(std::any_of(config_.destinations.begin(), config_.destinations.end(), [&](const auto& entry) {
       return entry.second.kind == DestinationKind::kPagerDuty && !memory_->Told(entry.first, key).empty();
-    });
+    }));
   };
   auto server = AckServer::Start(*config_.acknowledge, std::move(hooks));
   if (!server) return server.error();
@@ -243,7 +267,7 @@ Status Notifier::Run() {
 }
 
 void Notifier::Publish() {
-  const Timestamp now = WallTime();
+  const Duration now = MonotonicTime();
   MetricFamily families[] = {
       Family("triaged_notify_delivered_total", "Events delivered.", MetricType::Counter),
       Family("triaged_notify_requests_total", "Requests made.", MetricType::Counter),

@@ -37,8 +37,8 @@ class Notifier {
   struct Lane {
     std::mutex mutex;
     std::condition_variable wake;
-    std::optional<NotifyPayload> payload;   // to be sent
-    std::optional<SendOutcome> outcome;     // of the last one
+    std::vector<NotifyPayload> payloads;    // of one job, to be sent
+    std::optional<SendOutcome> outcome;     // of the last job
     bool busy = false;                      // between the two
     bool stop = false;
     std::thread thread;
@@ -48,10 +48,12 @@ class Notifier {
   Status Take(const KafkaSource::Record& record);
   Status StartUp();
   Status Turn();
-  void Collect(Timestamp now);
-  Status Settle(Timestamp now);
+  void Collect(NotifyTime now);
+  Status Settle(NotifyTime now);
+  std::map<int32_t, int64_t> Settled() const;
+  Status MemoryWorks() const;
   Status Drain();
-  NotifyPayload Render(const std::string& name, NotifyJob* job, Timestamp now) const;
+  std::vector<NotifyPayload> Render(const std::string& name, NotifyJob* job, Timestamp now) const;
   Status SendCommand(const Command& command) const;
   Status Bury(const NotifyDeadLetter& letter);
   void Publish();

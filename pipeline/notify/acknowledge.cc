@@ -135,7 +135,8 @@ Result<std::optional<PagerDutyAck>> ReadPagerDutyWebhook(std::string_view signat
   const auto occurred = ParseTimestamp(at("/event/occurred_at"));
   if (ack.event_id.empty() || !occurred) return BadInput("the body is no v3 webhook: event.id, event.occurred_at");
   if (!Within(*occurred, now, tolerance)) return BadInput("event.occurred_at is too far from now");
-  if (at("/event/event_type") != "incident.acknowledged" || ack.dedup_key.empty()) return std::optional<PagerDutyAck>();
+  const bool acknowledged = at("/event/event_type") == "incident.acknowledged";
+  if (!acknowledged || ack.incident_key.empty()) return std::optional<PagerDutyAck>();
   return std::optional<PagerDutyAck>(std::move(ack));
 }
 
@@ -189,15 +190,16 @@ Result<Command> AckCommand(std::string id, std::string_view case_id, std::string
   return ParseCommand(CommandJson(command));
 }
 
-std::optional<std::string> CaseOfDedupKey(std::string_view dedup_key, std::string_view application_id) {
-  if (!dedup_key.starts_with(application_id) || dedup_key.size() <= application_id.size() ||
-      dedup_key[application_id.size()] != ':') {
+std::optional<IncidentCase> CaseOfIncident(std::string_view incident_key, std::string_view application_id) {
+  const size_t head = application_id.size();
+  if (!incident_key.starts_with(application_id) || incident_key.size() <= head || incident_key[head] != ':') {
     return std::nullopt;
   }
-  dedup_key.remove_prefix(application_id.size() + 1);
-  const std::string_view case_id = dedup_key.substr(0, dedup_key.find(':'));
-  if (case_id.size() == dedup_key.size() || !ParseCaseId(case_id)) return std::nullopt;
-  return std::string(case_id);
+  const size_t episode = incident_key.find(':', head + 1);
+  if (episode == incident_key.npos) return std::nullopt;
+  const std::string_view case_id = incident_key.substr(head + 1, episode - head - 1);
+  if (!ParseCaseId(case_id)) return std::nullopt;
+  return IncidentCase{std::string(case_id), std::string(incident_key.substr(0, incident_key.find(':', episode + 1)))};
 }
 
 }  // namespace triaged

@@ -37,7 +37,7 @@ Result<AckClaim> ReadAckToken(std::string_view token, const KeyedHash& hash, Tim
 
 // Somebody acknowledged an incident at PagerDuty.
 struct PagerDutyAck {
-  std::string event_id, dedup_key;   // the webhook event's own id; the incident's key
+  std::string event_id, incident_key;   // event_id: the webhook event's own
   std::string agent_id, agent_name;
 };
 // nullopt: a signed event of another kind, which concerns nobody here. `tolerance`: how old or how far ahead
@@ -60,7 +60,11 @@ std::optional<std::string> FormValue(std::string_view body, std::string_view nam
 
 // `id` makes it idempotent: the engine applies an id once.
 Result<Command> AckCommand(std::string id, std::string_view case_id, std::string actor, std::string role, Timestamp now);
-// "triaged:3-17:2" → "3-17", when the key was made by `application_id`.
-std::optional<std::string> CaseOfDedupKey(std::string_view dedup_key, std::string_view application_id);
+// What an incident's key says, when it was made for `application_id`: "triaged:3-17:2:L2" is the case "3-17", and its
+// dedup key "triaged:3-17:2".
+struct IncidentCase {
+  std::string case_id, dedup_key;
+};
+std::optional<IncidentCase> CaseOfIncident(std::string_view incident_key, std::string_view application_id);
 
 }  // namespace triaged

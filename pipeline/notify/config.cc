@@ -157,7 +157,7 @@ Route ReadRoute(MapReader& top, const YamlNode& node, const NotifyConfig& config
   route.teams = reader.Strings("team");
   route.policies = reader.Strings("policy");
   route.channels = reader.Strings("channel");
-  route.events = reader.Has("event") ? reader.Strings("event") : std::vector<std::string>{"escalated", "renotified"};
+  if (reader.Has("event")) route.events = reader.Strings("event");
   route.drill = reader.Bool("drill", false);
   route.hours = ReadHours(reader);
   route.to = reader.Strings("to", /*required=*/true);
@@ -257,12 +257,18 @@ bool InHours(const Hours& open, Timestamp now) {
   return open.to == minutes(24 * 60) || now < open.zone->At(day, open.to).first;
 }
 
+// A case that comes back asks the level that had it anew; at the first level it waits in the queue, as one just opened.
+bool AsksItsLevel(const NotifyEvent& event) {
+  return event.name == "escalated" || event.name == "renotified" || (event.name == "reopened" && !event.first_level);
+}
+
 bool Matches(const Route& route, const NotifyEvent& event, Timestamp now) {
   const bool channel = route.channels.empty() || std::any_of(event.channels.begin(), event.channels.end(),
                                                              [&](const auto& name) { return In(route.channels, name); });
   return channel && In(route.levels, event.level) && In(route.severities, event.severity) &&
-         In(route.teams, event.team) && In(route.policies, event.policy) && In(route.events, event.name) &&
-         route.drill == event.drill && (!route.hours || InHours(*route.hours, now));
+         In(route.teams, event.team) && In(route.policies, event.policy) &&
+         (route.events ? In(*route.events, event.name) : AsksItsLevel(event)) && route.drill == event.drill &&
+         (!route.hours || InHours(*route.hours, now));
 }
 
 }  // namespace
@@ -293,6 +299,12 @@ std::optional<NotifyConfig> ParseNotifyConfig(const SourceFile& file, const Read
   top.Finish();
   if (diagnostics->HasErrors()) return std::nullopt;
   return config;
+}
+
+NotifyKeep KeepOf(const NotifyConfig& config) {
+  constexpr hours kMargin(24), kLongestCase(24 * 90);
+  const Duration links = config.acknowledge ? config.acknowledge->lifetime : Duration{0};
+  return {config.max_age + kMargin, std::max(config.max_age, links) + kMargin, kLongestCase};
 }
 
 std::vector<std::string> RouteEvent(const NotifyConfig& config, const NotifyEvent& event, Timestamp now) {

@@ -51,7 +51,8 @@ struct Hours {
 // Every set condition must hold; an empty list holds always. A drill goes only where `drill` says so, and then nothing
 // else does.
 struct Route {
-  std::vector<std::string> levels, severities, teams, policies, channels, events;
+  std::vector<std::string> levels, severities, teams, policies, channels;
+  std::optional<std::vector<std::string>> events;  // not said: what an escalation asks of its level
   bool drill = false;
   std::optional<Hours> hours;
   std::vector<std::string> to;        // destination names
@@ -85,6 +86,14 @@ struct NotifyConfig {
   std::vector<Route> routes;
   std::optional<AcknowledgeConfig> acknowledge;  // absent: nothing listens
 };
+
+// How long the notifier remembers, beyond what leans on it.
+struct NotifyKeep {
+  Duration delivered{0};  // since an event was delivered: longer than such an event may be read again and page
+  Duration answered{0};   // since a case was answered: longer than its links live, too
+  Duration told{0};       // since a destination was told last of a case that is not resolved
+};
+NotifyKeep KeepOf(const NotifyConfig& config);
 
 using ReadSecret = std::function<Result<std::string>(const std::string& path)>;
 std::optional<NotifyConfig> ParseNotifyConfig(const SourceFile& file, const ReadSecret& read, Diagnostics* diagnostics);

@@ -1,6 +1,7 @@
 #include "pipeline/notify/dispatcher.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "pipeline/base/hash.h"
 
@@ -25,23 +26,33 @@ Dispatcher::Dispatcher(const NotifyConfig& config, NotifyMemory* memory, uint64_
 
 void Dispatcher::Enqueue(Lane* lane, Waiting waiting) {
   const NotifyEvent& event = *waiting.item.event;
+  ++lane->ids[event.id];
+  ++offsets_[waiting.partition].open[waiting.offset];
+  const auto under_way = std::find_if(lane->sent.begin(), lane->sent.end(), [&](const Waiting& sent) {
+    return sent.lost && sent.item.event->id == event.id;
+  });
+  if (under_way != lane->sent.end()) {
+    // Its partition went away and came back: the request that is out is the one.
+    under_way->partition = waiting.partition;
+    under_way->offset = waiting.offset;
+    under_way->lost = false;
+    return;
+  }
   const bool trigger = waiting.item.action == NotifyAction::kTrigger;
   const bool first = trigger && !lane->keys.contains(event.dedup_key) &&
                      memory_->Told(lane->config->name, event.dedup_key).empty();
   if (trigger) ++lane->keys[event.dedup_key];
-  ++lane->ids[event.id];
-  ++offsets_[waiting.partition].open[waiting.offset];
   queued_bytes_ += BytesOf(event);
   (first ? lane->first : lane->later).push_back(std::move(waiting));
 }
 
-void Dispatcher::Offer(std::shared_ptr<const NotifyEvent> event, int32_t partition, int64_t offset, Timestamp now) {
+void Dispatcher::Offer(std::shared_ptr<const NotifyEvent> event, int32_t partition, int64_t offset, NotifyTime now) {
   offsets_[partition].next = offset + 1;
   if (!event) return;
-  Waiting waiting{{event, event->action, {}, {}, {}}, partition, offset, now, false};
+  Waiting waiting{{event, event->action, {}, {}, {}}, partition, offset, now.steady};
   if (event->action != NotifyAction::kTrigger) {
     if (memory_->Answered(event->dedup_key) < event->sequence) {
-      memory_->SetAnswered(event->dedup_key, event->sequence, now);
+      memory_->SetAnswered(event->dedup_key, event->sequence, now.wall);
     }
     Withdraw(*event);
     for (auto& [name, lane] : lanes_) {
@@ -50,8 +61,8 @@ void Dispatcher::Offer(std::shared_ptr<const NotifyEvent> event, int32_t partiti
     }
     return;
   }
-  const std::vector<std::string> names = RouteEvent(config_, *event, now);
-  if (!names.empty() && now - event->time > config_.max_age) {
+  const std::vector<std::string> names = RouteEvent(config_, *event, now.wall);
+  if (!names.empty() && now.wall - event->time > config_.max_age) {
     ++stale_;
     return;
   }
@@ -93,9 +104,10 @@ void Dispatcher::Settle(Lane* lane, const Waiting& waiting) {
     const auto key = lane->keys.find(waiting.item.event->dedup_key);
     if (key != lane->keys.end() && --key->second == 0) lane->keys.erase(key);
   }
+  queued_bytes_ -= BytesOf(*waiting.item.event);
+  if (waiting.lost) return;
   const auto id = lane->ids.find(waiting.item.event->id);
   if (id != lane->ids.end() && --id->second == 0) lane->ids.erase(id);
-  queued_bytes_ -= BytesOf(*waiting.item.event);
   const auto offsets = offsets_.find(waiting.partition);
   if (offsets == offsets_.end()) return;
   const auto open = offsets->second.open.find(waiting.offset);
@@ -109,27 +121,25 @@ bool Dispatcher::MayGo(const Lane& lane, const Waiting& waiting) const {
   return !memory_->Told(lane.config->name, event.dedup_key).empty();
 }
 
-void Dispatcher::Refill(Lane* lane, Timestamp now) const {
-  if (now <= lane->filled) return;
-  const int64_t passed = std::min<int64_t>((now - lane->filled).count(), kMinute);
-  const int64_t rate = lane->config->per_minute * 1000;
-  const int64_t gained = lane->filled == Timestamp{} ? 0 : passed * rate / kMinute;
-  if (gained == 0 && lane->filled != Timestamp{}) return;  // too little to count: keep the start
+void Dispatcher::Refill(Lane* lane, Duration steady) {
+  const int64_t passed = std::min<int64_t>((steady - lane->filled.value_or(steady)).count(), kMinute);
+  const int64_t gained = passed * lane->config->per_minute * 1000 / kMinute;
+  if (gained == 0 && lane->filled) return;  // too little to count: keep the start
   lane->tokens = std::min(Capacity(*lane->config), lane->tokens + gained);
-  lane->filled = now;
+  lane->filled = steady;
 }
 
-std::optional<NotifyJob> Dispatcher::Next(const std::string& destination, Timestamp now) {
+std::optional<NotifyJob> Dispatcher::Next(const std::string& destination, Duration steady) {
   Lane& lane = lanes_.at(destination);
-  Refill(&lane, now);
-  if (!lane.sent.empty() || now < lane.not_before || lane.tokens < 1000) return std::nullopt;
+  Refill(&lane, steady);
+  if (!lane.sent.empty() || steady < lane.not_before || lane.tokens < 1000) return std::nullopt;
   const int64_t waiting = static_cast<int64_t>(lane.first.size() + lane.later.size());
   const int64_t limit = waiting > lane.tokens / 1000 && lane.failures == 0 ? lane.config->bundle : 1;
   NotifyJob job{destination, {}};
   for (auto* queue : {&lane.first, &lane.later}) {
     while (!queue->empty() && static_cast<int64_t>(job.items.size()) < limit) {
       Waiting& next = queue->front();
-      // One PagerDuty request acknowledges or resolves one incident.
+      // Requests of PagerDuty acknowledge or resolve the incidents of one case.
       const bool single = next.alone || (lane.config->kind == DestinationKind::kPagerDuty &&
                                          next.item.action != NotifyAction::kTrigger);
       if (single && !job.items.empty()) break;
@@ -148,50 +158,65 @@ std::optional<NotifyJob> Dispatcher::Next(const std::string& destination, Timest
     if (!job.items.empty() && lane.sent.back().alone) break;
   }
   if (job.items.empty()) return std::nullopt;
-  lane.tokens -= 1000;
-  ++lane.stats.requests;
+  const auto requests = static_cast<int64_t>(RequestsOf(*lane.config, job.items));
+  lane.tokens -= 1000 * requests;  // may owe some: the next job waits for them
+  lane.stats.requests += static_cast<uint64_t>(requests);
   return job;
 }
 
-void Dispatcher::Completed(const std::string& destination, const SendOutcome& outcome, Timestamp now) {
+void Dispatcher::Completed(const std::string& destination, const SendOutcome& outcome, NotifyTime now) {
   Lane& lane = lanes_.at(destination);
-  if (outcome.result == SendResult::kRetry) return Retry(&lane, outcome, now);
-  std::vector<Waiting> sent = std::move(lane.sent);
-  lane.sent.clear();
+  if (outcome.result == SendResult::kRetry) return Retry(&lane, outcome, now.steady);
   lane.failures = 0;
   lane.stats.breaker_open = false;
   if (outcome.result == SendResult::kDelivered) {
+    const std::vector<Waiting> sent = std::exchange(lane.sent, {});
     std::vector<NotifyItem> items;
     for (const Waiting& waiting : sent) items.push_back(waiting.item);
-    memory_->SetDelivered(destination, items, now);
+    memory_->SetDelivered(destination, items, now.wall);
     lane.stats.delivered += items.size();
     for (const Waiting& waiting : sent) Settle(&lane, waiting);
-  } else if (sent.size() > 1) {
-    // One bad event must not take the others with it.
-    for (auto it = sent.rbegin(); it != sent.rend(); ++it) {
-      it->alone = true;
-      lane.first.push_front(std::move(*it));
+    return;
+  }
+  const bool bundle = lane.sent.size() > 1;
+  std::vector<Waiting> failed = TakeFailed(&lane);
+  for (auto it = failed.rbegin(); it != failed.rend(); ++it) {
+    if (!bundle) {
+      GiveUp(&lane, std::move(*it), outcome.what, now.steady);
+      continue;
     }
-  } else {
-    for (Waiting& waiting : sent) GiveUp(&lane, std::move(waiting), outcome.what, now);
+    it->alone = true;  // one bad event must not take the others with it
+    lane.first.push_front(std::move(*it));
   }
 }
 
-void Dispatcher::Retry(Lane* lane, const SendOutcome& outcome, Timestamp now) {
+// What was under way and failed. What was lost meanwhile is left to the new owner of its partition.
+std::vector<Dispatcher::Waiting> Dispatcher::TakeFailed(Lane* lane) {
+  std::vector<Waiting> failed;
+  for (Waiting& waiting : std::exchange(lane->sent, {})) {
+    if (waiting.lost) {
+      Settle(lane, waiting);
+    } else {
+      failed.push_back(std::move(waiting));
+    }
+  }
+  return failed;
+}
+
+void Dispatcher::Retry(Lane* lane, const SendOutcome& outcome, Duration steady) {
   const Destination& d = *lane->config;
-  std::vector<Waiting> sent = std::move(lane->sent);
-  lane->sent.clear();
   ++lane->stats.retries;
   ++lane->failures;
   const int64_t factor = int64_t{1} << std::min<int64_t>(lane->failures - 1, kMaxDoublings);
   const int64_t ceiling = std::min(d.retry_max.count(), d.retry_min.count() * factor);
   const int64_t wait = ceiling / 2 + static_cast<int64_t>(jitter_() % static_cast<uint64_t>(ceiling / 2 + 1));
-  lane->not_before = now + std::max(Duration(wait), outcome.retry_after);
+  lane->not_before = steady + std::max(Duration(wait), outcome.retry_after);
   lane->stats.breaker_open = lane->failures >= d.breaker_failures;
-  if (lane->stats.breaker_open) lane->not_before = std::max(lane->not_before, now + d.breaker_pause);
-  for (auto it = sent.rbegin(); it != sent.rend(); ++it) {
-    if (now - it->since >= d.deadline) {
-      GiveUp(lane, std::move(*it), "deadline passed: " + outcome.what, now);
+  if (lane->stats.breaker_open) lane->not_before = std::max(lane->not_before, steady + d.breaker_pause);
+  std::vector<Waiting> failed = TakeFailed(lane);
+  for (auto it = failed.rbegin(); it != failed.rend(); ++it) {
+    if (steady - it->since >= d.deadline) {
+      GiveUp(lane, std::move(*it), "deadline passed: " + outcome.what, steady);
     } else if (!MayGo(*lane, *it)) {
       lane->stats.withdrawn += it->item.action == NotifyAction::kTrigger;
       Settle(lane, *it);
@@ -201,7 +226,7 @@ void Dispatcher::Retry(Lane* lane, const SendOutcome& outcome, Timestamp now) {
   }
 }
 
-void Dispatcher::GiveUp(Lane* lane, Waiting waiting, std::string reason, Timestamp now) {
+void Dispatcher::GiveUp(Lane* lane, Waiting waiting, std::string reason, Duration steady) {
   ++lane->stats.failed;
   dead_.push_back({lane->config->name, std::move(reason), waiting.item.event});
   const bool trigger = waiting.item.action == NotifyAction::kTrigger;
@@ -211,7 +236,7 @@ void Dispatcher::GiveUp(Lane* lane, Waiting waiting, std::string reason, Timesta
     const std::string& id = waiting.item.event->id;
     if (!fallback.ids.contains(id) && !memory_->Delivered(fallback.config->name, id)) {
       Waiting again = waiting;
-      again.since = now;
+      again.since = steady;
       again.alone = false;
       ++lane->stats.fallbacks;
       Enqueue(&fallback, std::move(again));
@@ -220,13 +245,13 @@ void Dispatcher::GiveUp(Lane* lane, Waiting waiting, std::string reason, Timesta
   Settle(lane, waiting);
 }
 
-void Dispatcher::Expire(Timestamp now) {
+void Dispatcher::Expire(Duration steady) {
   for (auto& [name, lane] : lanes_) {
     for (auto* queue : {&lane.first, &lane.later}) {
-      while (!queue->empty() && now - queue->front().since >= lane.config->deadline) {
+      while (!queue->empty() && steady - queue->front().since >= lane.config->deadline) {
         Waiting late = std::move(queue->front());
         queue->pop_front();
-        GiveUp(&lane, std::move(late), "deadline passed while it waited", now);
+        GiveUp(&lane, std::move(late), "deadline passed while it waited", steady);
       }
     }
   }
@@ -244,6 +269,12 @@ void Dispatcher::Drop(int32_t partition) {
         it = queue->erase(it);
         Settle(&lane, gone);
       }
+    }
+    for (Waiting& sent : lane.sent) {
+      if (sent.lost || sent.partition != partition) continue;
+      const auto id = lane.ids.find(sent.item.event->id);
+      if (--id->second == 0) lane.ids.erase(id);
+      sent.lost = true;
     }
   }
   offsets_.erase(partition);
@@ -265,11 +296,11 @@ bool Dispatcher::idle() const {
   });
 }
 
-DestinationStats Dispatcher::Stats(const std::string& destination, Timestamp now) const {
+DestinationStats Dispatcher::Stats(const std::string& destination, Duration steady) const {
   const Lane& lane = lanes_.at(destination);
   DestinationStats stats = lane.stats;
   stats.queued = lane.first.size() + lane.later.size() + lane.sent.size();
-  const auto age = [&](const auto& queue) { return queue.empty() ? Duration{0} : now - queue.front().since; };
+  const auto age = [&](const auto& queue) { return queue.empty() ? Duration{0} : steady - queue.front().since; };
   stats.oldest = std::max({age(lane.first), age(lane.later), age(lane.sent)});
   return stats;
 }

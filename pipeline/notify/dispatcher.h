@@ -3,7 +3,7 @@
 //
 // Promises: an event's origin is released for commit only after every destination has it (or it was withdrawn, or
 // dead-lettered); nothing is handed out for a case after its acknowledgement was offered; at most one job per destination
-// is under way, so that a crash repeats at most one request. A case's first event goes before all others; requests keep
+// is under way, so that a crash repeats at most one. A case's first event goes before all others; requests keep
 // to per_minute with a burst of a tenth; while more events wait than the rate allows, one request carries up to `bundle`.
 // Not thread-safe.
 #pragma once
@@ -26,12 +26,19 @@ class NotifyMemory {
  public:
   virtual ~NotifyMemory() = default;
   virtual bool Delivered(const std::string& destination, const std::string& event_id) const = 0;
-  // RememberAs of the last delivered trigger that nothing has taken back; empty: none.
+  // What RememberAs gave for the last delivered trigger that nothing has taken back; empty: none.
   virtual std::string Told(const std::string& destination, const std::string& dedup_key) const = 0;
   // Sequence of the newest acknowledgement or resolution; empty: none.
   virtual std::string Answered(const std::string& dedup_key) const = 0;
   virtual void SetAnswered(const std::string& dedup_key, const std::string& sequence, Timestamp now) = 0;
   virtual void SetDelivered(const std::string& destination, const std::vector<NotifyItem>& items, Timestamp now) = 0;
+};
+
+// The time of a step. `wall` is for what is said, remembered and routed; somebody may set it. `steady` only grows, from
+// any start: rates, pauses and deadlines follow it.
+struct NotifyTime {
+  Timestamp wall{};
+  Duration steady{0};
 };
 
 enum class SendResult { kDelivered, kRetry, kFinal };
@@ -43,7 +50,7 @@ struct SendOutcome {
 
 struct NotifyJob {
   std::string destination;
-  std::vector<NotifyItem> items;
+  std::vector<NotifyItem> items;   // RenderPayloads makes requests of them
 };
 
 struct NotifyDeadLetter {
@@ -65,14 +72,15 @@ class Dispatcher {
   Dispatcher(const NotifyConfig& config, NotifyMemory* memory, uint64_t seed);
 
   // One record; nullptr for one that pages nobody. Offsets of a partition come in rising order.
-  void Offer(std::shared_ptr<const NotifyEvent> event, int32_t partition, int64_t offset, Timestamp now);
+  void Offer(std::shared_ptr<const NotifyEvent> event, int32_t partition, int64_t offset, NotifyTime now);
   // The next request for an idle destination, if one may be sent now.
-  std::optional<NotifyJob> Next(const std::string& destination, Timestamp now);
+  std::optional<NotifyJob> Next(const std::string& destination, Duration steady);
   // The outcome of the job that Next gave.
-  void Completed(const std::string& destination, const SendOutcome& outcome, Timestamp now);
+  void Completed(const std::string& destination, const SendOutcome& outcome, NotifyTime now);
   // Gives up what has waited longer than its destination's deadline.
-  void Expire(Timestamp now);
-  // The partition belongs to somebody else now.
+  void Expire(Duration steady);
+  // The partition belongs to somebody else now. What is under way is not called back: when the partition returns first,
+  // it counts for the event that is offered again, which is not sent twice.
   void Drop(int32_t partition);
 
   // Per partition: everything below this offset is settled.
@@ -82,24 +90,26 @@ class Dispatcher {
   bool idle() const;
   int64_t queued_bytes() const { return queued_bytes_; }
   uint64_t stale() const { return stale_; }
-  DestinationStats Stats(const std::string& destination, Timestamp now) const;
+  DestinationStats Stats(const std::string& destination, Duration steady) const;
 
  private:
   struct Waiting {
     NotifyItem item;
     int32_t partition = 0;
     int64_t offset = 0;
-    Timestamp since{};
+    Duration since{0};
     bool alone = false;  // was in a bundle that was refused
+    bool lost = false;   // under way when its partition was taken away
   };
   struct Lane {
     const Destination* config = nullptr;
     std::deque<Waiting> first, later;  // a case's first event; all others
     std::vector<Waiting> sent;         // under way
     std::map<std::string, int> keys;   // dedup keys of waiting and sent triggers
-    std::map<std::string, int> ids;    // event ids of all that waits or is under way
+    std::map<std::string, int> ids;    // event ids of all that waits or is under way, and is not lost
     int64_t tokens = 0;                // thousandths of a request
-    Timestamp filled{}, not_before{};
+    std::optional<Duration> filled;    // with tokens, last
+    Duration not_before{0};
     int64_t failures = 0;              // in a row
     DestinationStats stats;
   };
@@ -111,10 +121,11 @@ class Dispatcher {
   void Enqueue(Lane* lane, Waiting waiting);
   void Withdraw(const NotifyEvent& answer);
   void Settle(Lane* lane, const Waiting& waiting);
-  void GiveUp(Lane* lane, Waiting waiting, std::string reason, Timestamp now);
-  void Retry(Lane* lane, const SendOutcome& outcome, Timestamp now);
+  std::vector<Waiting> TakeFailed(Lane* lane);
+  void GiveUp(Lane* lane, Waiting waiting, std::string reason, Duration steady);
+  void Retry(Lane* lane, const SendOutcome& outcome, Duration steady);
   bool MayGo(const Lane& lane, const Waiting& waiting) const;
-  void Refill(Lane* lane, Timestamp now) const;
+  static void Refill(Lane* lane, Duration steady);
 
   const NotifyConfig& config_;
   NotifyMemory* memory_;

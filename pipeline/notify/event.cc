@@ -40,8 +40,10 @@ std::vector<std::string> Texts(const json& node, std::initializer_list<const cha
   return out;
 }
 
-NotifyAction ActionOf(std::string_view name) {
+// Both cases of a merge say `merged`: one is closed by it, and the one that took it in goes on, with its pages.
+NotifyAction ActionOf(std::string_view name, std::string_view status) {
   if (name == "acknowledged") return NotifyAction::kAcknowledge;
+  if (name == "merged" && status != "resolved" && status != "closed") return NotifyAction::kTrigger;
   if (name == "resolved" || name == "closed" || name == "merged") return NotifyAction::kResolve;
   return NotifyAction::kTrigger;
 }
@@ -68,13 +70,15 @@ Result<std::optional<NotifyEvent>> ParseNotifyEvent(std::string_view bytes) {
     return BadInput("the case event lacks one of id, time, sequence (20 digits), data.dedup_key");
   }
   event.time = *time;
-  event.action = ActionOf(event.name);
   event.severity = Text(root, {"data", "severity"});
   event.level = Text(root, {"data", "level", "to", "name"});
+  const json* index = Find(root, {"data", "level", "to", "index"});
+  event.first_level = index && index->is_number_unsigned() && index->get<uint64_t>() == 0;
   event.team = Text(root, {"data", "team"});
   event.policy = Text(root, {"data", "policy"});
   event.assignee = Text(root, {"data", "assignee"});
   event.status = Text(root, {"data", "status"});
+  event.action = ActionOf(event.name, event.status);
   event.reason = Text(root, {"data", "reason"});
   event.actor = Text(root, {"data", "actor"});
   event.channels = Texts(root, {"data", "channels"}, SIZE_MAX);

@@ -28,6 +28,7 @@ struct NotifyEvent {
   std::string severity, level, team, policy, assignee, status, reason, actor;
   std::vector<std::string> channels;
   std::vector<std::string> hosts, accounts, detections, requested;
+  bool first_level = false;  // of the policy: the queue, to which nobody escalates
   bool drill = false;
   uint64_t alerts = 0;
   std::string raw;         // the record's bytes

@@ -1,11 +1,14 @@
 #include "pipeline/notify/render.h"
 
+#include <algorithm>
 #include <cctype>
+#include <tuple>
 
 #include "pipeline/base/hash.h"
 #include "pipeline/base/utf8.h"
 #include "pipeline/notify/acknowledge.h"
 #include "pipeline/report/base64.h"
+#include "pipeline/report/case_parts.h"
 #include "pipeline/report/json_writer.h"
 #include "pipeline/report/template_text.h"
 
@@ -120,20 +123,57 @@ std::string_view PagerDutySeverity(std::string_view severity) {
   return "warning";
 }
 
+// What RememberAs wrote.
+struct Told {
+  std::string severity, level, team;
+  std::vector<std::string> others;  // levels
+};
+
+Told ReadTold(std::string_view text) {
+  std::vector<std::string> lines;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    lines.emplace_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  lines.resize(std::max<size_t>(lines.size(), 3));
+  return {lines[0], lines[1], lines[2], {lines.begin() + 3, lines.end()}};
+}
+
+std::string OneLine(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+std::string IncidentKey(const NotifyEvent& event, const std::string& level) {
+  return JoinedKey(event.dedup_key, ":" + level);
+}
+
 // An incident about many cases has a key of its own: an acknowledgement of one of them must not silence the others.
-std::string PagerDutyKey(const std::vector<NotifyItem>& items) {
-  if (items.size() == 1) return items.front().event->dedup_key;
-  return "bundle:" + std::to_string(StableHash64(items.front().event->id));
+std::string TriggerKey(const std::vector<NotifyItem>& items) {
+  const NotifyEvent& first = *items.front().event;
+  if (items.size() == 1) return IncidentKey(first, OneLine(first.level));
+  return "bundle:" + std::to_string(StableHash64(first.id));
+}
+
+// The keys of the incidents that one job is about.
+std::vector<std::string> IncidentKeys(const std::vector<NotifyItem>& items) {
+  const NotifyItem& first = items.front();
+  if (first.action == NotifyAction::kTrigger) return {TriggerKey(items)};
+  const Told told = ReadTold(first.told);
+  std::vector<std::string> keys = {IncidentKey(*first.event, told.level)};
+  for (const std::string& level : told.others) keys.push_back(IncidentKey(*first.event, level));
+  return keys;
 }
 
 // `text`: with the rendered body, too. The cases are named in any case.
-std::string PagerDuty(const Destination& d, const std::vector<NotifyItem>& items, bool text) {
+std::string PagerDuty(const Destination& d, const std::vector<NotifyItem>& items, const std::string& key, bool text) {
   const NotifyItem& first = items.front();
   JsonWriter out;
   out.Object({}, [&] {
     out.String("routing_key", d.secret);
     out.String("event_action", ActionName(first.action));
-    out.String("dedup_key", PagerDutyKey(items));
+    out.String("dedup_key", key);
     if (first.action != NotifyAction::kTrigger) return;
     out.String("client", "triaged");
     if (items.size() == 1 && !first.ack_url.empty()) {
@@ -234,10 +274,9 @@ std::string Slack(const Destination& d, const std::vector<NotifyItem>& items) {
   return out.Finish();
 }
 
-void WriteAlert(const NotifyItem& item, const std::string& told, bool active, const Destination& d, Timestamp now,
+void WriteAlert(const NotifyItem& item, const Told& told, bool active, const Destination& d, Timestamp now,
                 JsonWriter* out) {
   const NotifyEvent& event = *item.event;
-  const size_t one = told.find('\n'), two = told.find('\n', one + 1);
   out->Object({}, [&] {
     out->Object("labels", [&] {
       out->String("alertname", "TriagedEscalation");
@@ -245,9 +284,9 @@ void WriteAlert(const NotifyItem& item, const std::string& told, bool active, co
       out->String("dedup_key", event.dedup_key);
       out->String("policy", event.policy);
       out->String("drill", event.drill ? "true" : "false");
-      out->String("severity", told.substr(0, one));
-      out->String("level", told.substr(one + 1, two - one - 1));
-      out->String("team", told.substr(two + 1));
+      out->String("severity", told.severity);
+      out->String("level", told.level);
+      out->String("team", told.team);
     });
     out->Object("annotations", [&] {
       const std::vector<NotifyItem> alone = {item};
@@ -266,11 +305,11 @@ std::string Alertmanager(const Destination& d, const std::vector<NotifyItem>& it
   JsonWriter out;
   out.Array({}, [&] {
     for (const NotifyItem& item : items) {
-      const std::string current = RememberAs(*item.event);
+      const Told before = ReadTold(item.told), current = ReadTold(RememberAs(*item.event, item.told));
       const bool active = item.action == NotifyAction::kTrigger;
-      if (!item.told.empty() && (!active || item.told != current)) {
-        WriteAlert(item, item.told, false, d, now, &out);
-      }
+      const bool same = std::tie(before.severity, before.level, before.team) ==
+                        std::tie(current.severity, current.level, current.team);
+      if (!item.told.empty() && !(active && same)) WriteAlert(item, before, false, d, now, &out);
       if (active) WriteAlert(item, current, true, d, now, &out);
     }
   });
@@ -319,23 +358,41 @@ std::string Mail(const Destination& d, const std::vector<NotifyItem>& items, Tim
 
 }  // namespace
 
-NotifyPayload RenderPayload(const Destination& d, const std::vector<NotifyItem>& items, Timestamp now) {
+std::vector<NotifyPayload> RenderPayloads(const Destination& d, const std::vector<NotifyItem>& items, Timestamp now) {
   switch (d.kind) {
-    case DestinationKind::kAlertmanager: return {"application/json", Alertmanager(d, items, now)};
-    case DestinationKind::kSlack: return {"application/json", Slack(d, items)};
-    case DestinationKind::kMail: return {"message/rfc822", Mail(d, items, now)};
+    case DestinationKind::kAlertmanager: return {{"application/json", Alertmanager(d, items, now)}};
+    case DestinationKind::kSlack: return {{"application/json", Slack(d, items)}};
+    case DestinationKind::kMail: return {{"message/rfc822", Mail(d, items, now)}};
     case DestinationKind::kPagerDuty: {
-      std::string body = PagerDuty(d, items, /*text=*/true);
-      if (body.size() > kPagerDutyBytes) body = PagerDuty(d, items, /*text=*/false);
-      return {"application/json", std::move(body)};
+      std::vector<NotifyPayload> payloads;
+      for (const std::string& key : IncidentKeys(items)) {
+        std::string body = PagerDuty(d, items, key, /*text=*/true);
+        if (body.size() > kPagerDutyBytes) body = PagerDuty(d, items, key, /*text=*/false);
+        payloads.push_back({"application/json", std::move(body)});
+      }
+      return payloads;
     }
     case DestinationKind::kWebhook:
-    case DestinationKind::kCommand: return Webhook(items);
+    case DestinationKind::kCommand: return {Webhook(items)};
   }
   return {};
 }
 
-std::string RememberAs(const NotifyEvent& event) { return event.severity + "\n" + event.level + "\n" + event.team; }
+size_t RequestsOf(const Destination& d, const std::vector<NotifyItem>& items) {
+  return d.kind == DestinationKind::kPagerDuty ? IncidentKeys(items).size() : 1;
+}
+
+std::string RememberAs(const NotifyEvent& event, const std::string& told) {
+  const std::string level = OneLine(event.level);
+  std::string text = OneLine(event.severity) + "\n" + level + "\n" + OneLine(event.team);
+  if (told.empty()) return text;
+  Told before = ReadTold(told);
+  before.others.insert(before.others.begin(), before.level);
+  for (const std::string& other : before.others) {
+    if (other != level) text += "\n" + other;
+  }
+  return text;
+}
 
 std::string_view DefaultTitle(std::string_view language) { return language == "ja" ? kTitleJa : kTitleEn; }
 std::string_view DefaultBody(std::string_view language) { return language == "ja" ? kBodyJa : kBodyEn; }

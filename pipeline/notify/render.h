@@ -20,7 +20,7 @@ namespace triaged {
 struct NotifyItem {
   std::shared_ptr<const NotifyEvent> event;
   NotifyAction action = NotifyAction::kTrigger;
-  std::string told;                // what RememberAs of the last delivered trigger gave; empty: none was
+  std::string told;                // what RememberAs gave for the last delivered trigger; empty: none was
   std::string ack_url, ack_token;  // a signed link, and its token alone; empty: the destination gets none
 };
 
@@ -29,10 +29,16 @@ struct NotifyPayload {
   std::string body;
 };
 
-NotifyPayload RenderPayload(const Destination& destination, const std::vector<NotifyItem>& items, Timestamp now);
+// The requests, to be made in this order; RequestsOf of them. There is one but for PagerDuty's acknowledgements and
+// resolutions: each level that was told is an incident of its own there, so that a new level is paged although the one
+// below has acknowledged, and one request acknowledges or resolves one incident.
+std::vector<NotifyPayload> RenderPayloads(const Destination& destination, const std::vector<NotifyItem>& items,
+                                          Timestamp now);
+size_t RequestsOf(const Destination& destination, const std::vector<NotifyItem>& items);
 
-// What must be known of a delivered trigger to take it back: severity, level and team, which are Alertmanager labels.
-std::string RememberAs(const NotifyEvent& event);
+// What must be known of a case's delivered triggers to take them back: severity, level and team of the last one, which
+// are Alertmanager's labels, and the other levels that were told. `told` is what was known before `event`.
+std::string RememberAs(const NotifyEvent& event, const std::string& told);
 
 std::string_view DefaultTitle(std::string_view language);
 std::string_view DefaultBody(std::string_view language);

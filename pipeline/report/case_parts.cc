@@ -249,15 +249,17 @@ std::string Traceparent(const Case& c) {
   return {};
 }
 
-std::string DedupKey(const Case& c, std::string_view application_id) {
-  const std::string tail = ":" + ToString(c.id) + ":" + std::to_string(c.episode);
-  std::string head(application_id);
+std::string JoinedKey(std::string_view head, std::string_view tail) {
+  std::string key(head);
   if (head.size() + tail.size() > kMaxDedupKeyBytes) {
-    // Two long ids that begin alike must not share a key.
     const std::string hash = std::to_string(StableHash64(head));
-    head = std::string(CutAtCodePoint(head, kMaxDedupKeyBytes - tail.size() - hash.size() - 1)) + "~" + hash;
+    key = std::string(CutAtCodePoint(head, kMaxDedupKeyBytes - tail.size() - hash.size() - 1)) + "~" + hash;
   }
-  return head + tail;
+  return key.append(tail);
+}
+
+std::string DedupKey(const Case& c, std::string_view application_id) {
+  return JoinedKey(application_id, ":" + ToString(c.id) + ":" + std::to_string(c.episode));
 }
 
 std::string Summary(const Case& c, const ReportContext& context) {

@@ -35,7 +35,9 @@ void WriteHandoff(std::string_view key, const Case& c, const EscalationRecord* r
 
 // The W3C traceparent of the first alert that carried a valid one, or "" (Trace Context, version 00).
 std::string Traceparent(const Case& c);
-// Names one episode of one case to receivers that join repeats; at most 255 bytes (PagerDuty's limit).
+// `head` and `tail` as one key of at most 255 bytes (PagerDuty's limit); long heads that begin alike do not share it.
+std::string JoinedKey(std::string_view head, std::string_view tail);
+// Names one episode of one case to receivers that join repeats.
 std::string DedupKey(const Case& c, std::string_view application_id);
 
 // One line: severity, case, counts, span, and the detection that tells most.

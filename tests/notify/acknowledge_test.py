@@ -228,7 +228,8 @@ routes: [{{to: [pager, slack]}}]
             attack(host)
         wait_for(lambda: len(events("escalated")) == 3, 60, "three escalations")
         escalated = events("escalated")
-        cases, keys = [e["subject"] for e in escalated], {e["subject"]: e["data"]["dedup_key"] for e in escalated}
+        cases = [e["subject"] for e in escalated]
+        keys = {e["subject"]: e["data"]["dedup_key"] + ":" + e["data"]["level"]["to"]["name"] for e in escalated}
         wait_for(lambda: len(pager.requests) == 3 and all(token_of(slack, c) for c in cases), 60, "three pages")
         tokens = {}
         for case in cases:

@@ -64,7 +64,8 @@ routes:
         when, mac = (part.split("=", 1)[1] for part in request["headers"]["X-Triaged-Signature"].split(","))
         assert mac == hmac.new(KEY.encode(), when.encode() + b"." + request["body"], hashlib.sha256).hexdigest()
         page = json.loads(pager.requests[0]["body"])
-        assert page["routing_key"] == "R" * 32 and page["event_action"] == "trigger" and page["dedup_key"] == "test:0-1:1"
+        assert page["routing_key"] == "R" * 32 and page["event_action"] == "trigger"
+        assert page["dedup_key"] == "test:0-1:1:L2"
         assert page["payload"]["severity"] == "critical" and page["payload"]["source"] == "db7"
         assert page["payload"]["summary"] == "critical case 0-1: escalated at L2" and page["client"] == "triaged"
         assert "hxxp://evil[.]example[.]com" in page["payload"]["custom_details"]["text"]
@@ -80,13 +81,20 @@ routes:
         wait_for(lambda: out.exists() and all(f'"{case}' in out.read_text() for case in ("0-1", "0-2", "0-3")), 20, "drill and fallback")
         assert not any(r["path"] == "/never" for r in web.requests), "a private address was called"
         assert notifier.metric("triaged_notify_unreadable_total") == 1
-        topic.send([event("0-1", 2, "acknowledged")])
+        # A new level is a new incident; acknowledgement and resolution are of both.
+        topic.send([event("0-1", 2, level="IR")])
+        wait_for(lambda: len(pager.requests) == 2, 10, "the second level's page")
+        page = json.loads(pager.requests[1]["body"])
+        assert page["event_action"] == "trigger" and page["dedup_key"] == "test:0-1:1:IR"
+        topic.send([event("0-1", 3, "acknowledged", level="IR")])
         wait_for(lambda: not [a for a in alerts() if a["status"]["state"] == "active"], 30, "the alert to end")
-        wait_for(lambda: len(pager.requests) == 2, 10, "PagerDuty's acknowledgement")
-        assert json.loads(pager.requests[1]["body"]) == {"routing_key": "R" * 32, "event_action": "acknowledge", "dedup_key": "test:0-1:1"}
-        topic.send([event("0-1", 3, "resolved")])
-        wait_for(lambda: len(pager.requests) == 3, 10, "PagerDuty's resolution")
-        assert json.loads(pager.requests[2]["body"])["event_action"] == "resolve"
+        both = lambda action: [{"routing_key": "R" * 32, "event_action": action, "dedup_key": f"test:0-1:1:{level}"}
+                               for level in ("IR", "L2")]
+        wait_for(lambda: len(pager.requests) == 4, 10, "PagerDuty's acknowledgement")
+        assert [json.loads(r["body"]) for r in pager.requests[2:]] == both("acknowledge")
+        topic.send([event("0-1", 4, "resolved", level="IR")])
+        wait_for(lambda: len(pager.requests) == 6, 10, "PagerDuty's resolution")
+        assert [json.loads(r["body"]) for r in pager.requests[4:]] == both("resolve")
         checked = subprocess.run(["promtool", "check", "metrics"], input=notifier.metrics().encode(), capture_output=True, check=False)
         assert checked.returncode == 0, checked
         dead = subprocess.run(["kcat", "-C", "-e", "-q", "-b", BOOTSTRAP, "-t", topic.name + ".dead"], capture_output=True, check=True)

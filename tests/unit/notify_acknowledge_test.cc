@@ -74,7 +74,7 @@ TEST_CASE("acknowledge: PagerDuty's webhook wants its signature and a time near 
   const std::string right = "v1=" + Keyed(1)(good);
   const auto ack = read(right, good);
   REQUIRE((ack && *ack));
-  CHECK((*ack)->dedup_key == "triaged:0-1:1");
+  CHECK((*ack)->incident_key == "triaged:0-1:1");
   CHECK((*ack)->agent_id == "P1");
   CHECK(read("v1=" + std::string(64, '0') + "," + right, good));
   CHECK(read("v1=" + std::string(64, '0') + ", " + right, good));
@@ -129,10 +129,15 @@ TEST_CASE("acknowledge: forms, keys, commands") {
   CHECK(FormValue("names=1", "name") == std::nullopt);
   CHECK(FormValue("name=%4", "name") == std::nullopt);
   CHECK(FormValue("name=", "name") == "");
-  CHECK(CaseOfDedupKey("triaged:3-17:2", "triaged") == "3-17");
-  CHECK(CaseOfDedupKey("triaged:3-17", "triaged") == std::nullopt);
-  CHECK(CaseOfDedupKey("triaged2:3-17:2", "triaged") == std::nullopt);
-  CHECK(CaseOfDedupKey("bundle:1234", "triaged") == std::nullopt);
+  for (const std::string key : {"triaged:3-17:2:L2", "triaged:3-17:2"}) {
+    const auto found = CaseOfIncident(key, "triaged");
+    REQUIRE_MESSAGE(found, key);
+    CHECK(found->case_id == "3-17");
+    CHECK(found->dedup_key == "triaged:3-17:2");
+  }
+  for (const std::string key : {"triaged:3-17", "triaged2:3-17:2:L2", "bundle:1234", "triaged", "triaged:x:2:L2", ""}) {
+    CHECK_FALSE_MESSAGE(CaseOfIncident(key, "triaged"), key);
+  }
   const auto command = AckCommand("link:0-1/3", "0-1", "emi", "l2", kNow);
   REQUIRE(command);
   CHECK(command->action == CommandAction::kAck);

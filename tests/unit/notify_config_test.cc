@@ -74,6 +74,14 @@ TEST_CASE("notify config: each condition of a route counts, the first route take
   CHECK(routed("  - {to: [a]}\n  - {drill: true, to: [b]}\n", drill) == "b");
   CHECK(routed("  - {to: [a]}\n", drill) == "");
   CHECK(routed("  - {to: [a]}\n", [](NotifyEvent& e) { e.name = "opened"; }) == "");
+  // A case that comes back asks the level that had it; at the first level it waits as one that is opened does.
+  const auto reopened = [](bool first) {
+    return [first](NotifyEvent& e) { e.name = "reopened", e.first_level = first; };
+  };
+  CHECK(routed("  - {to: [a]}\n", reopened(false)) == "a");
+  CHECK(routed("  - {to: [a]}\n", reopened(true)) == "");
+  CHECK(routed("  - {event: reopened, to: [a]}\n", reopened(true)) == "a");
+  CHECK(routed("  - {event: [escalated, renotified], to: [a]}\n", reopened(false)) == "");
 }
 
 TEST_CASE("notify config: business hours follow the zone, through a change to summer time") {

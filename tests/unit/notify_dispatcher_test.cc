@@ -38,12 +38,15 @@ struct World {
     if (!made) made = std::make_unique<Dispatcher>(config, &memory, seed);
     return *made;
   }
+  // The wall clock may be wrong; what else passes does not follow it.
+  NotifyTime time() const { return {now + wrong, now - kStart}; }
+  Duration steady() const { return time().steady; }
   void Offer(int case_number, int sequence, const std::string& name = "escalated") {
-    go().Offer(MakeEvent(case_number, sequence, name, now), 0, offset++, now);
+    go().Offer(MakeEvent(case_number, sequence, name, time().wall), 0, offset++, time());
   }
   // The ids of the next request, or "".
   std::string Next(const std::string& to = "a") {
-    const auto job = go().Next(to, now);
+    const auto job = go().Next(to, steady());
     std::string out;
     if (job) {
       for (const NotifyItem& item : job->items) {
@@ -53,7 +56,7 @@ struct World {
     return out;
   }
   void Done(SendResult result = SendResult::kDelivered, Duration retry_after = Duration{0}, const std::string& to = "a") {
-    go().Completed(to, {result, "status 500", retry_after}, now);
+    go().Completed(to, {result, "status 500", retry_after}, time());
   }
   std::string Pass(Duration time) {
     now += time;
@@ -63,6 +66,7 @@ struct World {
   NotifyConfig config;
   TestMemory memory;
   Timestamp now = kStart;
+  Duration wrong{0};
   int64_t offset = 0;
   uint64_t seed = 20261121;  // of the jitter
   std::unique_ptr<Dispatcher> made;
@@ -81,7 +85,7 @@ TEST_CASE("dispatcher: delivered once, committed only then; read again it is not
   world.offset = 0;
   world.Offer(1, 1);
   CHECK(world.Next() == "");
-  CHECK(world.go().Stats("a", world.now).already_delivered == 1);
+  CHECK(world.go().Stats("a", world.steady()).already_delivered == 1);
   CHECK(world.go().Committable().at(0) == 1);
 }
 
@@ -118,18 +122,18 @@ TEST_CASE("dispatcher: the breaker opens after failures in a row, lets one try t
   world.Offer(1, 1);
   world.Offer(2, 1);
   for (int i = 0; i < 3; ++i) {
-    CHECK_FALSE(world.go().Stats("a", world.now).breaker_open);
+    CHECK_FALSE(world.go().Stats("a", world.steady()).breaker_open);
     CHECK(world.Pass(Duration{1000}) == "0-1/1");
     world.Done(SendResult::kRetry);
   }
-  CHECK(world.go().Stats("a", world.now).breaker_open);
+  CHECK(world.go().Stats("a", world.steady()).breaker_open);
   CHECK(world.Pass(Duration{29'999}) == "");
   CHECK(world.Pass(Duration{1}) == "0-1/1");
   world.Done(SendResult::kRetry);
   CHECK(world.Pass(Duration{29'000}) == "");  // still bad: open again at once
   CHECK(world.Pass(Duration{1'000}) == "0-1/1");
   world.Done();
-  CHECK_FALSE(world.go().Stats("a", world.now).breaker_open);
+  CHECK_FALSE(world.go().Stats("a", world.steady()).breaker_open);
   CHECK(world.Next() == "0-2/1");
 }
 
@@ -181,7 +185,7 @@ TEST_CASE("dispatcher: an acknowledgement withdraws what is queued, and stops th
   world.Offer(2, 2, "acknowledged");
   world.Done(SendResult::kRetry);
   CHECK(world.Pass(Duration{60'000}) == "");  // nobody was told: nobody hears of the acknowledgement
-  CHECK(world.go().Stats("a", world.now).withdrawn == 2);
+  CHECK(world.go().Stats("a", world.steady()).withdrawn == 2);
   CHECK(world.go().idle());
   CHECK(world.go().Committable().at(0) == 4);
   CHECK(world.go().queued_bytes() == 0);
@@ -218,7 +222,7 @@ TEST_CASE("dispatcher: a final refusal goes to the dead letters and the fallback
   CHECK(world.go().Committable().at(0) == 1);  // 0-2 is not settled before the fallback has it
   world.Done(SendResult::kDelivered, Duration{0}, "b");
   CHECK(world.go().Committable().at(0) == 3);
-  CHECK(world.go().Stats("a", world.now).fallbacks == 1);
+  CHECK(world.go().Stats("a", world.steady()).fallbacks == 1);
 }
 
 TEST_CASE("dispatcher: what two destinations give up reaches their common fallback once") {
@@ -250,17 +254,79 @@ TEST_CASE("dispatcher: a deadline ends retries and waiting; too old an event pag
   world.now += Duration{61'000};
   world.Done(SendResult::kRetry);
   CHECK(world.go().TakeDeadLetters().size() == 1);
-  world.go().Expire(world.now);
+  world.go().Expire(world.steady());
   CHECK(world.go().TakeDeadLetters().size() == 1);
   CHECK(world.Next("b") == "0-1/1");
-  world.go().Offer(MakeEvent(3, 1, "escalated", world.now - world.config.max_age - Duration{1}), 0, world.offset++, world.now);
+  const Timestamp too_old = world.now - world.config.max_age - Duration{1};
+  world.go().Offer(MakeEvent(3, 1, "escalated", too_old), 0, world.offset++, world.time());
   CHECK(world.go().stale() == 1);
+}
+
+TEST_CASE("dispatcher: at PagerDuty a case's end is a request for each level that was told, and the rate counts them") {
+  World world;
+  world.a().kind = DestinationKind::kPagerDuty;
+  world.a().bundle = 1;
+  world.now += Duration{60'000};
+  int sequence = 0;
+  for (const char* level : {"L1", "L2", "L3", "L4"}) {
+    NotifyEvent event = *MakeEvent(1, ++sequence, "escalated", world.now);
+    event.level = level;
+    world.go().Offer(std::make_shared<const NotifyEvent>(std::move(event)), 0, world.offset++, world.time());
+    CHECK(world.Next() == "0-1/" + std::to_string(sequence));
+    world.Done();
+  }
+  world.now += Duration{60'000};  // the burst of seven is there again
+  world.Offer(1, 5, "resolved");
+  world.Offer(2, 1);
+  for (int request = 0; request < 2; ++request) {
+    CHECK_FALSE(world.Next().empty());
+    world.Done();
+  }
+  CHECK(world.go().Stats("a", world.steady()).requests == 4 + 4 + 1);
+  for (int number = 3; number <= 5; ++number) world.Offer(number, 1);
+  CHECK(world.Next() == "0-3/1");
+  world.Done();
+  CHECK(world.Next() == "0-4/1");
+  world.Done();
+  CHECK(world.Next() == "");
+  CHECK(world.Pass(Duration{1000}) == "0-5/1");
+}
+
+TEST_CASE("dispatcher: a wall clock that is set holds back no page, no retry, and no deadline") {
+  for (const Duration step : {Duration{-3'600'000}, Duration{3'600'000}}) {
+    World world(/*fallback=*/true);
+    world.a().deadline = Duration{60'000};
+    world.a().retry_min = world.a().retry_max = Duration{10'000};
+    world.a().breaker_failures = 1000;
+    world.a().bundle = 1;
+    for (int number = 1; number <= 9; ++number) world.Offer(number, 1);
+    for (int number = 1; number <= 7; ++number) {  // the burst
+      CHECK(world.Next() == "0-" + std::to_string(number) + "/1");
+      world.Done();
+    }
+    CHECK(world.Next() == "");
+    world.wrong = step;
+    CHECK(world.Pass(Duration{999}) == "");
+    CHECK(world.Pass(Duration{1}) == "0-8/1");
+    world.Done(SendResult::kRetry);
+    world.wrong = Duration{0};
+    CHECK(world.Pass(Duration{4'999}) == "");
+    CHECK(world.Pass(Duration{5'001}) == "0-8/1");
+    world.wrong = step;
+    world.go().Expire(world.steady());
+    CHECK(world.go().TakeDeadLetters().empty());
+    world.now += Duration{50'000};
+    world.Done(SendResult::kRetry);
+    world.go().Expire(world.steady());
+    CHECK(world.go().TakeDeadLetters().size() == 2);
+    CHECK(world.Next("b") == "0-8/1");
+  }
 }
 
 TEST_CASE("dispatcher: a partition that is taken away leaves nothing behind") {
   World world;
   world.Offer(1, 1);
-  world.go().Offer(MakeEvent(2, 1, "escalated", world.now), 1, 7, world.now);
+  world.go().Offer(MakeEvent(2, 1, "escalated", world.now), 1, 7, world.time());
   CHECK(world.Next() == "0-1/1");
   world.go().Drop(0);
   world.Done(SendResult::kRetry);
@@ -268,8 +334,46 @@ TEST_CASE("dispatcher: a partition that is taken away leaves nothing behind") {
   CHECK(world.go().Committable().empty());
 }
 
-// Random records, outcomes, crashes and time; at the end everything is delivered or answered, and nothing is sent for a
-// case after its acknowledgement was offered.
+TEST_CASE("dispatcher: a partition that comes back while its request is under way is not told twice") {
+  for (const SendResult result : {SendResult::kDelivered, SendResult::kRetry}) {
+    World world;
+    world.Offer(1, 1);
+    CHECK(world.Next() == "0-1/1");
+    world.go().Drop(0);
+    world.offset = 0;
+    world.Offer(1, 1);
+    CHECK(world.go().Committable().at(0) == 0);
+    CHECK(world.go().Stats("a", world.steady()).queued == 1);
+    world.Done(result);
+    if (result == SendResult::kRetry) {
+      CHECK(world.go().Committable().at(0) == 0);
+      CHECK(world.Pass(Duration{60'000}) == "0-1/1");
+      world.Done();
+    }
+    CHECK(world.go().Committable().at(0) == 1);
+    CHECK(world.Pass(Duration{60'000}) == "");
+    CHECK(world.go().idle());
+    CHECK(world.go().queued_bytes() == 0);
+  }
+}
+
+TEST_CASE("dispatcher: what fails after its partition was taken away is left to the new owner") {
+  World world(/*fallback=*/true);
+  for (const SendResult result : {SendResult::kRetry, SendResult::kFinal}) {
+    world.Offer(1, 1);
+    CHECK(world.Pass(Duration{60'000}) == "0-1/1");
+    world.go().Drop(0);
+    world.Done(result);
+    CHECK(world.Pass(Duration{60'000}) == "");
+    CHECK(world.Next("b") == "");
+    CHECK(world.go().TakeDeadLetters().empty());
+    CHECK(world.go().idle());
+    CHECK(world.go().queued_bytes() == 0);
+  }
+}
+
+// Random records, outcomes, crashes, rebalances and time; at the end everything is delivered or answered, and nothing
+// is sent for a case after its acknowledgement was offered.
 TEST_CASE("dispatcher: random runs keep the promises") {
   const char* given = std::getenv("TRIAGED_SEED");
   const uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
@@ -286,14 +390,18 @@ TEST_CASE("dispatcher: random runs keep the promises") {
     std::map<std::string, int> sent;
     size_t read = 0, committed = 0;
     int crashes = 0, next_sequence = 1;
+    const auto offer = [&](const std::shared_ptr<const NotifyEvent>& event) {
+      if (event->action != NotifyAction::kTrigger) {
+        acked[event->dedup_key] = std::max(acked[event->dedup_key], event->sequence);
+      }
+      world.go().Offer(event, 0, static_cast<int64_t>(read), world.time());
+    };
     const auto step = [&](bool healthy) {
       if (read < log.size()) {
-        const auto& event = log[read];
-        if (event->action != NotifyAction::kTrigger) acked[event->dedup_key] = event->sequence;
-        world.go().Offer(event, 0, static_cast<int64_t>(read), world.now);
+        offer(log[read]);
         ++read;
       }
-      if (const auto job = world.go().Next("a", world.now)) {
+      if (const auto job = world.go().Next("a", world.steady())) {
         bool told = false;
         for (const NotifyItem& item : job->items) {
           if (item.action != NotifyAction::kTrigger) continue;
@@ -307,6 +415,11 @@ TEST_CASE("dispatcher: random runs keep the promises") {
           world.made.reset();
           read = committed;
           return;
+        }
+        if (!healthy && below(5) == 0) {  // the partition goes and comes back while the request is under way
+          world.go().Drop(0);
+          const size_t known = read;
+          for (read = committed; read < known && below(20) > 0; ++read) offer(log[read]);
         }
         world.Done(dice == 0 ? SendResult::kDelivered : SendResult::kRetry);
       }

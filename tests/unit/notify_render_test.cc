@@ -43,13 +43,17 @@ std::vector<NotifyItem> Items(int count, const std::string& detection = "Ransomw
   return items;
 }
 
-json Sent(const Destination& d, const std::vector<NotifyItem>& items) { return json::parse(RenderPayload(d, items, kNow).body); }
+// The only request, or the last one.
+NotifyPayload Payload(const Destination& d, const std::vector<NotifyItem>& items) {
+  return RenderPayloads(d, items, kNow).back();
+}
+json Sent(const Destination& d, const std::vector<NotifyItem>& items) { return json::parse(Payload(d, items).body); }
 
 const std::string kEvil = "<@everyone> & \"q\" \n http://evil.example.com/a \x01 \xff {{case_id}} \xe2\x80\xae";
 
 TEST_CASE("render: what people read is defanged, has no control characters, and is no template") {
   for (const auto kind : {DestinationKind::kSlack, DestinationKind::kPagerDuty, DestinationKind::kAlertmanager}) {
-    const std::string body = RenderPayload(Of(kind), {Item(1, kEvil)}, kNow).body;
+    const std::string body = Payload(Of(kind), {Item(1, kEvil)}).body;
     CHECK(IsValidUtf8(body));
     CHECK(body.find("http://evil") == body.npos);
     CHECK(body.find("hxxp://evil[.]example[.]com") != body.npos);
@@ -91,7 +95,7 @@ TEST_CASE("render: PagerDuty's fields and limits; a bundle has a key of its own 
   CHECK(one["payload"]["summary"].get<std::string>().size() == 1024);
   CHECK(one["routing_key"] == "routing-key");
   CHECK(one["event_action"] == "trigger");
-  CHECK(one["dedup_key"] == "triaged:0-1:1");
+  CHECK(one["dedup_key"] == "triaged:0-1:1:L2");
   CHECK(one["payload"]["severity"] == "error");
   CHECK(one["payload"]["source"] == "db7[.]example[.]com");
   const json big = Sent(Of(DestinationKind::kPagerDuty), Items(500, std::string(2000, 'y')));
@@ -103,6 +107,52 @@ TEST_CASE("render: PagerDuty's fields and limits; a bundle has a key of its own 
   const json ack = Sent(d, {Item(1, "x", NotifyAction::kAcknowledge)});
   CHECK(ack.size() == 3);
   CHECK(ack["event_action"] == "acknowledge");
+}
+
+TEST_CASE("render: each level that is told is an incident of PagerDuty, and the end of the case ends them all") {
+  const Destination d = Of(DestinationKind::kPagerDuty);
+  const auto at = [](const std::string& level, const std::string& told, NotifyAction action) {
+    NotifyItem item = Item(1, "x", action);
+    NotifyEvent event = *item.event;
+    event.level = level;
+    item.event = std::make_shared<const NotifyEvent>(std::move(event));
+    item.told = told;
+    return item;
+  };
+  std::string told;
+  std::vector<std::string> keys;
+  for (const char* level : {"L1", "L2", "L2", "L3", "L2"}) {
+    const NotifyItem item = at(level, told, NotifyAction::kTrigger);
+    keys.push_back(Sent(d, {item})["dedup_key"]);
+    CHECK(RequestsOf(d, {item}) == 1);
+    told = RememberAs(*item.event, told);
+  }
+  CHECK(keys == std::vector<std::string>{"triaged:0-1:1:L1", "triaged:0-1:1:L2", "triaged:0-1:1:L2", "triaged:0-1:1:L3",
+                                         "triaged:0-1:1:L2"});
+  for (const auto action : {NotifyAction::kAcknowledge, NotifyAction::kResolve}) {
+    const NotifyItem item = at("L3", told, action);
+    CHECK(RequestsOf(d, {item}) == 3);
+    std::vector<std::string> ended;
+    for (const NotifyPayload& payload : RenderPayloads(d, {item}, kNow)) {
+      const json sent = json::parse(payload.body);
+      CHECK(sent["event_action"] == (action == NotifyAction::kResolve ? "resolve" : "acknowledge"));
+      ended.push_back(sent["dedup_key"]);
+    }
+    CHECK(ended == std::vector<std::string>{"triaged:0-1:1:L2", "triaged:0-1:1:L3", "triaged:0-1:1:L1"});
+    CHECK(RequestsOf(Of(DestinationKind::kSlack), {item}) == 1);
+    const json alerts = Sent(Of(DestinationKind::kAlertmanager), {item});  // the last told is left
+    REQUIRE(alerts.size() == 1);
+    CHECK(alerts[0]["labels"]["level"] == "L2");
+    CHECK(alerts[0]["labels"]["team"] == "l2");
+  }
+  // PagerDuty's limit holds for the longest names, and they are still told apart.
+  NotifyEvent event = *Item(1).event;
+  event.dedup_key = std::string(255, 'k');
+  NotifyItem item = Item(1);
+  item.event = std::make_shared<const NotifyEvent>(event);
+  const std::string key = Sent(d, {item})["dedup_key"];
+  CHECK(key.size() == 255);
+  CHECK(key.ends_with(":L2"));
 }
 
 TEST_CASE("render: Alertmanager ends the alert whose labels changed, in the same request") {
@@ -122,7 +172,7 @@ TEST_CASE("render: Alertmanager ends the alert whose labels changed, in the same
 }
 
 TEST_CASE("render: a mail's header cannot be broken out of, and its lines are short") {
-  const std::string mail = RenderPayload(Of(DestinationKind::kMail, "ja"), {Item(1, kEvil + "\r\nBcc: x@evil.example")}, kNow).body;
+  const std::string mail = Payload(Of(DestinationKind::kMail, "ja"), {Item(1, kEvil + "\r\nBcc: x@evil.example")}).body;
   CHECK(mail.find("\nBcc:") == mail.npos);
   CHECK(mail.find("Subject: =?UTF-8?B?") != mail.npos);
   CHECK(mail.find("Auto-Submitted: auto-generated\r\n") != mail.npos);
@@ -154,10 +204,10 @@ TEST_CASE("render: both languages, bundles, drills, links") {
 }
 
 TEST_CASE("render: a webhook is the event itself; several are a CloudEvents batch") {
-  const auto one = RenderPayload(Of(DestinationKind::kWebhook), {Item(1)}, kNow);
+  const auto one = Payload(Of(DestinationKind::kWebhook), {Item(1)});
   CHECK(one.content_type == "application/cloudevents+json; charset=UTF-8");
   CHECK(one.body == Item(1).event->raw);
-  const auto two = RenderPayload(Of(DestinationKind::kWebhook), Items(2), kNow);
+  const auto two = Payload(Of(DestinationKind::kWebhook), Items(2));
   CHECK(two.content_type == "application/cloudevents-batch+json; charset=UTF-8");
   CHECK(json::parse(two.body).size() == 2);
 }

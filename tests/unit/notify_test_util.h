@@ -27,7 +27,7 @@ class TestMemory : public NotifyMemory {
     for (const NotifyItem& item : items) {
       delivered.insert(to + " " + item.event->id);
       const std::string key = to + " " + item.event->dedup_key;
-      if (item.action == NotifyAction::kTrigger) told[key] = RememberAs(*item.event);
+      if (item.action == NotifyAction::kTrigger) told[key] = RememberAs(*item.event, told[key]);
       if (item.action == NotifyAction::kResolve) told.erase(key);
     }
   }
