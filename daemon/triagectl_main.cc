@@ -24,7 +24,7 @@ struct VerbHelp {
 };
 constexpr VerbHelp kVerbs[] = {
     {CommandAction::kAck, "acknowledge: stops the acknowledge clock and re-notification"},
-    {CommandAction::kAssign, "assign to a person (--to), by default oneself"},
+    {CommandAction::kAssign, "assign to a person (--to)"},
     {CommandAction::kVerdict, "give the verdict (--verdict, --reason)"},
     {CommandAction::kSetSeverity, "set the severity (--severity)"},
     {CommandAction::kEscalate, "escalate to the next level, or --to LEVEL (--reason)"},
@@ -42,14 +42,46 @@ constexpr VerbHelp kVerbs[] = {
     {CommandAction::kUpdate, "those affected were told (--text); the next word is due an interval later"},
     {CommandAction::kFollowUp, "a follow-up or regulatory report is done (--name)"},
     {CommandAction::kEngage, "engage a role beside the ladder (--name, --reason)"},
-    {CommandAction::kDisengage, "release it (--name, --reason)"},
+    {CommandAction::kDisengage, "release a role beside the ladder (--name, --reason)"},
     {CommandAction::kAcceptHandoff, "take over a role that is handed on (--name)"},
     {CommandAction::kUndo, "take the last command back (--reason)"},
     {CommandAction::kMerge, "merge the case away (--into CASE, --reason)"},
     {CommandAction::kSplit, "split alerts off into a new case (--alerts ID…, --reason)"},
     {CommandAction::kTag, "state a fact that criteria, guards and roles read (--name, --reason)"},
-    {CommandAction::kUntag, "take such a fact back (--name, --reason)"},
+    {CommandAction::kUntag, "take a fact back that was stated (--name, --reason)"},
 };
+
+// An argument of some commands that is a text.
+struct VerbArgument {
+  const char* flag;
+  std::string Command::*target;
+  bool required;
+  std::vector<CommandAction> actions;
+  const char* help;
+};
+
+std::vector<VerbArgument> VerbArguments() {
+  using enum CommandAction;
+  return {
+      {"--to", &Command::to, false, {kAssign}, "person of the roster (default: oneself)"},
+      {"--to", &Command::to, false, {kEscalate, kDeescalate}, "level of the policy (default: the next one)"},
+      {"--reason", &Command::reason, false,
+       {kVerdict, kSetSeverity, kEscalate, kDeescalate, kWait, kHold, kResolve, kClose, kReopen, kContain, kFollowUp, kEngage,
+        kDisengage, kUndo, kMerge, kSplit, kTag, kUntag},
+       "why; stands in the case's timeline"},
+      {"--name", &Command::name, true, {kFollowUp}, "which follow-up, or which regulatory clock, of the policy"},
+      {"--name", &Command::name, true, {kEngage, kDisengage, kAcceptHandoff}, "role of the policy"},
+      {"--name", &Command::name, true, {kTag, kUntag}, "the fact: a tag that the policy knows"},
+      {"--into", &Command::into, true, {kMerge}, "case that takes this one's content, as in 3-17"},
+      {"--text", &Command::text, true, {kNote}, "the note"},
+      {"--text", &Command::text, true, {kUpdate}, "what those affected were told"},
+      {"--text", &Command::text, false, {kEscalate}, "what is asked of the receiver"},
+      {"--severity", &Command::severity, true, {kSetSeverity}, "severity of the policy"},
+      {"--incident", &Command::incident, false, {kClassify}, "none, minor or major"},
+      {"--classification", &Command::classification, false, {kClassify}, "a label of one's own"},
+      {"--answer", &Command::answer, true, {kConfirm}, "confirmed_fixed, still_has_issues or needs_more_info"},
+  };
+}
 
 void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
   verb->add_option("case", options->case_id, "case id, as in 3-17")->required();
@@ -59,30 +91,20 @@ void AddVerbOptions(CLI::App* verb, CommandOptions* options) {
                                              "refuse if the case has changed since this version");
   verb->add_option("--id", options->command.id, "command id; a repeated one is applied once (default: random)");
   const CommandAction action = options->command.action;
-  const auto takes = [&](std::initializer_list<CommandAction> actions) {
-    return std::find(actions.begin(), actions.end(), action) != actions.end();
-  };
-  using enum CommandAction;
-  if (takes({kAssign, kEscalate, kDeescalate})) verb->add_option("--to", options->command.to);
-  if (takes({kVerdict, kSetSeverity, kEscalate, kDeescalate, kWait, kHold, kResolve, kClose, kReopen, kContain,
-             kFollowUp, kEngage, kDisengage, kUndo, kMerge, kSplit, kTag, kUntag})) {
-    verb->add_option("--reason", options->command.reason);
+  for (const VerbArgument& argument : VerbArguments()) {
+    if (std::find(argument.actions.begin(), argument.actions.end(), action) == argument.actions.end()) continue;
+    verb->add_option(argument.flag, options->command.*argument.target, argument.help)->required(argument.required);
   }
-  if (takes({kFollowUp, kEngage, kDisengage, kAcceptHandoff, kTag, kUntag}))
-    verb->add_option("--name", options->command.name)->required();
-  if (takes({kMerge})) verb->add_option("--into", options->command.into)->required();
-  if (takes({kSplit})) verb->add_option("--alerts", options->command.alerts, "alert ids")->required();
-  if (takes({kNote, kUpdate})) verb->add_option("--text", options->command.text)->required();
-  if (takes({kVerdict})) {
-    verb->add_option("--verdict", options->verdict)->required();
-    verb->add_option("--confidence", options->command.confidence)->check(CLI::Range(0, 100));
+  if (action == CommandAction::kSplit) {
+    verb->add_option("--alerts", options->command.alerts, "ids of the alerts that go into the new case")->required();
   }
-  if (takes({kSetSeverity})) verb->add_option("--severity", options->command.severity)->required();
-  if (takes({kClassify})) {
-    verb->add_option("--incident", options->command.incident);
-    verb->add_option("--classification", options->command.classification);
+  if (action == CommandAction::kVerdict) {
+    verb->add_option("--verdict", options->verdict, "true_positive, false_positive, benign_true_positive or needs_review")
+        ->required();
+    verb->add_option("--confidence", options->command.confidence, "how sure, in percent")
+        ->check(CLI::Range(0, 100))
+        ->capture_default_str();
   }
-  if (takes({kConfirm})) verb->add_option("--answer", options->command.answer)->required();
 }
 
 int RunVerb(const std::string& config_path, CommandOptions options) {
@@ -111,7 +133,7 @@ int RunVerb(const std::string& config_path, CommandOptions options) {
 class ReportVerbs {
  public:
   void Add(CLI::App* app) {
-    handoff_ = app->add_subcommand("handoff", "hand a case, or a shift (--from, --to), over in words");
+    handoff_ = app->add_subcommand("handoff", "a case, or a shift (--from, --to), in words for who takes over");
     handoff_->add_option("case", handoff_options_.case_id, "case id, as in 3-17; without one: the digest of a shift");
     handoff_options_.style.name = "handoff";
     handoff_->add_option("--template", handoff_options_.style.name, "template of a case")->capture_default_str();
@@ -137,7 +159,7 @@ class ReportVerbs {
         ->needs(live)
         ->capture_default_str();
     drill_->add_option("--until", drill_options_.until, "leave out lines later than this (h:mm)")->needs(live);
-    drill_->add_option("--format", drill_options_.format)->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+    drill_->add_option("--format", drill_options_.format, "of the answer")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
   }
 
   // The exit code, when one of these was asked for.
@@ -151,8 +173,8 @@ class ReportVerbs {
  private:
   static void AddStyle(CLI::App* app, std::string* input, OutputStyle* style, std::vector<std::string> formats) {
     app->add_option("--input", *input, "NDJSON with case documents, - for standard input (default: the case topic)");
-    app->add_option("--lang", style->language)->check(CLI::IsMember({"en", "ja"}))->capture_default_str();
-    app->add_option("--format", style->format)->check(CLI::IsMember(std::move(formats)))->capture_default_str();
+    app->add_option("--lang", style->language, "of the words")->check(CLI::IsMember({"en", "ja"}))->capture_default_str();
+    app->add_option("--format", style->format, "of the answer")->check(CLI::IsMember(std::move(formats)))->capture_default_str();
     app->add_option("--zone", style->zone, "IANA zone of the times (default: the case's; of a digest UTC)");
     app->add_option("--templates", style->templates, "folder with templates of one's own");
   }
@@ -169,7 +191,7 @@ class ReportVerbs {
 class CaseVerbs {
  public:
   void Add(CLI::App* app) {
-    cases_ = app->add_subcommand("cases", "list open cases, what is due first before the others");
+    cases_ = app->add_subcommand("cases", "list open cases, the most urgent deadline first");
     cases_->add_option("--status", options_.status, "only those of this status");
     cases_->add_option("--severity", options_.severity, "only those of this severity");
     cases_->add_option("--level", options_.level, "only those at this level");

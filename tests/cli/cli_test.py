@@ -323,6 +323,15 @@ def readme_commands():
             check(f"{readme} names triagectl {verb}", result.returncode == 0, result)
 
 
+def every_flag_says_what_it_is():
+    overview = run(TRIAGECTL, "--help").stdout
+    for verb in re.findall(r"^  ([a-z-]+) ", overview[overview.index("Subcommands:"):], re.M):
+        result = run(TRIAGECTL, verb, "--help")
+        # A long flag has its text on the next line.
+        blank = re.findall(r"^  (-\S+(?: \S+)?(?: REQUIRED)?) *\n(?! {10})", result.stdout, re.M)
+        check(f"triagectl {verb} --help: {blank}", result.returncode == 0 and not blank, result)
+
+
 flags_and_codes()
 shipped_files()
 wrong_configuration()
@@ -334,5 +343,6 @@ policies()
 cases()
 shifts()
 readme_commands()
+every_flag_says_what_it_is()
 print(f"{count - len(failures)} passed, {len(failures)} failed")
 sys.exit(1 if failures or count < 30 else 0)
