@@ -3,6 +3,7 @@
 
 #include "pipeline/base/check.h"
 #include "pipeline/decide/deadlines.h"
+#include "pipeline/decide/fit.h"
 #include "pipeline/processor/processor_impl.h"
 #include "pipeline/report/archive.h"
 
@@ -23,16 +24,10 @@ void FetchAhead(const InputRecord& record) {
 
 }  // namespace
 
-// A case outlives reloads: a policy that lost it is answered by the first one, a level that vanished by the highest left.
+// A case outlives reloads: for a policy that is gone the first one answers.
 const Policy& Processor::Impl::PolicyOf(const Case& c) const {
   const Policy* policy = engine->FindPolicy(c.policy);
   return policy ? *policy : *engine->policies.front();
-}
-
-void Processor::Impl::FitToPolicy(const Policy& policy, Case* c) {
-  if (c->level >= policy.levels.size()) c->level = static_cast<uint8_t>(policy.levels.size() - 1);
-  if (c->severity >= policy.severities.size()) c->severity = static_cast<uint8_t>(policy.severities.size() - 1);
-  for (size_t level = policy.levels.size(); level < kMaxCaseLevels; ++level) c->level_due[level] = Timestamp{};
 }
 
 void Processor::Impl::RenderEvents(const Case& c) {

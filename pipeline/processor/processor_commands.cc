@@ -3,6 +3,7 @@
 
 #include "pipeline/base/hash.h"
 #include "pipeline/decide/escalation.h"
+#include "pipeline/decide/fit.h"
 #include "pipeline/decide/holds.h"
 #include "pipeline/decide/rearrange.h"
 #include "pipeline/processor/processor_impl.h"

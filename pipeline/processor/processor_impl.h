@@ -70,7 +70,6 @@ struct Processor::Impl {
 
   // ---- after a change of a case ---------------------------------------------------------------------------------
   const Policy& PolicyOf(const Case& c) const;
-  void FitToPolicy(const Policy& policy, Case* c);
   void AfterChange(Case* c, bool standing_changed);
   void RenderEvents(const Case& c);
   void Settle();
