@@ -1,9 +1,11 @@
 // Reloads under open cases: a case outlives the pack it was opened under, whatever the next one lacks.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "daemon/config.h"
+#include "pipeline/decide/fit.h"
 #include "pipeline/policy/engine.h"
 #include "pipeline/processor/processor.h"
 #include "storage/partition_store.h"
@@ -112,7 +114,7 @@ class World {
     const auto stepped = processor_->Step(inputs, {kStart + at, /*caught_up=*/true});
     REQUIRE(stepped.ok());
     REQUIRE_FALSE(stepped->more_due);
-    CHECK(stepped->facts.dead_letters.empty());
+    for (const StepFacts::DeadLetter& refused : stepped->facts.dead_letters) FAIL_CHECK(refused.message);
     for (const StepFacts::Event& event : stepped->facts.events) {
       events_ += (events_.empty() ? "" : ", ") + std::string(Name(event.type)) + " " + ToString(event.case_id);
     }
@@ -161,6 +163,61 @@ TEST_CASE("reload: repeats that are switched off do not come back by undo") {
   world.Reload({Pack("p", 3, 3, false)});
   world.Command("undo", "0-1", {{"reason", "oops"}}, 3min);
   CHECK(world.EventsUntil(24h) == "opened 0-1, escalated 0-1, resolved 0-1, undone 0-1");
+}
+
+TEST_CASE("reload: an alert finds its case at the mildest severity and the highest level that are left") {
+  World world({Pack("p", 3, 3, true)});
+  world.Alert("a1", "a", 10, 0min);
+  world.Command("escalate", "0-1", {{"to", "L3"}, {"reason", "help"}}, 1min);
+  world.Command("ack", "0-1", Json::object(), 2min);
+  world.Reload({Pack("p", 2, 2, true)});
+  world.Alert("a2", "a", 50, 3min);
+  CHECK(world.Find(1).severity == 1);
+  CHECK(world.Find(1).level == 1);
+  world.Alert("a3", "a", 90, 4min);
+  CHECK(world.EventsUntil(5min) == "opened 0-1, escalated 0-1, acknowledged 0-1, severity_changed 0-1");
+  CHECK(world.Find(1).timeline.back().text == "normal to high: alert");
+}
+
+TEST_CASE("reload: the case that another one is merged into is fitted, too") {
+  World world({Pack("p", 3, 2, true)});
+  world.Alert("a1", "a", 90, 0min);
+  world.Alert("b1", "b", 10, 0min);
+  world.Reload({Pack("p", 2, 2, true)});
+  world.Command("merge", "0-1", {{"into", "0-2"}, {"reason", "same"}}, 1min);
+  const Case into = world.Find(2);
+  CHECK(into.severity == 0);
+  const auto raised = std::find_if(into.timeline.begin(), into.timeline.end(),
+                                   [](const TimelineEntry& entry) { return entry.what == "severity_changed"; });
+  REQUIRE(raised != into.timeline.end());
+  CHECK(raised->text == "normal to high: merged");
+}
+
+TEST_CASE("reload: all that a case says of severities, levels and repeats is fitted, once") {
+  const Compiled less(Pack("p", 2, 2, false)), same(Pack("p", 3, 3, true));
+  REQUIRE(less.policy);
+  REQUIRE(same.policy);
+  Case c;
+  c.severity = c.verdict_severity = c.silenced_severity = c.undo.severity = c.undo.verdict_severity = 2;
+  c.level = 2;
+  for (auto* due : {&c.level_due, &c.undo.level_due}) (*due)[1] = (*due)[2] = kStart;
+  c.next_repeat = c.undo.next_repeat = kStart;
+  const Case before = c;
+  CHECK_FALSE(FitToPolicy(*same.policy, &c));
+  CHECK(c == before);
+  CHECK(FitToPolicy(*less.policy, &c));
+  for (const int severity : {c.severity, c.verdict_severity, c.silenced_severity, c.undo.severity,
+                             c.undo.verdict_severity}) {
+    CHECK(severity == 1);
+  }
+  CHECK(c.level == 1);
+  for (const auto& due : {c.level_due, c.undo.level_due}) {
+    CHECK(due[1] == kStart);
+    CHECK(due[2] == Timestamp{});
+  }
+  CHECK(c.next_repeat == Timestamp{});
+  CHECK(c.undo.next_repeat == Timestamp{});
+  CHECK_FALSE(FitToPolicy(*less.policy, &c));
 }
 
 }  // namespace
