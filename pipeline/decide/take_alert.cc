@@ -79,7 +79,9 @@ Result<std::optional<AlertDecision>> Taking::TakeSeen(const SeenEntry& seen) {
     if (!found) return found.error();
     c = *found;
   }
-  if (!c || !IsActive(*c)) return std::optional<AlertDecision>();  // news about something closed: decided afresh
+  // News about something closed, or of an alert that a reload gave to another policy: decided afresh.
+  const bool takes_it = c && IsActive(*c) && &around_->engine->PolicyOf(*c) == group_.policy;
+  if (!takes_it) return std::optional<AlertDecision>();
   AlertDecision decision = Into(c, AlertOutcome::kUpdated, /*counted=*/false);
   Remember(decision);
   return std::optional<AlertDecision>(decision);

@@ -193,6 +193,17 @@ TEST_CASE("reload: the case that another one is merged into is fitted, too") {
   CHECK(raised->text == "normal to high: merged");
 }
 
+TEST_CASE("reload: worse news of an alert goes to the policy that owns it now; the case stays with its own") {
+  World world({Pack("p", 3, 2, true)});
+  world.Alert("a1", "a", 10, 0min);
+  world.Reload({Replaced(Pack("q", 2, 2, true), "title: T\n", "title: T\nwhen: {host.name: a}\n"), Pack("p", 3, 2, true)});
+  world.Alert("a1", "a", 90, 1min);
+  CHECK(world.EventsUntil(2min) == "opened 0-1, opened 0-2");
+  CHECK(world.Find(1).severity == 2);
+  CHECK(world.Find(2).policy == "q");
+  CHECK(world.Find(2).severity == 0);
+}
+
 TEST_CASE("reload: all that a case says of severities, levels and repeats is fitted, once") {
   const Compiled less(Pack("p", 2, 2, false)), same(Pack("p", 3, 3, true));
   REQUIRE(less.policy);
