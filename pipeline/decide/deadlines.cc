@@ -116,14 +116,6 @@ void FireRepeat(CaseContext& ctx) {
   if (c.repeats == 1) AddToTimeline(ctx, "renotified", "", "not acknowledged");
 }
 
-// When an acknowledged case that nobody acts on counts as unacknowledged; zero: not armed.
-Timestamp AckTimeoutAt(const Policy& policy, const Case& c) {
-  const bool worked_on =
-      c.status == CaseStatus::kOpen || c.status == CaseStatus::kInProgress || c.status == CaseStatus::kEscalated;
-  const auto timeout = policy.ack_timeout[c.severity];
-  return c.acknowledged && worked_on && timeout ? c.last_action_at + *timeout : kNone;
-}
-
 void FireAckTimeout(CaseContext& ctx) {
   const Timestamp due = AckTimeoutAt(ctx.policy, ctx.c);
   if (due == kNone || due > ctx.now) return;
@@ -273,6 +265,15 @@ void PullDeadlinesIn(CaseContext& ctx) {
   if (const auto after = ctx.policy.hard_limit->after[c.severity]) {
     c.hard_limit_due = Earlier(c.hard_limit_due, ctx.now + *after);
   }
+}
+
+Timestamp AckTimeoutAt(const Policy& policy, const Case& c) {
+  const bool worked_on =
+      c.status == CaseStatus::kOpen || c.status == CaseStatus::kInProgress || c.status == CaseStatus::kEscalated;
+  const auto timeout = policy.ack_timeout[c.severity];
+  if (!c.acknowledged || !worked_on || !timeout) return kNone;
+  const Timestamp due = c.last_action_at + *timeout;
+  return c.silenced_by.empty() ? due : std::max(due, c.silenced_until);
 }
 
 void UpdateNextDue(const Policy& policy, Case* c) {

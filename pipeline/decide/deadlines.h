@@ -25,6 +25,10 @@ inline bool IsPaused(const Case& c) { return c.pause_started != Timestamp{}; }
 // A raise of severity: each running deadline becomes the earlier of its old due time and now + the new duration.
 void PullDeadlinesIn(CaseContext& ctx);
 
+// When an acknowledged case that nobody acts on counts as unacknowledged, and people are told so: not while a silence
+// lasts, which withholds that as it does the repeats. Zero: not armed.
+Timestamp AckTimeoutAt(const Policy& policy, const Case& c);
+
 // Recomputes c.next_due.
 void UpdateNextDue(const Policy& policy, Case* c);
 
