@@ -238,13 +238,20 @@ void BeginPause(CaseContext& ctx) {
   PauseClocks(ctx);
 }
 
+std::array<Timestamp, kMaxCaseLevels> LevelsIfResumed(const Case& c, Timestamp now) {
+  auto levels = c.level_due;
+  if (!IsPaused(c)) return levels;
+  for (Timestamp& due : levels) {
+    if (due != kNone) due += now - c.pause_started;
+  }
+  return levels;
+}
+
 void EndPause(CaseContext& ctx) {
   Case& c = ctx.c;
   if (!IsPaused(c)) return;
   const Duration paused = ctx.now - c.pause_started;
-  for (Timestamp& due : c.level_due) {
-    if (due != kNone) due += paused;
-  }
+  c.level_due = LevelsIfResumed(c, ctx.now);
   ResumeClocks(ctx, paused);
   c.pause_started = kNone;
   c.pause_total += paused;

@@ -2,6 +2,7 @@
 // earliest of them and is recomputed after each change (DOMAIN.md, Levels, clocks, matrix).
 #pragma once
 
+#include <array>
 #include <optional>
 
 #include "pipeline/decide/context.h"
@@ -21,6 +22,8 @@ void StopAllDeadlines(CaseContext& ctx);
 void BeginPause(CaseContext& ctx);
 void EndPause(CaseContext& ctx);
 inline bool IsPaused(const Case& c) { return c.pause_started != Timestamp{}; }
+// When each level is due if a pause, should there be one, ends now.
+std::array<Timestamp, kMaxCaseLevels> LevelsIfResumed(const Case& c, Timestamp now);
 
 // A raise of severity: each running deadline becomes the earlier of its old due time and now + the new duration.
 void PullDeadlinesIn(CaseContext& ctx);
