@@ -203,10 +203,17 @@ void ArmMatrix(CaseContext& ctx, Timestamp since) {
   }
 }
 
+void BeginAtLevel(CaseContext& ctx, uint8_t level) {
+  ctx.c.level = level;
+  ctx.c.level_at = ctx.now;
+  ctx.c.severity_raised = false;
+}
+
 void StartEpisode(CaseContext& ctx) {
   Case& c = ctx.c;
   ++c.episode;
-  c.episode_at = c.level_at = ctx.now;
+  c.episode_at = ctx.now;
+  BeginAtLevel(ctx, c.level);
   c.criteria_fired.clear();
   c.roles_left.clear();
   c.pause_started = kNone;

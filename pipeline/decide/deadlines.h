@@ -9,6 +9,8 @@
 
 namespace triaged {
 
+// `level` has the case from now on. What was raised before is no news to it: it is told with the case.
+void BeginAtLevel(CaseContext& ctx, uint8_t level);
 // Starts the acknowledge and resolve clocks and the matrix at ctx.now: at opening and at reopening.
 void StartEpisode(CaseContext& ctx);
 // Restarts the acknowledge clock for the current level's receiver, and re-notification.
