@@ -17,6 +17,7 @@ using Refused = std::optional<RefusedCommand>;
 
 constexpr std::string_view kThrough = "through";
 
+// Stands for an answer in a step that is discarded: the store commits none in which a read failed (case_store.h).
 RefusedCommand StoreFailed(const Error& error) { return {Refusal::kUnknownCase, error.message}; }
 
 // Whether `target` can take the content of a case of `policy`.
