@@ -54,6 +54,7 @@ class World {
   explicit World(const std::vector<std::string>& packs) {
     StoreOptions options;
     options.in_memory = true;
+    options.case_cache_entries = 0;  // so that each step begins with what was stored
     auto store = PartitionStore::Open(SharedStoreResources::Make(options), 0, "/reload");
     REQUIRE(store.ok());
     store_ = std::move(*store);
@@ -191,6 +192,17 @@ TEST_CASE("reload: the case that another one is merged into is fitted, too") {
                                    [](const TimelineEntry& entry) { return entry.what == "severity_changed"; });
   REQUIRE(raised != into.timeline.end());
   CHECK(raised->text == "normal to high: merged");
+}
+
+TEST_CASE("reload: what was fitted is stored, also where nothing else of the case changes") {
+  World world({Pack("p", 3, 2, true)});
+  world.Alert("a1", "a", 10, 0min);
+  world.Command("close", "0-1", {{"reason", "harmless"}}, 1min);
+  world.Reload({Pack("p", 2, 2, true)});
+  world.Alert("a2", "a", 90, 48h);
+  CHECK(world.EventsUntil(48h) == "opened 0-1, closed 0-1, opened 0-2");
+  CHECK(world.Find(2).previous_case == "0-1");
+  CHECK(world.Find(1).severity == 1);
 }
 
 TEST_CASE("reload: worse news of an alert goes to the policy that owns it now; the case stays with its own") {
