@@ -232,7 +232,7 @@ void AfterClosing(CaseContext& ctx) {
 
 void RaiseSeverity(CaseContext& ctx, uint8_t severity, std::string_view reason) {
   Case& c = ctx.c;
-  c.undo.severity = std::min(c.undo.severity, severity);  // taking a person's severity back is no way to fall below this
+  c.undo.severity = std::min(c.undo.severity, severity);  // taking a person's severity back is no way below this
   if (severity >= c.severity) return;
   const uint8_t from = c.severity;
   c.severity = severity;

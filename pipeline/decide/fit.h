@@ -7,8 +7,8 @@
 
 namespace triaged {
 
-// Moves the case to the nearest that the policy has: the mildest severity, the highest level; deadlines that lead nowhere
-// are disarmed, all others stand. Also in what undo would give back. True when that changed something.
+// Moves the case to the nearest that the policy has: the mildest severity, the highest level; deadlines that lead
+// nowhere are disarmed, all others stand. Also in what undo would give back. True when that changed something.
 bool FitToPolicy(const Policy& policy, Case* c);
 
 }  // namespace triaged

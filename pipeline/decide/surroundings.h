@@ -58,8 +58,8 @@ struct ChangedCase {
 };
 
 struct Surroundings {
-  // The case, or nullptr. A case is decided on only as these give it, never as the store does: it is fitted to its policy
-  // (fit.h), which a reload may have changed under it.
+  // The case, or nullptr. A case is decided on only as these give it, never as the store does: it is fitted to its
+  // policy (fit.h), which a reload may have changed under it.
   Result<Case*> Find(CaseId id) const;
   Result<Case*> FindByKey(std::string_view key) const;
 

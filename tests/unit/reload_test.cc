@@ -208,7 +208,8 @@ TEST_CASE("reload: what was fitted is stored, also where nothing else of the cas
 TEST_CASE("reload: worse news of an alert goes to the policy that owns it now; the case stays with its own") {
   World world({Pack("p", 3, 2, true)});
   world.Alert("a1", "a", 10, 0min);
-  world.Reload({Replaced(Pack("q", 2, 2, true), "title: T\n", "title: T\nwhen: {host.name: a}\n"), Pack("p", 3, 2, true)});
+  const std::string other = Replaced(Pack("q", 2, 2, true), "title: T\n", "title: T\nwhen: {host.name: a}\n");
+  world.Reload({other, Pack("p", 3, 2, true)});
   world.Alert("a1", "a", 90, 1min);
   CHECK(world.EventsUntil(2min) == "opened 0-1, opened 0-2");
   CHECK(world.Find(1).severity == 2);
