@@ -156,7 +156,9 @@ void PullClocksIn(CaseContext& ctx) {
     const auto kind = static_cast<ClockKind>(i);
     Clock& clock = ctx.c.clocks[i];
     const ClockSpec& spec = ctx.policy.clocks[i];
-    const auto due = DueAfter(spec.At(ctx.c.level), spec.calendar.get(), ctx.c.severity, ctx.now);
+    // What is paused is due as of when it stopped: resuming adds the whole pause.
+    const Timestamp from = clock.state == ClockState::kPaused ? clock.paused_at : ctx.now;
+    const auto due = DueAfter(spec.At(ctx.c.level), spec.calendar.get(), ctx.c.severity, from);
     if (!due) continue;
     if (Runs(clock)) {
       if (*due >= clock.due) continue;

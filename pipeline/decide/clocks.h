@@ -28,7 +28,8 @@ void ContinueClocks(CaseContext& ctx, Timestamp ended);
 // contain and resolve stand still between the two; `paused` is how long they did.
 void PauseClocks(CaseContext& ctx);
 void ResumeClocks(CaseContext& ctx, Duration paused);
-// A raise of severity: each becomes due at the earlier of its old due time and now + the new duration.
+// A raise of severity: each becomes due at the earlier of its old due time and now + the new duration; of one that is
+// paused, with as much of its own time left as the earlier of both gives.
 void PullClocksIn(CaseContext& ctx);
 
 // When the warning of a running clock is due.

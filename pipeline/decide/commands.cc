@@ -449,14 +449,17 @@ CaseEvent& EmitFor(CaseContext& ctx, const Command& command, CaseEventType type,
 
 std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command, Surroundings* around) {
   if (auto refused = CheckAllowed(ctx, command)) return refused;
-  // Acted() before: what follows may restart clocks from here; a refusal below changes nothing else.
-  const Timestamp last_action = ctx.c.last_action_at;
-  const Timestamp updated = ctx.c.updated_at;
+  // Acted() before: what follows may restart clocks from here. A refusal takes it back, it changed nothing else.
+  Case& c = ctx.c;
+  const Timestamp last_action = c.last_action_at;
+  const Timestamp updated = c.updated_at;
+  const Clock receipt = ClockOf(c, ClockKind::kReceipt);
   Acted(ctx);
   auto refused = Dispatch(ctx, command, around);
   if (refused) {
-    ctx.c.last_action_at = last_action;
-    ctx.c.updated_at = updated;
+    c.last_action_at = last_action;
+    c.updated_at = updated;
+    ClockOf(c, ClockKind::kReceipt) = receipt;
   }
   return refused;
 }

@@ -41,7 +41,9 @@ struct Surroundings;
 std::optional<RefusedCommand> ApplySilence(const Engine& engine, const Command& command, Timestamp now,
                                            CaseStore* store, std::vector<CaseId>* released);
 
-// Applies `command` to ctx.c, or refuses. Never partially. Other cases that it changes are added to `around`.
+// Applies `command` to ctx.c, or refuses. Never partially, but where the store cannot be read: that is answered as a
+// refusal (kUnknownCase), which nobody sees, since the store lets no such step be committed (case_store.h). Other cases
+// that it changes are added to `around`.
 std::optional<RefusedCommand> ApplyCommand(CaseContext& ctx, const Command& command, Surroundings* around);
 
 // An event that a command caused, with who gave it and why.

@@ -116,14 +116,6 @@ void FireRepeat(CaseContext& ctx) {
   if (c.repeats == 1) AddToTimeline(ctx, "renotified", "", "not acknowledged");
 }
 
-// When an acknowledged case that nobody acts on counts as unacknowledged; zero: not armed.
-Timestamp AckTimeoutAt(const Policy& policy, const Case& c) {
-  const bool worked_on =
-      c.status == CaseStatus::kOpen || c.status == CaseStatus::kInProgress || c.status == CaseStatus::kEscalated;
-  const auto timeout = policy.ack_timeout[c.severity];
-  return c.acknowledged && worked_on && timeout ? c.last_action_at + *timeout : kNone;
-}
-
 void FireAckTimeout(CaseContext& ctx) {
   const Timestamp due = AckTimeoutAt(ctx.policy, ctx.c);
   if (due == kNone || due > ctx.now) return;
@@ -211,10 +203,17 @@ void ArmMatrix(CaseContext& ctx, Timestamp since) {
   }
 }
 
+void BeginAtLevel(CaseContext& ctx, uint8_t level) {
+  ctx.c.level = level;
+  ctx.c.level_at = ctx.now;
+  ctx.c.severity_raised = false;
+}
+
 void StartEpisode(CaseContext& ctx) {
   Case& c = ctx.c;
   ++c.episode;
-  c.episode_at = c.level_at = ctx.now;
+  c.episode_at = ctx.now;
+  BeginAtLevel(ctx, c.level);
   c.criteria_fired.clear();
   c.roles_left.clear();
   c.pause_started = kNone;
@@ -246,13 +245,20 @@ void BeginPause(CaseContext& ctx) {
   PauseClocks(ctx);
 }
 
+std::array<Timestamp, kMaxCaseLevels> LevelsIfResumed(const Case& c, Timestamp now) {
+  auto levels = c.level_due;
+  if (!IsPaused(c)) return levels;
+  for (Timestamp& due : levels) {
+    if (due != kNone) due += now - c.pause_started;
+  }
+  return levels;
+}
+
 void EndPause(CaseContext& ctx) {
   Case& c = ctx.c;
   if (!IsPaused(c)) return;
   const Duration paused = ctx.now - c.pause_started;
-  for (Timestamp& due : c.level_due) {
-    if (due != kNone) due += paused;
-  }
+  c.level_due = LevelsIfResumed(c, ctx.now);
   ResumeClocks(ctx, paused);
   c.pause_started = kNone;
   c.pause_total += paused;
@@ -273,6 +279,15 @@ void PullDeadlinesIn(CaseContext& ctx) {
   if (const auto after = ctx.policy.hard_limit->after[c.severity]) {
     c.hard_limit_due = Earlier(c.hard_limit_due, ctx.now + *after);
   }
+}
+
+Timestamp AckTimeoutAt(const Policy& policy, const Case& c) {
+  const bool worked_on =
+      c.status == CaseStatus::kOpen || c.status == CaseStatus::kInProgress || c.status == CaseStatus::kEscalated;
+  const auto timeout = policy.ack_timeout[c.severity];
+  if (!c.acknowledged || !worked_on || !timeout) return kNone;
+  const Timestamp due = c.last_action_at + *timeout;
+  return c.silenced_by.empty() ? due : std::max(due, c.silenced_until);
 }
 
 void UpdateNextDue(const Policy& policy, Case* c) {

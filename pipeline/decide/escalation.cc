@@ -97,8 +97,7 @@ void Escalate(CaseContext& ctx, const Escalation& escalation) {
   record.rule_id = escalation.rule_id.empty() ? LeadingRule(c) : escalation.rule_id;
 
   EndPause(ctx);
-  c.level = escalation.to_level;
-  c.level_at = ctx.now;
+  BeginAtLevel(ctx, escalation.to_level);
   for (uint8_t level = 0; level <= c.level; ++level) c.level_due[level] = Timestamp{};
   if (ctx.policy.matrix_since == MatrixSince::kLevelEntered) ArmMatrix(ctx, ctx.now);
   c.status = *ParseCaseStatus(ctx.policy.escalated_status);
@@ -120,8 +119,7 @@ void Deescalate(CaseContext& ctx, uint8_t to_level, const std::string& reason, c
   Case& c = ctx.c;
   TRIAGED_CHECK(to_level < c.level && IsActive(c));
   const uint8_t from = c.level;
-  c.level = to_level;
-  c.level_at = ctx.now;
+  BeginAtLevel(ctx, to_level);
   c.status = CaseStatus::kInProgress;
   c.next_repeat = Timestamp{};
   AssignOnShift(ctx, nullptr);
@@ -234,6 +232,7 @@ void AfterClosing(CaseContext& ctx) {
 
 void RaiseSeverity(CaseContext& ctx, uint8_t severity, std::string_view reason) {
   Case& c = ctx.c;
+  c.undo.severity = std::min(c.undo.severity, severity);  // taking a person's severity back is no way below this
   if (severity >= c.severity) return;
   const uint8_t from = c.severity;
   c.severity = severity;

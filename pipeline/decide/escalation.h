@@ -39,7 +39,8 @@ void AskCase(CaseContext& ctx);
 // What closing does beside the ladder: follow-ups, and every role is released.
 void AfterClosing(CaseContext& ctx);
 
-// Raises the severity to at least `severity` (a smaller index is worse); deadlines are pulled in.
+// Raises the severity to at least `severity` (a smaller index is worse), also what undo would give back; deadlines are
+// pulled in.
 void RaiseSeverity(CaseContext& ctx, uint8_t severity, std::string_view reason);
 
 // Recomputes the case's verdict from its votes, unless an analyst said it.

@@ -186,10 +186,8 @@ std::vector<Deadline> Deadlines(const Policy& policy, const Case& c) {
     list.push_back({c.pause_started + left, "the longest pause is over: clocks run again"});
   }
   if (c.next_repeat != kNone) list.push_back({c.next_repeat, "sent again, unless acknowledged"});
-  const bool worked_on =
-      c.status == CaseStatus::kOpen || c.status == CaseStatus::kInProgress || c.status == CaseStatus::kEscalated;
-  if (const auto timeout = policy.ack_timeout[c.severity]; c.acknowledged && worked_on && timeout) {
-    list.push_back({c.last_action_at + *timeout, "counts as unacknowledged, unless somebody acts"});
+  if (const Timestamp at = AckTimeoutAt(policy, c); at != kNone) {
+    list.push_back({at, "counts as unacknowledged, unless somebody acts"});
   }
   for (const FollowUp& follow_up : c.follow_ups) {
     if (follow_up.done == kNone && !follow_up.overdue_fired)

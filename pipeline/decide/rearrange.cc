@@ -17,6 +17,7 @@ using Refused = std::optional<RefusedCommand>;
 
 constexpr std::string_view kThrough = "through";
 
+// Stands for an answer in a step that is discarded: the store commits none in which a read failed (case_store.h).
 RefusedCommand StoreFailed(const Error& error) { return {Refusal::kUnknownCase, error.message}; }
 
 // Whether `target` can take the content of a case of `policy`.
@@ -87,7 +88,7 @@ Status SendContent(const Case& c, CaseId into, const Command& command, Surroundi
 
 Refused MergeHere(CaseContext& ctx, CaseId into, const Command& command, Surroundings* around) {
   if (into == ctx.c.id) return RefusedCommand{Refusal::kNothingToChange, "a case cannot be merged into itself"};
-  auto found = around->store->Find(into);
+  auto found = around->Find(into);
   if (!found) return StoreFailed(found.error());
   if (!*found) return RefusedCommand{Refusal::kUnknownCase, "there is no case " + command.into};
   if (auto refused = CheckTarget(**found, ctx.c.policy)) return refused;
@@ -114,7 +115,7 @@ Refused MergeThere(CaseContext& ctx, CaseId into, const Command& command, Surrou
 // Tells message.to, wherever it is kept, that it loses what message.from brought.
 void Separate(CaseContext& ctx, Message message, Surroundings* around) {
   if (message.to.partition != ctx.c.id.partition) return around->messages.push_back(std::move(message));
-  auto found = around->store->Find(message.to);
+  auto found = around->Find(message.to);
   if (!found || !*found) return;
   ChangedCase changed{*found, {}};
   CaseContext other{ctx.policy, **found, ctx.now, changed.events};
@@ -166,7 +167,7 @@ void TellSources(CaseContext& ctx, const Evidence& evidence, Surroundings* aroun
       around->messages.push_back(std::move(message));
       continue;
     }
-    const auto found = around->store->Find(*id);
+    const auto found = around->Find(*id);
     if (!found || !*found) continue;
     ChangedCase changed{*found, {}};
     CaseContext other{ctx.policy, **found, ctx.now, changed.events};
@@ -176,21 +177,21 @@ void TellSources(CaseContext& ctx, const Evidence& evidence, Surroundings* aroun
 }
 
 // Whether the merges of this partition lead from `c` to `to`.
-bool LeadsTo(const Case& c, CaseId to, CaseStore* store) {
+bool LeadsTo(const Case& c, CaseId to, const Surroundings& around) {
   auto next = ParseCaseId(c.merged_into);
   for (size_t step = 0; next && step < kMaxMergedCases; ++step) {
     if (*next == to) return true;
-    const auto found = next->partition == to.partition ? store->Find(*next) : Result<Case*>(nullptr);
+    const auto found = next->partition == to.partition ? around.Find(*next) : Result<Case*>(nullptr);
     next = found && *found ? ParseCaseId((*found)->merged_into) : std::nullopt;
   }
   return false;
 }
 
 // Whether the split-off case `made` can give its alerts back to `c`.
-Refused CheckJoin(const Case& c, const Case& made, CaseStore* store) {
+Refused CheckJoin(const Case& c, const Case& made, const Surroundings& around) {
   if (auto refused = CheckTarget(c, made.policy)) return refused;
   const std::string id = ToString(made.id);
-  if (LeadsTo(made, c.id, store)) {
+  if (LeadsTo(made, c.id, around)) {
     return RefusedCommand{Refusal::kNothingToChange, id + " was merged into this case already"};
   }
   if (!IsActive(made) && made.merged_into.empty()) {
@@ -271,11 +272,11 @@ Refused SplitOff(CaseContext& ctx, const Command& command, Surroundings* around)
 Refused JoinAgain(CaseContext& ctx, const Command& command, Surroundings* around) {
   Case& c = ctx.c;
   const auto id = ParseCaseId(c.undo.other_case);
-  auto found = id ? around->store->Find(*id) : Result<Case*>(nullptr);
+  auto found = id ? around->Find(*id) : Result<Case*>(nullptr);
   if (!found) return StoreFailed(found.error());
   if (!*found) return RefusedCommand{Refusal::kUnknownCase, "there is no case " + c.undo.other_case + " any more"};
   Case& made = **found;
-  if (auto refused = CheckJoin(c, made, around->store)) return refused;
+  if (auto refused = CheckJoin(c, made, *around)) return refused;
   ChangedCase changed{*found, {}};
   CaseContext other{ctx.policy, made, ctx.now, changed.events};
   if (const auto target = ParseCaseId(made.merged_into)) {

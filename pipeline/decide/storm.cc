@@ -127,18 +127,17 @@ std::optional<Hold> FoldIntoStorm(CaseContext& ctx, uint8_t to_level, std::strin
   // A hard limit ends every hold for the rest of the episode.
   const bool past_limit = ctx.c.hard_limit_due != Timestamp{} && ctx.c.hard_limit_due <= ctx.now;
   if (past_limit || !Watched(ctx)) return std::nullopt;
-  CaseStore* store = ctx.around->store;
   const Timestamp until = ctx.now + ctx.policy.storm.window;
   if (ctx.c.held_by.starts_with(kStormHold)) {
     // Folded already, and counted: it waits as long as somebody has the storm in hand.
     const auto id = ParseCaseId(std::string_view(ctx.c.held_by).substr(kStormHold.size()));
-    auto found = id ? store->Find(*id) : Result<Case*>(nullptr);
+    auto found = id ? ctx.around->Find(*id) : Result<Case*>(nullptr);
     if (found && *found && IsActive(**found)) return Hold{ctx.c.held_by, until};
   }
   const std::string rule = StormRule(ctx.c);
   if (rule.empty() || !IsFull(ctx, rule)) return std::nullopt;
   const std::string key = ctx.policy.name + std::string(kStormKey) + rule;
-  auto found = store->FindByKey(key);
+  auto found = ctx.around->FindByKey(key);
   if (!found) return std::nullopt;  // in doubt, escalate
   Note(ctx, rule);
   const bool open = *found && IsActive(**found);

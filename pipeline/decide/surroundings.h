@@ -7,12 +7,15 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "pipeline/base/result.h"
 #include "pipeline/model/case.h"
 #include "pipeline/model/case_event.h"
 #include "pipeline/model/ids.h"
 #include "pipeline/model/records.h"
+#include "pipeline/policy/engine.h"
 #include "pipeline/processor/case_store.h"
 
 namespace triaged {
@@ -55,6 +58,12 @@ struct ChangedCase {
 };
 
 struct Surroundings {
+  // The case, or nullptr. A case is decided on only as these give it, never as the store does: it is fitted to its
+  // policy (fit.h), which a reload may have changed under it.
+  Result<Case*> Find(CaseId id) const;
+  Result<Case*> FindByKey(std::string_view key) const;
+
+  const Engine* engine = nullptr;
   CaseStore* store = nullptr;
   uint64_t* next_case = nullptr;  // the partition's sequence
   int32_t partitions = 1;         // of the application

@@ -75,11 +75,13 @@ Result<std::optional<AlertDecision>> Taking::TakeSeen(const SeenEntry& seen) {
   if (!news) return std::optional<AlertDecision>(AlertDecision{AlertOutcome::kDuplicate, nullptr, false, {}});
   Case* c = nullptr;
   if (seen.case_sequence != 0 && seen.case_sequence != kSentOnSequence) {
-    auto found = store_->Find({partition_, seen.case_sequence});
+    auto found = around_->Find({partition_, seen.case_sequence});
     if (!found) return found.error();
     c = *found;
   }
-  if (!c || !IsActive(*c)) return std::optional<AlertDecision>();  // news about something closed: decided afresh
+  // News about something closed, or of an alert that a reload gave to another policy: decided afresh.
+  const bool takes_it = c && IsActive(*c) && &around_->engine->PolicyOf(*c) == group_.policy;
+  if (!takes_it) return std::optional<AlertDecision>();
   AlertDecision decision = Into(c, AlertOutcome::kUpdated, /*counted=*/false);
   Remember(decision);
   return std::optional<AlertDecision>(decision);
@@ -89,7 +91,7 @@ Result<std::optional<AlertDecision>> Taking::TakeSeen(const SeenEntry& seen) {
 // open case is ever touched.
 Result<AlertDecision> Taking::TakeClosable(const Rule& rule) {
   const std::string key = group_.policy->name + "/auto-closed/" + rule.id + group_.key.substr(group_.policy->name.size());
-  auto found = store_->FindByKey(key);
+  auto found = around_->FindByKey(key);
   if (!found) return found.error();
   const Timestamp time = WindowTime(incoming_.alert, now_);
   Case* c = *found;
@@ -142,11 +144,11 @@ AlertDecision Taking::Forward(const Case* c, CaseId to) const {
 }
 
 Result<AlertDecision> Taking::TakeGrouped() {
-  auto found = store_->FindByKey(group_.key);
+  auto found = around_->FindByKey(group_.key);
   if (!found) return found.error();
   Case* c = *found;
   if (!c && sent_on_.hops > 0) {
-    auto named = store_->Find(sent_on_.into);
+    auto named = around_->Find(sent_on_.into);
     if (!named) return named.error();
     c = *named;
     // That merge was refused here, and its answer is on the way to whom the alert goes back.
@@ -158,7 +160,7 @@ Result<AlertDecision> Taking::TakeGrouped() {
     const CaseId into = *ParseCaseId(c->merged_into);
     if (into.partition != partition_ && sent_on_.hops < kMaxHops) return Forward(c, into);
     if (into.partition != partition_) break;
-    auto next = store_->Find(into);
+    auto next = around_->Find(into);
     if (!next) return next.error();
     if (!*next) break;
     c = *next;

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "pipeline/decide/clocks.h"
+#include "pipeline/decide/deadlines.h"
+#include "pipeline/decide/escalation.h"
 #include "pipeline/decide/rearrange.h"
 
 namespace triaged {
@@ -24,7 +26,7 @@ void RememberForUndo(CaseContext& ctx, const Command& command) {
   undo.verdict_severity = c.verdict_severity;
   undo.classification = c.classification;
   undo.incident = c.incident;
-  undo.level_due = c.level_due;
+  undo.level_due = LevelsIfResumed(c, ctx.now);  // what stops the case ends its pause, and that is not taken back
   undo.next_repeat = c.next_repeat;
   ctx.c.undo = std::move(undo);
 }
@@ -62,6 +64,7 @@ void TakeBack(CaseContext& ctx, const Command& command, Surroundings* around) {
   AddToTimeline(ctx, "undone", command.actor, undo.action + " by " + undo.actor + ": " + command.reason);
   StandingChanged(ctx);
   EmitFor(ctx, command, CaseEventType::kUndone, undo.action);
+  if (undo.action == "verdict") RecomputeVerdict(ctx);  // votes that came while the person had the word
 }
 
 }  // namespace triaged

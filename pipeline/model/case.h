@@ -295,7 +295,7 @@ struct Case {
   std::vector<RiskBucket> risk;         // oldest first; carried on to the next case of the same key
   uint32_t recurrence = 0;              // cases of the same key before this one, within the policy's recurrence window
   uint32_t resolution_failures = 0;     // resolutions that were answered with still_has_issues
-  bool severity_raised = false;         // since the opening
+  bool severity_raised = false;         // since the level has the case (level_at), and in this episode
   bool contained = false;
   Timestamp last_update_at{};           // last word to those affected
   std::string silenced_by;              // id of the silence that this case stands under, or ""

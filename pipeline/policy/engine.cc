@@ -62,6 +62,11 @@ const Policy* Engine::FindPolicy(std::string_view name) const {
   return nullptr;
 }
 
+const Policy& Engine::PolicyOf(const Case& c) const {
+  const Policy* policy = FindPolicy(c.policy);
+  return policy ? *policy : *policies.front();
+}
+
 std::shared_ptr<const Engine> CompileEngine(const EngineSources& sources, NormaliseLimits limits,
                                             Diagnostics* diagnostics) {
   auto engine = std::make_shared<Engine>();

@@ -43,6 +43,8 @@ struct Engine {
   std::string fingerprint;           // 16 hex digits over all sources, in order: named in every escalation and step
 
   const Policy* FindPolicy(std::string_view name) const;
+  // That of the case. A case outlives reloads: for a policy that is gone the first one answers.
+  const Policy& PolicyOf(const Case& c) const;
   void Enrich(Alert* alert) const {
     if (enrichment) enrichment->Apply(alert);
   }

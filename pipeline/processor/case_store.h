@@ -4,6 +4,9 @@
 // All changes of a step are staged: they become visible to Find at once, and durable only when the owner commits the
 // step after its Kafka transaction (or drops them). Cases are handed out by pointer and stay valid until the step ends
 // (commit or discard). Not thread-safe: one partition, one thread.
+//
+// A read that failed ends the step, also when whoever asked went on without the answer: the store then refuses to hand
+// out the staged changes, so that nothing decided on it is ever committed.
 #pragma once
 
 #include <cstdint>

@@ -128,7 +128,7 @@ Status Feeds::Fire(const Watch& watch, Timestamp now, Surroundings* around) {
 Status Feeds::Silent(const Feed& feed, const Watch& watch, Timestamp now, Surroundings* around) {
   const Policy& policy = *feed.policy;
   const std::string key = FeedKey(policy, *feed.spec);
-  auto found = around->store->FindByKey(key);
+  auto found = around->FindByKey(key);
   if (!found) return found.error();
   const Case* previous = *found;
   const std::string words = InWords(*feed.spec, watch);
@@ -161,7 +161,7 @@ Status Feeds::Silent(const Feed& feed, const Watch& watch, Timestamp now, Surrou
 
 // Resolved, not closed: a person may still say that it has issues.
 Status Feeds::SpeaksAgain(const Feed& feed, Timestamp now, Surroundings* around) {
-  auto found = around->store->FindByKey(FeedKey(*feed.policy, *feed.spec));
+  auto found = around->FindByKey(FeedKey(*feed.policy, *feed.spec));
   if (!found) return found.error();
   if (!*found || !IsActive(**found)) return {};
   ChangedCase changed{*found, {}};

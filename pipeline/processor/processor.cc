@@ -23,20 +23,8 @@ void FetchAhead(const InputRecord& record) {
 
 }  // namespace
 
-// A case outlives reloads: a policy that lost it is answered by the first one, a level that vanished by the highest left.
-const Policy& Processor::Impl::PolicyOf(const Case& c) const {
-  const Policy* policy = engine->FindPolicy(c.policy);
-  return policy ? *policy : *engine->policies.front();
-}
-
-void Processor::Impl::FitToPolicy(const Policy& policy, Case* c) {
-  if (c->level >= policy.levels.size()) c->level = static_cast<uint8_t>(policy.levels.size() - 1);
-  if (c->severity >= policy.severities.size()) c->severity = static_cast<uint8_t>(policy.severities.size() - 1);
-  for (size_t level = policy.levels.size(); level < kMaxCaseLevels; ++level) c->level_due[level] = Timestamp{};
-}
-
 void Processor::Impl::RenderEvents(const Case& c) {
-  const Policy& policy = PolicyOf(c);
+  const Policy& policy = engine->PolicyOf(c);
   const ReportContext context = ContextFor(policy);
   for (const CaseEvent& event : events) {
     result.outputs.push_back(CaseEventRecord(event, c, context));
@@ -58,7 +46,7 @@ void Processor::Impl::RenderEvents(const Case& c) {
 
 // Documents: at once when the standing changed, else at most one per interval (ARCHITECTURE, Speed).
 void Processor::Impl::AfterChange(Case* c, bool standing_changed) {
-  const Policy& policy = PolicyOf(*c);
+  const Policy& policy = engine->PolicyOf(*c);
   if (standing_changed) {
     c->next_publish = Timestamp{};
     c->published_at = progress.clock;
@@ -101,12 +89,11 @@ Status Processor::Impl::FinishFeeds() {
 }
 
 Status Processor::Impl::FireOne(const DueCase& due) {
-  auto found = store->Find(due.id);
+  auto found = around.Find(due.id);
   if (!found) return found.error();
   Case* c = *found;
   TRIAGED_CHECK(c != nullptr);
-  const Policy& policy = PolicyOf(*c);
-  FitToPolicy(policy, c);
+  const Policy& policy = engine->PolicyOf(*c);
   // Everything of this case that the clock has passed fires at once: several overdue levels fold into one escalation.
   CaseContext ctx{policy, *c, progress.clock, events, &around};
   bool publish = false;
@@ -137,13 +124,12 @@ std::optional<DueCase> Processor::Impl::NextPurge() const {
 
 // A closed case leaves with the step's transaction: the archive has it exactly once, and its document ends.
 Status Processor::Impl::Purge(CaseId id) {
-  auto found = store->Find(id);
+  auto found = around.Find(id);
   if (!found) return found.error();
   Case* c = *found;
   TRIAGED_CHECK(c != nullptr);
   if (options.archive) {
-    const Policy& policy = PolicyOf(*c);
-    FitToPolicy(policy, c);
+    const Policy& policy = engine->PolicyOf(*c);
     if (Status kept = AddToArchive(*c, progress.clock, ContextFor(policy), store, &result.outputs); !kept) return kept;
   }
   OutputRecord ends;
@@ -209,9 +195,9 @@ void Processor::Impl::Heartbeat(Timestamp before) {
 
 Status Processor::Impl::FinishStep(StepTime time) {
   for (CaseId id : to_publish) {
-    auto found = store->Find(id);
+    auto found = around.Find(id);
     if (!found) return found.error();
-    result.outputs.push_back(CaseDocumentRecord(**found, progress.clock, ContextFor(PolicyOf(**found))));
+    result.outputs.push_back(CaseDocumentRecord(**found, progress.clock, ContextFor(engine->PolicyOf(**found))));
   }
   Duration window{0};
   for (const auto& policy : engine->policies) window = std::max(window, policy->dedup_window);
@@ -234,7 +220,7 @@ Result<StepResult> Processor::Impl::Step(std::span<const InputRecord> inputs, St
   trace.Clear();
   feeds->Begin();
   progress = store->progress();
-  around = Surroundings{store, &progress.next_case, options.partitions, {}, {}};
+  around = Surroundings{engine.get(), store, &progress.next_case, options.partitions, {}, {}};
   const Timestamp clock_before = progress.clock;
   bool fits = true;
   for (size_t i = 0; i < inputs.size(); ++i) {

@@ -80,7 +80,7 @@ class Processor {
   Processor(ProcessorOptions options, std::shared_ptr<const Engine> engine, CaseStore* store);
   ~Processor();
 
-  // Between two steps only. Armed deadlines stand unless their level vanished.
+  // Between two steps only. Armed deadlines stand unless they lead nowhere any more (decide/fit.h).
   void SetEngine(std::shared_ptr<const Engine> engine);
 
   // Inputs must be sorted with SortInputs; those below the progress record's next offset are skipped (and taken).

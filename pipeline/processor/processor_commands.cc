@@ -3,6 +3,7 @@
 
 #include "pipeline/base/hash.h"
 #include "pipeline/decide/escalation.h"
+#include "pipeline/decide/fit.h"
 #include "pipeline/decide/holds.h"
 #include "pipeline/decide/rearrange.h"
 #include "pipeline/processor/processor_impl.h"
@@ -46,10 +47,9 @@ Status Processor::Impl::TakeSilence(const InputRecord& input, const Command& com
   }
   ++result.facts.balance.commands_applied;
   for (CaseId id : released) {
-    auto found = store->Find(id);
+    auto found = around.Find(id);
     if (!found) return found.error();
-    const Policy& policy = PolicyOf(**found);
-    FitToPolicy(policy, *found);
+    const Policy& policy = engine->PolicyOf(**found);
     CaseContext ctx{policy, **found, progress.clock, events, &around};
     BreakSilence(ctx, "taken back by " + command.actor);
     AfterChange(*found, /*standing_changed=*/true);
@@ -74,7 +74,7 @@ Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
     return {};
   }
   if (command->case_id.sequence == 0) return TakeSilence(input, *command, id_hash);
-  auto found = store->Find(command->case_id);
+  auto found = around.Find(command->case_id);
   if (!found) return found.error();
   Case* c = *found;
   if (!c) {
@@ -82,8 +82,7 @@ Status Processor::Impl::TakeCommandRecord(const InputRecord& input) {
     return {};
   }
   store->Remember({id_hash, progress.clock, command->case_id.sequence, -1, 0});
-  const Policy& policy = PolicyOf(*c);
-  FitToPolicy(policy, c);
+  const Policy& policy = engine->PolicyOf(*c);
   CaseContext ctx{policy, *c, progress.clock, events, &around};
   if (const auto refused = ApplyCommand(ctx, *command, &around)) {
     RefuseCommand(input, Name(refused->refusal), refused->message);
@@ -125,7 +124,7 @@ Status Processor::Impl::TakeMessage(const InputRecord& input, const Result<Messa
 
 Status Processor::Impl::TakeMergedContent(const Message& message) {
   auto content = store->Unpack(message.payload);
-  auto found = message.to.partition == store->partition() ? store->Find(message.to) : Result<Case*>(nullptr);
+  auto found = message.to.partition == store->partition() ? around.Find(message.to) : Result<Case*>(nullptr);
   if (!found) return found.error();
   if (!content || !*found) {
     RefuseMerged(message, Refusal::kUnknownCase,
@@ -133,8 +132,7 @@ Status Processor::Impl::TakeMergedContent(const Message& message) {
     Settle();
     return {};
   }
-  const Policy& policy = PolicyOf(**found);
-  FitToPolicy(policy, *found);
+  const Policy& policy = engine->PolicyOf(**found);
   FitToPolicy(policy, &*content);
   CaseContext ctx{policy, **found, progress.clock, events, &around};
   TakeMerged(ctx, message, *content, &around);
@@ -144,12 +142,11 @@ Status Processor::Impl::TakeMergedContent(const Message& message) {
 }
 
 Status Processor::Impl::TakeCaseMessage(const Message& message) {
-  auto found = message.to.partition == store->partition() ? store->Find(message.to) : Result<Case*>(nullptr);
+  auto found = message.to.partition == store->partition() ? around.Find(message.to) : Result<Case*>(nullptr);
   if (!found) return found.error();
   Case* c = *found;
   if (!c) return {};  // lost with its partition: there is nobody to tell
-  const Policy& policy = PolicyOf(*c);
-  FitToPolicy(policy, c);
+  const Policy& policy = engine->PolicyOf(*c);
   CaseContext ctx{policy, *c, progress.clock, events, &around};
   if (message.kind == MessageKind::kEvidence) TakeEvidence(ctx, message, store);
   if (message.kind == MessageKind::kMergeRefused) TakeMergeRefused(ctx, message, &around);

@@ -69,8 +69,6 @@ struct Processor::Impl {
   void DeadLetter(const InputRecord& input, std::string_view reason, const std::string& message, std::string_view stage);
 
   // ---- after a change of a case ---------------------------------------------------------------------------------
-  const Policy& PolicyOf(const Case& c) const;
-  void FitToPolicy(const Policy& policy, Case* c);
   void AfterChange(Case* c, bool standing_changed);
   void RenderEvents(const Case& c);
   void Settle();
