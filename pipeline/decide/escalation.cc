@@ -250,11 +250,13 @@ void RaiseSeverity(CaseContext& ctx, uint8_t severity, std::string_view reason) 
 void RecomputeVerdict(CaseContext& ctx) {
   Case& c = ctx.c;
   if (!c.verdict_by.empty() && c.verdict_by != "rules") return;
-  Verdict verdict = Verdict::kNone;
+  // Only a stronger vote changes what stands: that is what rules said, or the question that worse news put to an analyst's
+  // verdict, and a weaker vote of before would answer it with what was in doubt.
+  Verdict verdict = c.verdict;
   const RuleVote* why = nullptr;
   for (const RuleVote& vote : c.votes) {
     if (vote.verdict == Verdict::kNone || vote.verdict < verdict) continue;
-    if (vote.verdict > verdict || vote.confidence > why->confidence) {
+    if (vote.verdict > verdict || !why || vote.confidence > why->confidence) {
       verdict = vote.verdict;
       why = &vote;
     }

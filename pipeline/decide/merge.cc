@@ -168,20 +168,21 @@ void CountVote(CaseContext& ctx, const Rule& rule) {
   ctx.facts_changed = true;
 }
 
-// An alert counts with its strongest vote only: what weaker rules say of the same alert is no vote on the case.
-void ApplyRules(CaseContext& ctx, const IncomingAlert& incoming, const AlertVerdict& alert_verdict) {
+// An alert counts with its strongest vote only: what weaker rules say of the same alert is no vote on the case. Returns the
+// worst severity of `severity` and those that the rules give.
+uint8_t ApplyRules(CaseContext& ctx, const IncomingAlert& incoming, const AlertVerdict& alert_verdict, uint8_t severity) {
   Case& c = ctx.c;
   if (incoming.rules_incomplete && InsertSorted(&c.tags, kRulesIncompleteTag, kMaxTechniques)) ctx.facts_changed = true;
   for (uint32_t index : incoming.matched) {
     const Rule& rule = incoming.rules[index];
     if (!rule.triage.verdict || &rule == alert_verdict.rule) CountVote(ctx, rule);
     if (rule.triage.verdict == Verdict::kFalsePositive) continue;
-    std::vector<std::string> given;
+    std::vector<std::string> added;
     for (const std::string& tag : rule.triage.tags) {
-      if (InsertSorted(&c.tags, tag, kMaxTechniques)) given.push_back(tag);
+      if (InsertSorted(&c.tags, tag, kMaxTechniques)) added.push_back(tag);
     }
-    bool changed = !given.empty();
-    if (changed) ctx.tagged.emplace_back(&rule, std::move(given));
+    bool changed = !added.empty();
+    if (changed) ctx.tagged.emplace_back(&rule, std::move(added));
     if (c.classification.empty() && !rule.triage.classification.empty()) {
       c.classification = rule.triage.classification;
       changed = true;
@@ -193,17 +194,20 @@ void ApplyRules(CaseContext& ctx, const IncomingAlert& incoming, const AlertVerd
       changed = true;
     }
     if (changed) ctx.facts_changed = true;
-    if (rule.triage.severity) {
-      if (const auto severity = ctx.policy.SeverityIndex(*rule.triage.severity)) RaiseSeverity(ctx, *severity, "rule");
-    }
+    const auto given = rule.triage.severity ? ctx.policy.SeverityIndex(*rule.triage.severity) : std::nullopt;
+    if (!given) continue;
+    RaiseSeverity(ctx, *given, "rule");
+    severity = std::min(severity, *given);
   }
+  return severity;
 }
 
-// An analyst's verdict is final until new evidence of higher severity arrives: then it needs review.
-void QuestionAnalystVerdict(CaseContext& ctx, uint8_t alert_severity) {
+// An analyst's verdict is final until new evidence of higher severity arrives, by its own or its rules' word: then it needs
+// review.
+void QuestionAnalystVerdict(CaseContext& ctx, uint8_t severity) {
   Case& c = ctx.c;
   if (c.verdict_by.empty() || c.verdict_by == "rules" || c.verdict == Verdict::kNeedsReview) return;
-  if (alert_severity >= c.verdict_severity) return;
+  if (severity >= c.verdict_severity) return;
   const Verdict from = c.verdict;
   c.verdict = Verdict::kNeedsReview;
   c.verdict_reason = "new evidence of higher severity than when " + c.verdict_by + " decided";
@@ -295,8 +299,7 @@ void MergeAlert(CaseContext& ctx, const IncomingAlert& incoming, CaseStore* stor
   const uint8_t severity = ctx.policy.SeverityFor(alert);
   RaiseSeverity(ctx, severity, "alert");
   if (counted) AddRisk(ctx, alert);
-  ApplyRules(ctx, incoming, alert_verdict);
-  QuestionAnalystVerdict(ctx, severity);
+  QuestionAnalystVerdict(ctx, ApplyRules(ctx, incoming, alert_verdict, severity));
   RecomputeVerdict(ctx);
 }
 
