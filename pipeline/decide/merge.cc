@@ -265,12 +265,6 @@ AlertVerdict VerdictOf(const IncomingAlert& incoming) {
   return best;
 }
 
-const Rule* ClosingRule(const AlertVerdict& verdict, Timestamp now) {
-  if (verdict.verdict != Verdict::kFalsePositive || verdict.rule->triage.close_owner.empty()) return nullptr;
-  const auto& expires = verdict.rule->triage.close_expires;
-  return expires && *expires > now ? verdict.rule : nullptr;
-}
-
 Timestamp WindowTime(const Alert& alert, Timestamp now) { return std::min(alert.event_time, now); }
 
 void MergeAlert(CaseContext& ctx, const IncomingAlert& incoming, CaseStore* store, bool counted) {

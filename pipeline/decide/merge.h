@@ -43,10 +43,6 @@ struct AlertVerdict {
 };
 AlertVerdict VerdictOf(const IncomingAlert& incoming);
 
-// The rule that may close this alert by itself at `now`: its verdict is a false positive whose rule names an owner
-// and an expiry that has not passed. nullptr: none may.
-const Rule* ClosingRule(const AlertVerdict& verdict, Timestamp now);
-
 // The event time that windows use: never after the clock, so one alert stamped 2099 splits no case.
 Timestamp WindowTime(const Alert& alert, Timestamp now);
 

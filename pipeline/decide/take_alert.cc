@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pipeline/base/hash.h"
+#include "pipeline/decide/alarm.h"
 #include "pipeline/decide/beside.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
@@ -62,7 +63,7 @@ Result<AlertDecision> Taking::Take() {
     if (!decided) return decided.error();
     if (*decided) return **decided;
   }
-  const Rule* closing = incoming_.rules_incomplete ? nullptr : ClosingRule(VerdictOf(incoming_), now_);
+  const Rule* closing = ClosingRule(*group_.policy, incoming_, now_);
   auto decision = closing && !InReviewSample() ? TakeClosable(*closing) : TakeGrouped();
   if (decision) Remember(*decision);  // also what is sent on: it must not count twice in a correlation here
   return decision;
