@@ -72,7 +72,7 @@ void FireLadder(CaseContext& ctx) {
   if (!limit_moves) {
     const std::string what = "escalation to " + ctx.policy.levels[*by_time].name + " by time";
     if (const auto hold = HoldOf(ctx, /*guards_too=*/true)) return HoldBack(ctx, *hold, what);
-    if (const auto storm = FoldIntoStorm(ctx, *by_time, what)) return HoldBack(ctx, *storm, what);
+    if (const auto storm = FoldIntoStorm(ctx, *by_time, what, {})) return HoldBack(ctx, *storm, what);
   }
   Escalation escalation;
   escalation.to_level = std::max(by_time.value_or(0), limit_moves ? ctx.policy.hard_limit->to_level : uint8_t{0});
