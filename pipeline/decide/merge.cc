@@ -161,11 +161,10 @@ void CountVote(CaseContext& ctx, const Rule& rule) {
     ++at->hits;
     return;
   }
-  if (votes.size() >= kMaxCaseRules) return;
   const std::string& reason = rule.triage.reason.empty() ? rule.title : rule.triage.reason;
-  votes.push_back({rule.id, Bounded(rule.title), Bounded(reason), rule.triage.verdict.value_or(Verdict::kNone),
-                   static_cast<uint8_t>(rule.triage.confidence), 1});
-  ctx.facts_changed = true;
+  RuleVote vote{rule.id, Bounded(rule.title), Bounded(reason), rule.triage.verdict.value_or(Verdict::kNone),
+                static_cast<uint8_t>(rule.triage.confidence), 1};
+  if (KeepVote(std::move(vote), &votes)) ctx.facts_changed = true;
 }
 
 // An alert counts with its strongest vote only: what weaker rules say of the same alert is no vote on the case. Returns the
@@ -247,6 +246,21 @@ std::optional<uint8_t> FreeRawSlot(const std::vector<Evidence>& evidence) {
     if (!used) return slot;
   }
   return std::nullopt;
+}
+
+bool KeepVote(RuleVote vote, std::vector<RuleVote>* votes) {
+  if (votes->size() < kMaxCaseRules) {
+    votes->push_back(std::move(vote));
+    return true;
+  }
+  const auto weaker = [](const RuleVote& a, const RuleVote& b) {
+    return a.verdict != b.verdict ? a.verdict < b.verdict : a.confidence < b.confidence;
+  };
+  const auto weakest = std::min_element(votes->begin() + 1, votes->end(), weaker);
+  if (!weaker(*weakest, vote)) return false;
+  votes->erase(weakest);
+  votes->push_back(std::move(vote));
+  return true;
 }
 
 void ForgetRisk(const RiskSpec& spec, Timestamp now, std::vector<RiskBucket>* buckets) {

@@ -43,6 +43,10 @@ struct AlertVerdict {
 };
 AlertVerdict VerdictOf(const IncomingAlert& incoming);
 
+// Adds the vote of a rule that has none there. When kMaxCaseRules are there, in the place of the weakest, by verdict and then
+// confidence, the first of equals; but never of the very first, by which a storm's case is known. False: all are as strong.
+bool KeepVote(RuleVote vote, std::vector<RuleVote>* votes);
+
 // The event time that windows use: never after the clock, so one alert stamped 2099 splits no case.
 Timestamp WindowTime(const Alert& alert, Timestamp now);
 
