@@ -118,7 +118,7 @@ void Fold(CaseContext& ctx, Case* storm, bool opened, uint8_t to_level, std::str
     Escalation escalation;
     escalation.to_level = to_level;
     escalation.kind = EscalationKind::kCriterion;
-    escalation.reason = "storm";
+    escalation.reason = reason::kStorm;
     escalation.rule_id = storm->votes.front().rule_id;
     Escalate(other, escalation);
   }
