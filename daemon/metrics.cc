@@ -23,8 +23,6 @@ using Buckets = prometheus::Histogram::BucketBoundaries;
 double Seconds(Duration d) { return static_cast<double>(d.count()) / 1000.0; }
 
 const Buckets kShort = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
-constexpr std::string_view kReasons[] = {"unresolved_in_time", "uncertain_verdict", "not_acknowledged",
-                                          "hard_limit", "storm"};
 constexpr std::string_view kManual = "manual";  // a person's own words are no label
 constexpr size_t kRulesLogged = 5;                    // of those given up in a step
 constexpr int kDeadLettersLogged = 20;                // a second
@@ -122,9 +120,8 @@ void Metrics::AddEngine(const Engine& engine) {
     auto& severities = severities_[policy->name];
     severities.clear();
     for (const SeveritySpec& severity : policy->severities) severities.push_back(severity.name);
-    std::set<std::string> reasons(std::begin(kReasons), std::end(kReasons));
+    std::set<std::string> reasons = policy->Reasons();
     reasons.insert(std::string(kManual));
-    for (const Criterion& criterion : policy->criteria) reasons.insert(criterion.name);
     for (size_t level = 1; level < levels.size(); ++level) {
       for (const std::string& reason : reasons) {
         s.escalations.Add({{"policy", policy->name}, {"level", levels[level]}, {"reason", reason}});

@@ -51,8 +51,8 @@ void AddVotes(const Case& from, Case* to) {
         std::find_if(to->votes.begin(), to->votes.end(), [&](const auto& v) { return v.rule_id == vote.rule_id; });
     if (same != to->votes.end()) {
       same->hits += vote.hits;
-    } else if (to->votes.size() < kMaxCaseRules) {
-      to->votes.push_back(vote);
+    } else {
+      KeepVote(vote, &to->votes);
     }
   }
 }

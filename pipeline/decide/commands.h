@@ -36,10 +36,15 @@ struct RefusedCommand {
 
 struct Surroundings;
 
-// A silence over all that match, for the partition of `store` (case sequence 0). Cases that stand under a silence that is
-// taken back are given in `released`.
+// Cases that stand under a silence which a command ended, or gave anew under its name.
+struct SilencedCases {
+  std::vector<CaseId> cases;
+  bool freed = true;  // it is over for them, or matches something else now; false: it ends when the command says
+};
+
+// A silence over all that match, for the partition of `store` (case sequence 0).
 std::optional<RefusedCommand> ApplySilence(const Engine& engine, const Command& command, Timestamp now,
-                                           CaseStore* store, std::vector<CaseId>* released);
+                                           CaseStore* store, SilencedCases* silenced);
 
 // Applies `command` to ctx.c, or refuses. Never partially, but where the store cannot be read: that is answered as a
 // refusal (kUnknownCase), which nobody sees, since the store lets no such step be committed (case_store.h). Other cases

@@ -72,13 +72,14 @@ void FireLadder(CaseContext& ctx) {
   if (!limit_moves) {
     const std::string what = "escalation to " + ctx.policy.levels[*by_time].name + " by time";
     if (const auto hold = HoldOf(ctx, /*guards_too=*/true)) return HoldBack(ctx, *hold, what);
-    if (const auto storm = FoldIntoStorm(ctx, *by_time, what)) return HoldBack(ctx, *storm, what);
+    if (const auto storm = FoldIntoStorm(ctx, *by_time, what, {})) return HoldBack(ctx, *storm, what);
   }
   Escalation escalation;
   escalation.to_level = std::max(by_time.value_or(0), limit_moves ? ctx.policy.hard_limit->to_level : uint8_t{0});
   escalation.kind = limit_moves ? EscalationKind::kHardLimit : EscalationKind::kTime;
   const bool uncertain = c.level == 0 && c.verdict == Verdict::kNone && !ctx.policy.reason_without_verdict.empty();
-  escalation.reason = limit_moves ? "hard_limit" : uncertain ? ctx.policy.reason_without_verdict : "unresolved_in_time";
+  escalation.reason = uncertain ? ctx.policy.reason_without_verdict : reason::kUnresolvedInTime;
+  if (limit_moves) escalation.reason = reason::kHardLimit;
   Escalate(ctx, escalation);
 }
 
@@ -105,13 +106,13 @@ void FireRepeat(CaseContext& ctx) {
     Escalation escalation;
     escalation.to_level = static_cast<uint8_t>(c.level + 1);
     escalation.kind = EscalationKind::kUnacknowledged;
-    escalation.reason = "not_acknowledged";
+    escalation.reason = reason::kNotAcknowledged;
     Escalate(ctx, escalation);
     return;
   }
   ++c.repeats;
   c.next_repeat = ctx.now + (top ? UntilRepeat(ctx.policy, c.repeats) : ctx.policy.repeat_interval);
-  Emit(ctx, CaseEventType::kRenotified, "not_acknowledged");
+  Emit(ctx, CaseEventType::kRenotified, std::string(reason::kNotAcknowledged));
   // The first says it; more would push people's own entries out of the bounded timeline.
   if (c.repeats == 1) AddToTimeline(ctx, "renotified", "", "not acknowledged");
 }

@@ -68,7 +68,7 @@ void EscalateAgain(CaseContext& ctx, const Escalation& escalation) {
   if (ctx.policy.repeat_interval > Duration{0}) c.next_repeat = ctx.now + ctx.policy.repeat_interval;
   std::string text = "once more to " + ctx.policy.levels[c.level].name + ": " + record.reason;
   Announce(ctx, escalation, std::move(record), std::move(text));
-  CountForStorm(ctx);
+  CountForStorm(ctx, escalation.rule_id);
 }
 
 }  // namespace
@@ -111,7 +111,7 @@ void Escalate(CaseContext& ctx, const Escalation& escalation) {
                      (record.nobody_on_shift ? " (nobody on shift, fell back)" : "");
   Announce(ctx, escalation, std::move(record), std::move(text));
   AddFollowUps(ctx, FollowUpOn::kEscalated);
-  if (escalation.kind != EscalationKind::kManual) CountForStorm(ctx);
+  if (escalation.kind != EscalationKind::kManual) CountForStorm(ctx, escalation.rule_id);
 }
 
 void Deescalate(CaseContext& ctx, uint8_t to_level, const std::string& reason, const std::string& actor,
@@ -166,16 +166,20 @@ std::string RuleBehind(const CaseContext& ctx, const Criterion& criterion) {
   return {};
 }
 
-void FireCriterion(CaseContext& ctx, const Criterion& criterion, uint8_t target, const CaseView& view) {
-  ctx.c.criteria_fired.push_back(criterion.name);
-  MarkToldAgain(ctx, view);
+Escalation EscalationBy(const CaseContext& ctx, const Criterion& criterion) {
   Escalation escalation;
-  escalation.to_level = target;
+  escalation.to_level = TargetOf(ctx.c, criterion);
   escalation.kind = EscalationKind::kCriterion;
   escalation.reason = criterion.name;
   escalation.requested = criterion.request;
   escalation.rule_id = RuleBehind(ctx, criterion);
-  target > ctx.c.level ? Escalate(ctx, escalation) : EscalateAgain(ctx, escalation);
+  return escalation;
+}
+
+void FireCriterion(CaseContext& ctx, const Criterion& criterion, const Escalation& escalation, const CaseView& view) {
+  ctx.c.criteria_fired.push_back(criterion.name);
+  MarkToldAgain(ctx, view);
+  escalation.to_level > ctx.c.level ? Escalate(ctx, escalation) : EscalateAgain(ctx, escalation);
   for (uint8_t role : criterion.engage) Engage(ctx, role, criterion.name, "", "");
 }
 
@@ -201,15 +205,19 @@ void AskCriteria(CaseContext& ctx) {
     }
   }
   if (!first) return;
+  Escalation escalation = EscalationBy(ctx, *first);
   if (first != bypass) {
     const std::string what = "criterion " + first->name;
     auto hold = HoldOf(ctx, /*guards_too=*/true);
-    if (!hold && !bypass) hold = FoldIntoStorm(ctx, TargetOf(c, *first), what);
+    if (!hold && !bypass) hold = FoldIntoStorm(ctx, escalation.to_level, what, escalation.rule_id);
     if (hold && !bypass) return HoldBack(ctx, *hold, what);
-    if (hold) first = bypass;
+    if (hold) {
+      first = bypass;
+      escalation = EscalationBy(ctx, *bypass);
+    }
   }
   if (first == bypass) BreakSilence(ctx, "bypass " + first->name);
-  FireCriterion(ctx, *first, TargetOf(c, *first), *view);
+  FireCriterion(ctx, *first, escalation, *view);
 }
 
 void AskCase(CaseContext& ctx) {
@@ -249,11 +257,13 @@ void RaiseSeverity(CaseContext& ctx, uint8_t severity, std::string_view reason) 
 void RecomputeVerdict(CaseContext& ctx) {
   Case& c = ctx.c;
   if (!c.verdict_by.empty() && c.verdict_by != "rules") return;
-  Verdict verdict = Verdict::kNone;
+  // Only a stronger vote changes what stands: that is what rules said, or the question that worse news put to an analyst's
+  // verdict, and a weaker vote of before would answer it with what was in doubt.
+  Verdict verdict = c.verdict;
   const RuleVote* why = nullptr;
   for (const RuleVote& vote : c.votes) {
     if (vote.verdict == Verdict::kNone || vote.verdict < verdict) continue;
-    if (vote.verdict > verdict || vote.confidence > why->confidence) {
+    if (vote.verdict > verdict || !why || vote.confidence > why->confidence) {
       verdict = vote.verdict;
       why = &vote;
     }

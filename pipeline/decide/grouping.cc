@@ -90,8 +90,7 @@ WindowFit FitWindow(const GroupingRule& rule, const Case& c, Timestamp time, Tim
   if (!IsActive(c)) {
     const Timestamp ended = c.closed_at != Timestamp{} ? std::min(c.closed_at, c.resolved_at) : c.resolved_at;
     const bool soon = rule.reopen > Duration{0} && now - ended < rule.reopen;
-    const bool cleared = c.status == CaseStatus::kClosed && c.verdict == Verdict::kFalsePositive;
-    return soon && !cleared ? WindowFit::kReopen : WindowFit::kNew;
+    return soon && c.verdict != Verdict::kFalsePositive ? WindowFit::kReopen : WindowFit::kNew;
   }
   const Timestamp first = std::min(c.first_seen, time);
   const Timestamp last = std::max(c.last_seen, time);

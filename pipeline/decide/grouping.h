@@ -28,7 +28,8 @@ enum class WindowFit {
   kNew,       // no case, or its window is over: a new case, linked to the old
   kOverflow,  // the case is full: a new linked one
 };
-// A false-positive closure is never reopened: its verdict is about what was known, and would clear what comes, too.
+// What was resolved or closed as a false positive is never reopened: its verdict is about what was known, and would clear
+// what comes, too.
 WindowFit FitWindow(const GroupingRule& rule, const Case& c, Timestamp time, Timestamp now);
 
 }  // namespace triaged

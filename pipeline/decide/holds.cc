@@ -56,9 +56,20 @@ uint8_t EntityKinds(const Case& c) {
                               (c.source_addresses.Count() > 0 ? 4 : 0));
 }
 
+namespace {
+
+// What waits for the end of the silence waits for `end`.
+void MoveEnd(Case& c, Timestamp end) {
+  if (c.held_by.starts_with("silence:")) c.held_until = end;
+  if (c.next_repeat != Timestamp{} && c.next_repeat == c.silenced_until) c.next_repeat = end;
+}
+
+}  // namespace
+
 void Silence(CaseContext& ctx, std::string_view id, Timestamp until, std::string_view reason) {
   Case& c = ctx.c;
   if (c.silenced_by == id && c.silenced_until == until) return;
+  MoveEnd(c, until);
   c.silenced_by = std::string(id);
   c.silenced_until = until;
   c.silenced_severity = c.severity;
@@ -72,9 +83,9 @@ void BreakSilence(CaseContext& ctx, std::string_view why) {
   Case& c = ctx.c;
   if (c.silenced_by.empty()) return;
   AddToTimeline(ctx, "suppression_broken", "", c.silenced_by + ": " + std::string(why));
+  MoveEnd(c, ctx.now);  // what was held is examined at once
   c.silenced_by.clear();
   c.silenced_until = Timestamp{};
-  if (c.held_by.starts_with("silence:")) c.held_until = ctx.now;  // what was held is examined at once
 }
 
 void BreakSilenceByNews(CaseContext& ctx) {

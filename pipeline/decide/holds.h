@@ -22,9 +22,10 @@ void HoldBack(CaseContext& ctx, const Hold& hold, std::string_view what);
 void ClearHold(CaseContext& ctx);
 
 inline bool IsSilenced(const Case& c, Timestamp now) { return !c.silenced_by.empty() && now < c.silenced_until; }
-// Puts the case under a silence until `until`.
+// Puts the case under a silence until `until`; what waits for the end of the one it stands under waits for the new end.
 void Silence(CaseContext& ctx, std::string_view id, Timestamp until, std::string_view reason);
-// Worse news breaks through: a higher severity, a new kind of entity, a true-positive verdict. `why` is shown.
+// Ends it for the case. Worse news breaks through: a higher severity, a new kind of entity, a true-positive verdict. `why`
+// is shown.
 void BreakSilence(CaseContext& ctx, std::string_view why);
 void BreakSilenceByNews(CaseContext& ctx);
 // The kinds of entity that the case has seen, as bits.

@@ -161,27 +161,27 @@ void CountVote(CaseContext& ctx, const Rule& rule) {
     ++at->hits;
     return;
   }
-  if (votes.size() >= kMaxCaseRules) return;
   const std::string& reason = rule.triage.reason.empty() ? rule.title : rule.triage.reason;
-  votes.push_back({rule.id, Bounded(rule.title), Bounded(reason), rule.triage.verdict.value_or(Verdict::kNone),
-                   static_cast<uint8_t>(rule.triage.confidence), 1});
-  ctx.facts_changed = true;
+  RuleVote vote{rule.id, Bounded(rule.title), Bounded(reason), rule.triage.verdict.value_or(Verdict::kNone),
+                static_cast<uint8_t>(rule.triage.confidence), 1};
+  if (KeepVote(std::move(vote), &votes)) ctx.facts_changed = true;
 }
 
-// An alert counts with its strongest vote only: what weaker rules say of the same alert is no vote on the case.
-void ApplyRules(CaseContext& ctx, const IncomingAlert& incoming, const AlertVerdict& alert_verdict) {
+// An alert counts with its strongest vote only: what weaker rules say of the same alert is no vote on the case. Returns the
+// worst severity of `severity` and those that the rules give.
+uint8_t ApplyRules(CaseContext& ctx, const IncomingAlert& incoming, const AlertVerdict& alert_verdict, uint8_t severity) {
   Case& c = ctx.c;
   if (incoming.rules_incomplete && InsertSorted(&c.tags, kRulesIncompleteTag, kMaxTechniques)) ctx.facts_changed = true;
   for (uint32_t index : incoming.matched) {
     const Rule& rule = incoming.rules[index];
     if (!rule.triage.verdict || &rule == alert_verdict.rule) CountVote(ctx, rule);
     if (rule.triage.verdict == Verdict::kFalsePositive) continue;
-    std::vector<std::string> given;
+    std::vector<std::string> added;
     for (const std::string& tag : rule.triage.tags) {
-      if (InsertSorted(&c.tags, tag, kMaxTechniques)) given.push_back(tag);
+      if (InsertSorted(&c.tags, tag, kMaxTechniques)) added.push_back(tag);
     }
-    bool changed = !given.empty();
-    if (changed) ctx.tagged.emplace_back(&rule, std::move(given));
+    bool changed = !added.empty();
+    if (changed) ctx.tagged.emplace_back(&rule, std::move(added));
     if (c.classification.empty() && !rule.triage.classification.empty()) {
       c.classification = rule.triage.classification;
       changed = true;
@@ -193,17 +193,20 @@ void ApplyRules(CaseContext& ctx, const IncomingAlert& incoming, const AlertVerd
       changed = true;
     }
     if (changed) ctx.facts_changed = true;
-    if (rule.triage.severity) {
-      if (const auto severity = ctx.policy.SeverityIndex(*rule.triage.severity)) RaiseSeverity(ctx, *severity, "rule");
-    }
+    const auto given = rule.triage.severity ? ctx.policy.SeverityIndex(*rule.triage.severity) : std::nullopt;
+    if (!given) continue;
+    RaiseSeverity(ctx, *given, "rule");
+    severity = std::min(severity, *given);
   }
+  return severity;
 }
 
-// An analyst's verdict is final until new evidence of higher severity arrives: then it needs review.
-void QuestionAnalystVerdict(CaseContext& ctx, uint8_t alert_severity) {
+// An analyst's verdict is final until new evidence of higher severity arrives, by its own or its rules' word: then it needs
+// review.
+void QuestionAnalystVerdict(CaseContext& ctx, uint8_t severity) {
   Case& c = ctx.c;
   if (c.verdict_by.empty() || c.verdict_by == "rules" || c.verdict == Verdict::kNeedsReview) return;
-  if (alert_severity >= c.verdict_severity) return;
+  if (severity >= c.verdict_severity) return;
   const Verdict from = c.verdict;
   c.verdict = Verdict::kNeedsReview;
   c.verdict_reason = "new evidence of higher severity than when " + c.verdict_by + " decided";
@@ -245,6 +248,21 @@ std::optional<uint8_t> FreeRawSlot(const std::vector<Evidence>& evidence) {
   return std::nullopt;
 }
 
+bool KeepVote(RuleVote vote, std::vector<RuleVote>* votes) {
+  if (votes->size() < kMaxCaseRules) {
+    votes->push_back(std::move(vote));
+    return true;
+  }
+  const auto weaker = [](const RuleVote& a, const RuleVote& b) {
+    return a.verdict != b.verdict ? a.verdict < b.verdict : a.confidence < b.confidence;
+  };
+  const auto weakest = std::min_element(votes->begin() + 1, votes->end(), weaker);
+  if (!weaker(*weakest, vote)) return false;
+  votes->erase(weakest);
+  votes->push_back(std::move(vote));
+  return true;
+}
+
 void ForgetRisk(const RiskSpec& spec, Timestamp now, std::vector<RiskBucket>* buckets) {
   std::erase_if(*buckets, [&](const RiskBucket& bucket) { return bucket.begin + spec.window <= now; });
 }
@@ -259,12 +277,6 @@ AlertVerdict VerdictOf(const IncomingAlert& incoming) {
     if (stronger) best = {*rule.triage.verdict, &rule};
   }
   return best;
-}
-
-const Rule* ClosingRule(const AlertVerdict& verdict, Timestamp now) {
-  if (verdict.verdict != Verdict::kFalsePositive || verdict.rule->triage.close_owner.empty()) return nullptr;
-  const auto& expires = verdict.rule->triage.close_expires;
-  return expires && *expires > now ? verdict.rule : nullptr;
 }
 
 Timestamp WindowTime(const Alert& alert, Timestamp now) { return std::min(alert.event_time, now); }
@@ -295,8 +307,7 @@ void MergeAlert(CaseContext& ctx, const IncomingAlert& incoming, CaseStore* stor
   const uint8_t severity = ctx.policy.SeverityFor(alert);
   RaiseSeverity(ctx, severity, "alert");
   if (counted) AddRisk(ctx, alert);
-  ApplyRules(ctx, incoming, alert_verdict);
-  QuestionAnalystVerdict(ctx, severity);
+  QuestionAnalystVerdict(ctx, ApplyRules(ctx, incoming, alert_verdict, severity));
   RecomputeVerdict(ctx);
 }
 

@@ -43,9 +43,9 @@ struct AlertVerdict {
 };
 AlertVerdict VerdictOf(const IncomingAlert& incoming);
 
-// The rule that may close this alert by itself at `now`: its verdict is a false positive whose rule names an owner
-// and an expiry that has not passed. nullptr: none may.
-const Rule* ClosingRule(const AlertVerdict& verdict, Timestamp now);
+// Adds the vote of a rule that has none there. When kMaxCaseRules are there, in the place of the weakest, by verdict and then
+// confidence, the first of equals; but never of the very first, by which a storm's case is known. False: all are as strong.
+bool KeepVote(RuleVote vote, std::vector<RuleVote>* votes);
 
 // The event time that windows use: never after the clock, so one alert stamped 2099 splits no case.
 Timestamp WindowTime(const Alert& alert, Timestamp now);

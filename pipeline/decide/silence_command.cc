@@ -24,7 +24,7 @@ void ForgetExpired(Timestamp now, CaseStore* store) {
 }
 
 // Every case under the silence: a full look through the partition, which is why only people may ask for it.
-Status FindSilenced(std::string_view id, CaseStore* store, std::vector<CaseId>* found) {
+std::optional<RefusedCommand> GatherSilenced(std::string_view id, CaseStore* store, SilencedCases* silenced) {
   struct Collect : CaseStore::Visitor {
     std::string_view id;
     std::vector<CaseId>* found = nullptr;
@@ -34,14 +34,17 @@ Status FindSilenced(std::string_view id, CaseStore* store, std::vector<CaseId>* 
     }
   } collect;
   collect.id = id;
-  collect.found = found;
-  return store->ForEachCase(&collect);
+  collect.found = &silenced->cases;
+  if (Status looked = store->ForEachCase(&collect); !looked) {
+    return RefusedCommand{Refusal::kUnknownCase, looked.error().message};
+  }
+  return {};
 }
 
 }  // namespace
 
 std::optional<RefusedCommand> ApplySilence(const Engine& engine, const Command& command, Timestamp now,
-                                           CaseStore* store, std::vector<CaseId>* released) {
+                                           CaseStore* store, SilencedCases* silenced) {
   if (command.action != CommandAction::kSilence) {
     return RefusedCommand{Refusal::kUnknownCase, "case 0 stands for a whole partition, which only `silence` is for"};
   }
@@ -57,10 +60,7 @@ std::optional<RefusedCommand> ApplySilence(const Engine& engine, const Command& 
     SilenceRule ended = *old;
     ended.until = now;
     store->PutSilence(std::move(ended));
-    if (Status found = FindSilenced(command.name, store, released); !found) {
-      return RefusedCommand{Refusal::kUnknownCase, found.error().message};
-    }
-    return {};
+    return GatherSilenced(command.name, store, silenced);
   }
   if (*command.until <= now) return RefusedCommand{Refusal::kNothingToChange, "'until' has passed"};
   if (!old && store->silences().rules().size() >= kMaxSilences) {
@@ -80,8 +80,10 @@ std::optional<RefusedCommand> ApplySilence(const Engine& engine, const Command& 
     rule.match.emplace_back(id, value);
   }
   if (rule.match.empty()) return RefusedCommand{Refusal::kUnknownField, "a silence over a partition needs `match`"};
+  const bool in_force = old && old->until > now;
+  silenced->freed = in_force && old->match != rule.match;
   store->PutSilence(std::move(rule));
-  return {};
+  return in_force ? GatherSilenced(command.name, store, silenced) : std::nullopt;
 }
 
 }  // namespace triaged

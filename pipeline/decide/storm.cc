@@ -13,9 +13,10 @@ namespace {
 // No grouping rule's name has a '!', so no alert is ever grouped under such a key.
 constexpr std::string_view kStormKey = "/!storm/";
 
-// What an escalation is counted under: the rule that judged it, else the detection that made the case's first alert.
-std::string StormRule(const Case& c) {
-  std::string rule = LeadingRule(c);
+// What an escalation is counted under: the rule behind it, else the one that judged the case, else the detection that made
+// the case's first alert.
+std::string StormRule(const Case& c, std::string_view behind) {
+  std::string rule = behind.empty() ? LeadingRule(c) : std::string(behind);
   if (!rule.empty()) return rule;
   for (const Observed& seen : c.observed) {
     if (seen.field == field::kRuleName) return seen.value;
@@ -26,6 +27,10 @@ std::string StormRule(const Case& c) {
 bool Watched(const CaseContext& ctx) {
   return ctx.around && ctx.policy.storm.escalations > 0 &&
          ctx.c.key.find(kStormKey) == std::string::npos;
+}
+
+std::string StormKey(const Policy& policy, const std::string& rule) {
+  return policy.name + std::string(kStormKey) + rule;
 }
 
 std::string WatchId(const CaseContext& ctx, const std::string& rule) {
@@ -113,7 +118,7 @@ void Fold(CaseContext& ctx, Case* storm, bool opened, uint8_t to_level, std::str
     Escalation escalation;
     escalation.to_level = to_level;
     escalation.kind = EscalationKind::kCriterion;
-    escalation.reason = "storm";
+    escalation.reason = reason::kStorm;
     escalation.rule_id = storm->votes.front().rule_id;
     Escalate(other, escalation);
   }
@@ -123,20 +128,23 @@ void Fold(CaseContext& ctx, Case* storm, bool opened, uint8_t to_level, std::str
 
 }  // namespace
 
-std::optional<Hold> FoldIntoStorm(CaseContext& ctx, uint8_t to_level, std::string_view what) {
+std::optional<Hold> FoldIntoStorm(CaseContext& ctx, uint8_t to_level, std::string_view what, std::string_view behind) {
   // A hard limit ends every hold for the rest of the episode.
   const bool past_limit = ctx.c.hard_limit_due != Timestamp{} && ctx.c.hard_limit_due <= ctx.now;
   if (past_limit || !Watched(ctx)) return std::nullopt;
   const Timestamp until = ctx.now + ctx.policy.storm.window;
+  const std::string rule = StormRule(ctx.c, behind);
+  const std::string key = StormKey(ctx.policy, rule);
   if (ctx.c.held_by.starts_with(kStormHold)) {
-    // Folded already, and counted: it waits as long as somebody has the storm in hand.
+    // Folded already, and counted: it waits as long as somebody has the storm in hand, unless it is worse than the storm
+    // says or there is news that another rule is behind. While a hold is asked again (FireHold) there is no news.
     const auto id = ParseCaseId(std::string_view(ctx.c.held_by).substr(kStormHold.size()));
     auto found = id ? ctx.around->Find(*id) : Result<Case*>(nullptr);
-    if (found && *found && IsActive(**found)) return Hold{ctx.c.held_by, until};
+    const Case* storm = found ? *found : nullptr;
+    const bool news = ctx.c.held_until != Timestamp{} && storm && storm->key != key;
+    if (storm && IsActive(*storm) && storm->severity <= ctx.c.severity && !news) return Hold{ctx.c.held_by, until};
   }
-  const std::string rule = StormRule(ctx.c);
   if (rule.empty() || !IsFull(ctx, rule)) return std::nullopt;
-  const std::string key = ctx.policy.name + std::string(kStormKey) + rule;
   auto found = ctx.around->FindByKey(key);
   if (!found) return std::nullopt;  // in doubt, escalate
   Note(ctx, rule);
@@ -146,9 +154,9 @@ std::optional<Hold> FoldIntoStorm(CaseContext& ctx, uint8_t to_level, std::strin
   return Hold{std::string(kStormHold) + ToString(storm->id), until};
 }
 
-void CountForStorm(CaseContext& ctx) {
+void CountForStorm(CaseContext& ctx, std::string_view behind) {
   if (!Watched(ctx)) return;
-  if (const std::string rule = StormRule(ctx.c); !rule.empty()) Note(ctx, rule);
+  if (const std::string rule = StormRule(ctx.c, behind); !rule.empty()) Note(ctx, rule);
 }
 
 }  // namespace triaged

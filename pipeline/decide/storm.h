@@ -2,7 +2,8 @@
 // storm case, which lists them and is escalated in their place (DOMAIN.md, Alert → Case). Counted in each partition.
 //
 // A folded case stays where it is, held by "storm:<case>"; its hold is asked again after each window and lapses once
-// nobody works on the storm case any more. Bypasses, hard limits and people's requests are never folded.
+// nobody works on the storm case any more. News of another rule, or of a severity worse than the storm's, is counted as if
+// the case had not been folded. Bypasses, hard limits and people's requests are never folded.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,10 @@ namespace triaged {
 
 inline constexpr std::string_view kStormHold = "storm:";
 
-// Asked before an escalation to `to_level`; `what` names it. nullopt: there is no storm of its rule.
-std::optional<Hold> FoldIntoStorm(CaseContext& ctx, uint8_t to_level, std::string_view what);
+// Asked before an escalation to `to_level`; `what` names it, `behind` is the rule behind it ("": whichever judged the
+// case). nullopt: there is no storm of that rule.
+std::optional<Hold> FoldIntoStorm(CaseContext& ctx, uint8_t to_level, std::string_view what, std::string_view behind);
 // An escalation went through.
-void CountForStorm(CaseContext& ctx);
+void CountForStorm(CaseContext& ctx, std::string_view behind);
 
 }  // namespace triaged

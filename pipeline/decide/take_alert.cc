@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pipeline/base/hash.h"
+#include "pipeline/decide/alarm.h"
 #include "pipeline/decide/beside.h"
 #include "pipeline/decide/deadlines.h"
 #include "pipeline/decide/escalation.h"
@@ -29,6 +30,7 @@ class Taking {
   AlertDecision Open(const std::string& key, const Case* previous, std::string reason);
   AlertDecision Into(Case* c, AlertOutcome outcome, bool counted);
   void CarryOn(const Case& previous, Case* fresh) const;
+  bool ChoosesAlerts(std::string_view id) const;
   void ApplySilences(CaseContext& ctx) const;
   void Remember(const AlertDecision& decision);
   bool InReviewSample() const;
@@ -62,7 +64,7 @@ Result<AlertDecision> Taking::Take() {
     if (!decided) return decided.error();
     if (*decided) return **decided;
   }
-  const Rule* closing = incoming_.rules_incomplete ? nullptr : ClosingRule(VerdictOf(incoming_), now_);
+  const Rule* closing = ClosingRule(*group_.policy, incoming_, now_);
   auto decision = closing && !InReviewSample() ? TakeClosable(*closing) : TakeGrouped();
   if (decision) Remember(*decision);  // also what is sent on: it must not count twice in a correlation here
   return decision;
@@ -214,6 +216,13 @@ void Taking::CarryOn(const Case& previous, Case* fresh) const {
   }
 }
 
+// Whether `id` names what chooses alerts; a silence over one case covers all that joins it.
+bool Taking::ChoosesAlerts(std::string_view id) const {
+  const auto& windows = group_.policy->maintenance;
+  return store_->silences().Find(id) != nullptr ||
+         std::any_of(windows.begin(), windows.end(), [&](const MaintenanceSpec& window) { return window.name == id; });
+}
+
 // Silences and maintenance windows: what they cover is recorded and held back.
 void Taking::ApplySilences(CaseContext& ctx) const {
   // A case that was there before, or that broke through, is no part of it.
@@ -232,6 +241,10 @@ void Taking::ApplySilences(CaseContext& ctx) const {
     ++ctx.c.suppressed_count;
     if (fresh) Silence(ctx, window.name, window.to, window.reason + ", owner " + window.owner);
     return;
+  }
+  const std::string& by = ctx.c.silenced_by;
+  if (!by.empty() && ChoosesAlerts(by) && RaisesAlarm(ctx.policy, incoming_)) {
+    BreakSilence(ctx, "an alert that it does not match");
   }
 }
 

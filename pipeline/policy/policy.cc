@@ -174,6 +174,16 @@ uint8_t Policy::SeverityFor(const Alert& alert) const {
   return severity;
 }
 
+std::set<std::string> Policy::Reasons() const {
+  std::set<std::string> reasons;
+  for (auto own : {reason::kUnresolvedInTime, reason::kNotAcknowledged, reason::kHardLimit, reason::kStorm}) {
+    reasons.emplace(own);
+  }
+  if (!reason_without_verdict.empty()) reasons.insert(reason_without_verdict);
+  for (const Criterion& criterion : criteria) reasons.insert(criterion.name);
+  return reasons;
+}
+
 std::shared_ptr<const Policy> CompilePolicy(const SourceFile& file, FieldCatalog* alert_catalog,
                                             FieldCatalog* case_catalog, Diagnostics* diagnostics) {
   // Problems of earlier files are none of this pack's.

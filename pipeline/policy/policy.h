@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -210,6 +211,14 @@ struct RolePermissions {
   uint64_t actions = 0;
 };
 
+// Why a case is escalated when neither a criterion nor a person asks for it. Policy::Reasons has all of a policy's.
+namespace reason {
+inline constexpr std::string_view kUnresolvedInTime = "unresolved_in_time";
+inline constexpr std::string_view kNotAcknowledged = "not_acknowledged";
+inline constexpr std::string_view kHardLimit = "hard_limit";
+inline constexpr std::string_view kStorm = "storm";
+}  // namespace reason
+
 struct Policy {
   std::string name;
   std::string title;
@@ -263,6 +272,8 @@ struct Policy {
   std::optional<uint8_t> LevelIndex(std::string_view level_name) const;
   uint8_t SeverityFor(const Alert& alert) const;  // by score, then by the urgency matrix
   std::optional<uint8_t> RoleIndex(std::string_view role_name) const;
+  // Every reason that an escalation can have without a person, each once.
+  std::set<std::string> Reasons() const;
 };
 
 // Compiles one pack. `alert_catalog` gains raw paths. nullptr when `diagnostics` got an error.

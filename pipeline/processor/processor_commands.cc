@@ -40,18 +40,22 @@ bool Processor::Impl::ForwardCommand(const InputRecord& input, const Command& co
 // A silence is the partition's and no case's: no event, but a dead letter when it is refused.
 Status Processor::Impl::TakeSilence(const InputRecord& input, const Command& command, uint64_t id_hash) {
   store->Remember({id_hash, progress.clock, 0, -1, 0});
-  std::vector<CaseId> released;
-  if (const auto refused = ApplySilence(*engine, command, progress.clock, store, &released)) {
+  SilencedCases silenced;
+  if (const auto refused = ApplySilence(*engine, command, progress.clock, store, &silenced)) {
     RefuseCommand(input, Name(refused->refusal), refused->message);
     return {};
   }
   ++result.facts.balance.commands_applied;
-  for (CaseId id : released) {
+  for (CaseId id : silenced.cases) {
     auto found = around.Find(id);
     if (!found) return found.error();
     const Policy& policy = engine->PolicyOf(**found);
     CaseContext ctx{policy, **found, progress.clock, events, &around};
-    BreakSilence(ctx, "taken back by " + command.actor);
+    if (silenced.freed) {
+      BreakSilence(ctx, (command.expire ? "taken back by " : "replaced by ") + command.actor);
+    } else {
+      Silence(ctx, command.name, *command.until, command.reason + ", owner " + command.actor);
+    }
     AfterChange(*found, /*standing_changed=*/true);
   }
   Settle();

@@ -463,6 +463,26 @@ TEST_CASE("metrics: a person's words never become a label, and no count makes a 
   CHECK(Value(metrics, "triaged_dead_letters_total{reason=\"other\"}") == 1);
 }
 
+TEST_CASE("metrics: every reason that the pack itself gives is a label of its own, whatever its name") {
+  const QuietLog quiet;
+  const auto shipped = ShippedEngine();
+  auto policy = std::make_shared<Policy>(*shipped->policies.front());
+  policy->reason_without_verdict = "nobody_said_what_it_is";
+  Engine engine;
+  engine.rules = shipped->rules;
+  engine.policies = {policy};
+  Metrics metrics(engine, 1, 1);
+  for (const std::string& reason : policy->Reasons()) {
+    CAPTURE(reason);
+    StepReport step;
+    step.facts.events.push_back(EventOf(engine, CaseEventType::kEscalated, reason));
+    metrics.OnStep(0, step);
+    CHECK(Sum(metrics, "triaged_escalations_total", "reason=\"" + reason + "\"") == 1);
+  }
+  CHECK(Sum(metrics, "triaged_escalations_total", "reason=\"nobody_said_what_it_is\"") == 1);
+  CHECK(Sum(metrics, "triaged_escalations_total", "reason=\"manual\"") == 0);
+}
+
 TEST_CASE("metrics: within its time can be read off at every target of the policies") {
   const QuietLog quiet;
   const auto engine = ShippedEngine();
