@@ -169,12 +169,9 @@ void Metrics::OnReload(const Engine* engine, Timestamp now) {
   AddEngine(*engine);
   {
     const std::lock_guard lock(mutex_);
-    if (fingerprint_ != engine->fingerprint) {
-      // Lists of intelligence may change every hour: the old ones do not stay.
-      if (!fingerprint_.empty()) families_->policy_info.Remove(&families_->policy_info.Add({{"fingerprint", fingerprint_}}));
-      fingerprint_ = engine->fingerprint;
-      families_->policy_info.Add({{"fingerprint", fingerprint_}}).Set(1);
-    }
+    if (!fingerprint_.empty()) families_->policy_info.Add({{"fingerprint", fingerprint_}}).Set(0);
+    fingerprint_ = engine->fingerprint;
+    families_->policy_info.Add({{"fingerprint", fingerprint_}}).Set(1);
   }
   families_->reload_time.Add({}).Set(static_cast<double>(ToUnixMillis(now)) / 1000.0);
 }

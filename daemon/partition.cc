@@ -287,15 +287,19 @@ void Partition::ReachEnd(const PartitionOffset& end) {
   if (std::find(sources.begin(), sources.end(), end.where) != sources.end()) end_[end.where.topic] = end.offset;
 }
 
-void Partition::StageFirstProgress() {
+bool Partition::ProgressStands() const {
   const Progress& stored = store_->progress();
   const auto stands = [&](const TopicPartition& source) {
     const auto at = stored.next.find(Where(source));
     return at != stored.next.end() && at->second == NextOffset(source.topic);
   };
   const auto& sources = options_.sources;
-  if (!stored.lineage.empty() && std::all_of(sources.begin(), sources.end(), stands)) return;
-  Progress progress = stored;
+  return !stored.lineage.empty() && std::all_of(sources.begin(), sources.end(), stands);
+}
+
+void Partition::StageFirstProgress() {
+  if (ProgressStands()) return;
+  Progress progress = store_->progress();
   if (progress.lineage.empty()) progress.lineage = new_lineage_;
   for (const TopicPartition& source : options_.sources) progress.next[Where(source)] = NextOffset(source.topic);
   store_->SetProgress(std::move(progress));

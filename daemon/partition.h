@@ -96,8 +96,9 @@ class Partition {
   // Everything below the end was taken. A place of somebody else is passed over.
   void ReachEnd(const PartitionOffset& end);
   // An end was reached that the group does not know yet: it is to be committed with the next transaction, whatever that is
-  // for, or retention would seem to have removed records that were transaction markers.
-  bool past_markers() const { return end_ != committed_end_; }
+  // for, or retention would seem to have removed records that were transaction markers. Not before the progress says where
+  // we stand: an offset of the group without progress means that the changelog was lost.
+  bool past_markers() const { return end_ != committed_end_ && ProgressStands(); }
   void NoteOffsetsCommitted() { committed_end_ = end_; }
   int64_t NextOffset(std::string_view topic) const;
   // When this partition wants a step without input; nullopt: nothing armed.
@@ -129,6 +130,7 @@ class Partition {
   int64_t EndOf(std::string_view topic) const;
   // Every progress record names its lineage and where each source stands, from the first step on.
   void StageFirstProgress();
+  bool ProgressStands() const;
   Result<PartitionStep> Staged(StepResult result);
 
   const PartitionOptions options_;

@@ -70,6 +70,9 @@ std::vector<TopicPartition> AlertSources::Due(Duration now) const {
   for (const auto& [where, source] : sources_) {
     if (!source.next && source.ask_at <= now) due.push_back(where);
   }
+  std::stable_sort(due.begin(), due.end(), [&](const TopicPartition& a, const TopicPartition& b) {
+    return sources_.at(a).ask_at < sources_.at(b).ask_at;
+  });
   return due;
 }
 

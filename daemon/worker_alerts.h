@@ -31,7 +31,7 @@ class AlertSources {
   // A new assignment: nothing is known yet of where these stand.
   void Reset(const std::vector<TopicPartition>& assigned);
   std::vector<TopicPartition> Unresolved() const;
-  // Of these whose time to be asked for (again) has come.
+  // Of these whose time to be asked for (again) has come, who waits longest first.
   std::vector<TopicPartition> Due(Duration now) const;
   // Asking came to nothing: not again before this; twice as long each time, from `least` to `most`.
   void AskLater(const TopicPartition& source, Duration now, Duration least, Duration most);

@@ -45,8 +45,14 @@ Status Worker::AdvanceAssignment() {
   if (NeedsOffsets()) {
     if (Status read = ReadOffsets(); !read || !client_) return read;
   }
+  std::vector<std::pair<Duration, Partition*>> known;  // who waits longest first
   for (const auto& [number, partition] : partitions_) {
-    if (partition->state() != PartitionState::kAssigned || !taking_.at(number).offsets_known) continue;
+    if (partition->state() != PartitionState::kAssigned) continue;
+    const Taking& taking = taking_.at(number);
+    if (taking.offsets_known) known.emplace_back(taking.retry_at, partition.get());
+  }
+  std::stable_sort(known.begin(), known.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [_, partition] : known) {
     if (Status begun = BeginRestore(*partition); !begun) return begun;
     if (partition->state() == PartitionState::kAssigned) break;  // each that is not answered takes its while: one a turn
   }

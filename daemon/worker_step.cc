@@ -1,6 +1,6 @@
 // Steps and transactions: what was polled becomes one Kafka transaction, and only after its commit a store write.
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include "daemon/worker.h"
 #include "pipeline/base/check.h"
@@ -258,19 +258,19 @@ void Worker::NoteIfSlow(const Turn& turn) {
   ++halvings_;
   committed_since_ = 0;
   Report(Trouble::kWarning, -1, "a transaction was not done within kafka.transaction_timeout (" +
-                                    FormatDuration(options_.transaction_timeout) + "): steps are halved until it is");
+                                    FormatDuration(options_.transaction_timeout) + "): polls are halved until it is");
 }
 
 // For every state partition the step touched, the offsets of all its sources, also when only a deadline
 // fired: the group generation that comes with them is what fences a former owner off this partition.
 Status Worker::SendOffsets(const Turn& turn) {
-  std::set<const Partition*> moved;
-  for (const Turn::Part& part : turn.parts) moved.insert(part.partition);
+  std::map<int32_t, const Partition*> moved;
+  for (const Turn::Part& part : turn.parts) moved.emplace(part.partition->number(), part.partition);
   for (const auto& entry : partitions_) {
-    if (IsPastMarkers(entry)) moved.insert(entry.second.get());
+    if (IsPastMarkers(entry)) moved.emplace(entry.first, entry.second.get());
   }
   std::vector<PartitionOffset> offsets;
-  for (const Partition* partition : moved) {
+  for (const auto& [number, partition] : moved) {
     for (PartitionOffset& next : partition->NextOffsets()) offsets.push_back(std::move(next));
   }
   if (turn.alerts) {
@@ -310,9 +310,10 @@ Status Worker::AbortAndRewind(const Turn& turn, std::string why) {
   NoteIfSlow(turn);
   if (const auto refused = client_->RefusedForSize()) {
     const OutputRecord& output = turn.outputs[*refused];
-    why += "; Kafka takes no record as large as one of " + std::to_string(output.value ? output.value->size() : 0) +
-           " bytes for '" + topics_.Of(output.topic) + "' (max.message.bytes)";
-    Blame(turn, *refused, why);
+    // The same words each time, however large it is and whoever noticed: by them a fault is known again.
+    const std::string fault = "Kafka takes no record as large as this one for '" + topics_.Of(output.topic) + "' (max.message.bytes)";
+    Blame(turn, *refused, fault);
+    why += "; " + fault + ": " + std::to_string(output.value ? output.value->size() : 0) + " bytes";
   }
   if (Status aborted = client_->Abort(options_.abort_timeout); !aborted) {
     return LoseClient(why + "; and it could not be aborted: " + aborted.error().message, false);

@@ -167,6 +167,8 @@ Result<AlertDecision> Taking::TakeGrouped() {
     if (!*next) break;
     c = *next;
   }
+  // A case of another policy than owns the alert since a reload is not decided on under this one's lists.
+  if (c && &around_->engine->PolicyOf(*c) != group_.policy) c = nullptr;
   if (!c) return Open(group_.key, nullptr, group_.rule->name);
   switch (FitWindow(*group_.rule, *c, WindowTime(incoming_.alert, now_), now_)) {
     case WindowFit::kMerge: return Into(c, AlertOutcome::kMerged, /*counted=*/true);

@@ -17,6 +17,7 @@ struct Alert {
   FieldTable fields;
 
   std::string_view format;      // the table's name: "elastic", "ecs", "generic"
+  std::string_view read_by;     // the table that reads the record again: of a packed alert that of what carries it
   std::string_view id;          // event.id; never empty: without one, a hash of the bytes (16 hex digits)
   std::string_view source;      // observer.product, else the format: ids are unique within it
   Timestamp event_time;         // when it happened, as the source says

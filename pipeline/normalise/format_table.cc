@@ -70,7 +70,10 @@ void LayOut(FormatTable* table) {
   if (table->packed.empty()) return;
   for (const SeveritySource& source : table->severity) table->telling.push_back(source.node);
   for (const FormatTable::Source& source : table->sources) {
-    if (source.id == field::kRuleName || source.id == field::kEventKind) table->telling.push_back(source.node);
+    constexpr FieldId kTelling[] = {field::kEventKind,         field::kEventCode,       field::kRuleId,
+                                    field::kRuleName,          field::kThreatTacticId,  field::kThreatTacticName,
+                                    field::kThreatTechniqueId, field::kThreatTechniqueName};
+    if (std::find(std::begin(kTelling), std::end(kTelling), source.id) != std::end(kTelling)) table->telling.push_back(source.node);
   }
 }
 

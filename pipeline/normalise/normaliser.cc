@@ -105,6 +105,7 @@ const FormatTable& Normaliser::Impl::Detect(std::string_view format) {
 
 const FormatTable& Normaliser::Impl::Choose(std::string_view record, std::string_view format) {
   const FormatTable* chosen = &Detect(format);
+  alert.read_by = chosen->name;
   if (!chosen->packed.empty()) chosen = &Unpack(*chosen, record);
   for (const Embedded& embedded : chosen->embedded) ReadEmbedded(embedded);
   for (const FormatTable& variant : chosen->variants) {

@@ -29,7 +29,7 @@ std::string_view DocumentOf(std::string_view text) {
 
 }  // namespace
 
-// A record that says neither a severity, a rule nor its kind may be a courier's: then the text is the record. Of an alert that
+// A record that says nothing of a severity, a rule or its kind may be a courier's: then the text is the record. Of an alert that
 // says something itself a text is a detail, perhaps the attacker's words.
 const FormatTable& Normaliser::Impl::Unpack(const FormatTable& courier, std::string_view record) {
   const FormatTable* chosen = &courier;

@@ -60,7 +60,7 @@ void Intake::Impl::TakePart(const InputRecord& input, size_t index, std::vector<
   record.partition = PartitionForKey(group.key, options.partitions);
   record.key = group.key;
   record.value = std::string(parts.bytes(index));
-  record.headers = IntakeHeaders(input, alert.format);
+  record.headers = IntakeHeaders(input, alert.read_by);
   outputs->push_back(std::move(record));
   Count(AlertOutcome::kForwarded, facts);
 }

@@ -348,6 +348,31 @@ TEST_CASE("an idle partition's end is committed, or retention would seem to have
   CheckEnd(world);
 }
 
+TEST_CASE("an input that begins late, and of which nothing came yet, does not look like lost state") {
+  WorldOptions options = Calm(2);
+  options.direct = true;
+  World world(options);
+  Process* process = world.processes()[0].get();
+  process->worker.reset();
+  Alerts(world, 20);
+  for (int32_t partition = 0; partition < 2; ++partition) {
+    Log& log = world.broker.LogOf({world.alert_topics.front(), partition});
+    log.low = log.high();
+  }
+  world.result.alerts = 0;
+  process->Start();
+  for (int i = 0; i < 100; ++i) {
+    world.Turn();
+    world.broker.Advance(Duration(200));
+  }
+  process->StopCleanly();
+  process->Start();
+  Alerts(world, 20);
+  Settle(world);
+  CHECK_FALSE(process->stopped);
+  CheckEnd(world);
+}
+
 // A commands partition whose end is hidden behind somebody's open transaction: the acknowledgement in there must be
 // taken before the deadline that has passed meanwhile.
 uint64_t BreachesWithAcknowledgementBehindAnOpenTransaction(const Bugs& bugs) {

@@ -197,13 +197,13 @@ TEST_CASE("format tables: an alert that a courier packed into a text is the reco
   SUBCASE("by a courier that is known; what it says itself is believed") {
     OwnTables known(
         "format: inner\nmarkers: [kind]\nid: no\nfields: {host.name: host}\n"
-        "---\nformat: ship\nmarkers: [shipper]\nid: n\npacked: [message, original]\nsame: [message, event.kind, rule.name]\n"
+        "---\nformat: ship\nmarkers: [shipper]\nid: n\npacked: [message, original]\nsame: [message, event.kind, rule.id, rule.name, threat.technique.id]\n"
         "severity: [{path: severity}]\n"
         "---\nformat: other\nfallback: true\nid: no\npacked: log\nseverity: [{path: severity}]\n");
     Json record{{"shipper", 1}, {"n", "s1"}, {"message", inner}};
     CHECK(known.Normal(record.dump())["event.id"] == "5");
     CHECK(known.Normal(record.dump(), "ship")["triaged.format"] == "inner");
-    for (const char* said : {"severity", "event.kind", "rule.name"}) {
+    for (const char* said : {"severity", "event.kind", "rule.name", "rule.id", "threat.technique.id"}) {
       CAPTURE(said);
       Json says = record;
       says[said] = "7";

@@ -139,7 +139,7 @@ TEST_CASE("shipped rules: noise closes by nothing that an intruder may choose") 
   CHECK(Noise("Port scan", "process.name", "telegraf").empty());
   CHECK(Noise("Failed connection", "user.name", "nagios").empty());
   CHECK(Noise("Failed connection", "source.domain", "monitor-1.example.net").empty());
-  CHECK(Noise("Mass file access", "process.executable", "/tmp/usr/bin/restic").empty());
+  CHECK(Noise("Mass file access", "process.executable", "/tmp/usr/openv/netbackup/bin/bpbkar").empty());
   CHECK(Noise("Mass file access", "process.executable", R"(D:\x\Veeam\Endpoint Backup\Veeam.EndPoint.Service.exe)").empty());
   CHECK(Noise("Mass file access", "user.name", "svc-backup").empty());
   CHECK(Noise("New service", "process.executable", R"(D:\x\System32\usoclient.exe)").empty());

@@ -5,6 +5,7 @@
 #include "daemon/replay.h"
 #include "pipeline/normalise/splitter.h"
 #include "pipeline/policy/engine.h"
+#include "pipeline/processor/intake_headers.h"
 #include "pipeline/processor/processor.h"
 
 namespace triaged {
@@ -140,6 +141,29 @@ TEST_CASE("split: a table reads what stood around its alerts, through both stage
   CHECK(normaliser.alert().format == "asff");
   CHECK(normaliser.alert().fields.First(field::kCloudAccountId) == "1");
   CHECK(normaliser.alert().fields.First(field::kCloudRegion) == "eu-west-3");
+}
+
+TEST_CASE("split: what a courier packed is opened by both stages") {
+  const auto engine = EngineWith({});
+  const std::string packed = R"({\"event_type\":\"alert\",\"flow_id\":7,\"timestamp\":\"2026-03-02T08:00:00Z\",\"src_ip\":\"10.0.0.1\",)"
+                             R"(\"dest_ip\":\"10.0.0.2\",\"alert\":{\"signature_id\":9,\"signature\":\"S\",\"severity\":1}})";
+  for (const std::string& record : {R"({"ecs":{"version":"8"},"message":")" + packed + "\"}", R"({"log":")" + packed + "\"}"}) {
+    CAPTURE(record);
+    const Taken taken = TakeRecord(engine, "any", record);
+    REQUIRE(taken.outputs.size() == 1);
+    InputRecord sent;  // as stage two gets it
+    sent.topic = "intake";
+    sent.key = *taken.outputs.front().key;
+    sent.value = *taken.outputs.front().value;
+    for (const Header& header : taken.outputs.front().headers) sent.headers.emplace_back(header.name, header.value);
+    const auto note = ReadIntakeHeaders(sent);
+    REQUIRE(note);
+    Normaliser normaliser(engine->formats, engine->limits);
+    REQUIRE_FALSE(normaliser.Normalise(*taken.outputs.front().value, note->format, note->record_time).has_value());
+    CHECK(normaliser.alert().format == "suricata");
+    CHECK(normaliser.alert().fields.First(field::kRuleName) == "S");
+    CHECK(normaliser.alert().severity == AlertSeverity::kCritical);
+  }
 }
 
 TEST_CASE("split: any prefix of a record gives parts that lie in it, in order") {
