@@ -58,10 +58,12 @@ uint8_t EntityKinds(const Case& c) {
 
 namespace {
 
-// What waits for the end of the silence waits for `end`.
+// What waits for the end of the silence waits for `end`, also what an undo would give back.
 void MoveEnd(Case& c, Timestamp end) {
   if (c.held_by.starts_with("silence:")) c.held_until = end;
-  if (c.next_repeat != Timestamp{} && c.next_repeat == c.silenced_until) c.next_repeat = end;
+  for (Timestamp* repeat : {&c.next_repeat, &c.undo.next_repeat}) {
+    if (*repeat != Timestamp{} && *repeat == c.silenced_until) *repeat = end;
+  }
 }
 
 }  // namespace
