@@ -78,7 +78,8 @@ void Silence(CaseContext& ctx, std::string_view id, Timestamp until, std::string
   c.silenced_entities = EntityKinds(c);
   AddToTimeline(ctx, "suppressed", "",
                 "by " + c.silenced_by + " until " + FormatTimestamp(until) + ": " + std::string(reason));
-  Emit(ctx, CaseEventType::kSuppressed, c.silenced_by).detail = Bounded(reason);
+  // Of what nobody works on, nothing is withheld: it stands under the silence only for the day that it comes back.
+  if (IsActive(c)) Emit(ctx, CaseEventType::kSuppressed, c.silenced_by).detail = Bounded(reason);
 }
 
 void BreakSilence(CaseContext& ctx, std::string_view why) {
