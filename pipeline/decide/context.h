@@ -4,6 +4,8 @@
 // rendered by the processor after the input is done, so all events of one input show the case as that input left it.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +31,10 @@ struct CaseContext {
   bool facts_changed = false;     // something a criterion may read (but alert_count, which changes each time)
   // Rules that gave the case new tags with the alert in hand, and which, in the order of the rule set.
   std::vector<std::pair<const Rule*, std::vector<std::string>>> tagged{};
+  // What this input found, to tell news from what was there before: the severity and, only while the case takes an alert,
+  // the rule that led it (LeadingRule).
+  const uint8_t severity_before = c.severity;
+  std::optional<std::string> led_before{};
 };
 
 // Appends an event of this case with the next sequence number; the caller fills in what is special.

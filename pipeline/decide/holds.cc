@@ -58,10 +58,12 @@ uint8_t EntityKinds(const Case& c) {
 
 namespace {
 
-// What waits for the end of the silence waits for `end`.
+// What waits for the end of the silence waits for `end`, also what an undo would give back.
 void MoveEnd(Case& c, Timestamp end) {
   if (c.held_by.starts_with("silence:")) c.held_until = end;
-  if (c.next_repeat != Timestamp{} && c.next_repeat == c.silenced_until) c.next_repeat = end;
+  for (Timestamp* repeat : {&c.next_repeat, &c.undo.next_repeat}) {
+    if (*repeat != Timestamp{} && *repeat == c.silenced_until) *repeat = end;
+  }
 }
 
 }  // namespace
@@ -76,7 +78,8 @@ void Silence(CaseContext& ctx, std::string_view id, Timestamp until, std::string
   c.silenced_entities = EntityKinds(c);
   AddToTimeline(ctx, "suppressed", "",
                 "by " + c.silenced_by + " until " + FormatTimestamp(until) + ": " + std::string(reason));
-  Emit(ctx, CaseEventType::kSuppressed, c.silenced_by).detail = Bounded(reason);
+  // Of what nobody works on, nothing is withheld: it stands under the silence only for the day that it comes back.
+  if (IsActive(c)) Emit(ctx, CaseEventType::kSuppressed, c.silenced_by).detail = Bounded(reason);
 }
 
 void BreakSilence(CaseContext& ctx, std::string_view why) {

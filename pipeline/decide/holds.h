@@ -23,6 +23,7 @@ void ClearHold(CaseContext& ctx);
 
 inline bool IsSilenced(const Case& c, Timestamp now) { return !c.silenced_by.empty() && now < c.silenced_until; }
 // Puts the case under a silence until `until`; what waits for the end of the one it stands under waits for the new end.
+// Only of an active case that is an event.
 void Silence(CaseContext& ctx, std::string_view id, Timestamp until, std::string_view reason);
 // Ends it for the case. Worse news breaks through: a higher severity, a new kind of entity, a true-positive verdict. `why`
 // is shown.

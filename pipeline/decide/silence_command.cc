@@ -1,5 +1,6 @@
 // The silence command over a whole partition: adding, taking back, and forgetting what expired long ago.
 #include "pipeline/decide/commands.h"
+#include "pipeline/decide/holds.h"
 
 namespace triaged {
 namespace {
@@ -23,17 +24,22 @@ void ForgetExpired(Timestamp now, CaseStore* store) {
   for (const std::string& id : expired) store->EraseSilence(id);
 }
 
-// Every case under the silence: a full look through the partition, which is why only people may ask for it.
-std::optional<RefusedCommand> GatherSilenced(std::string_view id, CaseStore* store, SilencedCases* silenced) {
+// Every case that stands under the silence now, also one that is resolved or closed: it may come back. A case that does not
+// come due keeps the name of a silence that is over, and the name may have been given anew. A full look through the
+// partition, which is why only people may ask for it.
+std::optional<RefusedCommand> GatherSilenced(std::string_view id, Timestamp now, CaseStore* store,
+                                             SilencedCases* silenced) {
   struct Collect : CaseStore::Visitor {
     std::string_view id;
+    Timestamp now{};
     std::vector<CaseId>* found = nullptr;
     bool Visit(const Case& c) override {
-      if (c.silenced_by == id) found->push_back(c.id);
+      if (c.silenced_by == id && IsSilenced(c, now)) found->push_back(c.id);
       return true;
     }
   } collect;
   collect.id = id;
+  collect.now = now;
   collect.found = &silenced->cases;
   if (Status looked = store->ForEachCase(&collect); !looked) {
     return RefusedCommand{Refusal::kUnknownCase, looked.error().message};
@@ -60,7 +66,7 @@ std::optional<RefusedCommand> ApplySilence(const Engine& engine, const Command& 
     SilenceRule ended = *old;
     ended.until = now;
     store->PutSilence(std::move(ended));
-    return GatherSilenced(command.name, store, silenced);
+    return GatherSilenced(command.name, now, store, silenced);
   }
   if (*command.until <= now) return RefusedCommand{Refusal::kNothingToChange, "'until' has passed"};
   if (!old && store->silences().rules().size() >= kMaxSilences) {
@@ -83,7 +89,7 @@ std::optional<RefusedCommand> ApplySilence(const Engine& engine, const Command& 
   const bool in_force = old && old->until > now;
   silenced->freed = in_force && old->match != rule.match;
   store->PutSilence(std::move(rule));
-  return in_force ? GatherSilenced(command.name, store, silenced) : std::nullopt;
+  return in_force ? GatherSilenced(command.name, now, store, silenced) : std::nullopt;
 }
 
 }  // namespace triaged

@@ -126,6 +126,16 @@ void Fold(CaseContext& ctx, Case* storm, bool opened, uint8_t to_level, std::str
   ctx.around->others.push_back(std::move(changed));
 }
 
+// Whether what is going on now concerns a folded case beyond its storm. Another rule is behind it only when an alert says
+// so, by its tags or by what leads the case since: at any other time the rule that gave a tag is no longer told, and the
+// one that leads is another one all along, or by a person's word. What got worse now does, but not a storm that a person
+// lowered.
+bool IsNews(const CaseContext& ctx, const Case& storm, const std::string& key, std::string_view behind) {
+  const bool worse = ctx.c.severity < ctx.severity_before && ctx.c.severity < storm.severity;
+  if (worse || !ctx.led_before) return worse;
+  return storm.key != key && (!behind.empty() || LeadingRule(ctx.c) != *ctx.led_before);
+}
+
 }  // namespace
 
 std::optional<Hold> FoldIntoStorm(CaseContext& ctx, uint8_t to_level, std::string_view what, std::string_view behind) {
@@ -136,13 +146,11 @@ std::optional<Hold> FoldIntoStorm(CaseContext& ctx, uint8_t to_level, std::strin
   const std::string rule = StormRule(ctx.c, behind);
   const std::string key = StormKey(ctx.policy, rule);
   if (ctx.c.held_by.starts_with(kStormHold)) {
-    // Folded already, and counted: it waits as long as somebody has the storm in hand, unless it is worse than the storm
-    // says or there is news that another rule is behind. While a hold is asked again (FireHold) there is no news.
+    // Folded already, and counted: it waits as long as somebody has the storm in hand, unless this input is news.
     const auto id = ParseCaseId(std::string_view(ctx.c.held_by).substr(kStormHold.size()));
     auto found = id ? ctx.around->Find(*id) : Result<Case*>(nullptr);
     const Case* storm = found ? *found : nullptr;
-    const bool news = ctx.c.held_until != Timestamp{} && storm && storm->key != key;
-    if (storm && IsActive(*storm) && storm->severity <= ctx.c.severity && !news) return Hold{ctx.c.held_by, until};
+    if (storm && IsActive(*storm) && !IsNews(ctx, *storm, key, behind)) return Hold{ctx.c.held_by, until};
   }
   if (rule.empty() || !IsFull(ctx, rule)) return std::nullopt;
   auto found = ctx.around->FindByKey(key);

@@ -2,8 +2,9 @@
 // storm case, which lists them and is escalated in their place (DOMAIN.md, Alert → Case). Counted in each partition.
 //
 // A folded case stays where it is, held by "storm:<case>"; its hold is asked again after each window and lapses once
-// nobody works on the storm case any more. News of another rule, or of a severity worse than the storm's, is counted as if
-// the case had not been folded. Bypasses, hard limits and people's requests are never folded.
+// nobody works on the storm case any more. News is counted as if the case had not been folded: an alert that another rule is
+// behind, and a severity that gets worse, and worse than the storm's. A person's word on the case, its clocks and a storm
+// that a person lowers are no news. Bypasses, hard limits and people's requests are never folded.
 #pragma once
 
 #include <cstdint>

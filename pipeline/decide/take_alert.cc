@@ -252,6 +252,7 @@ void Taking::ApplySilences(CaseContext& ctx) const {
 
 AlertDecision Taking::Into(Case* c, AlertOutcome outcome, bool counted) {
   CaseContext ctx{*group_.policy, *c, now_, *events_, around_};
+  ctx.led_before = LeadingRule(*c);
   MergeAlert(ctx, incoming_, store_, counted);
   if (c->status != CaseStatus::kClosed) ApplySilences(ctx);
   // In a new episode everything is asked afresh, also what was true before.
