@@ -39,7 +39,7 @@ void MustBeNoticed(const Bugs& bugs, WorldOptions options = {}, uint64_t first =
 }
 
 TEST_CASE("hole: a step that only fires deadlines sends no offsets, so a former owner is not fenced") {
-  MustBeNoticed({.idle_steps_send_no_offsets = true}, Zombies("before_begin"), 10);
+  MustBeNoticed({.idle_steps_send_no_offsets = true}, Zombies("before_begin"), 245);
 }
 TEST_CASE("hole: of several state partitions touched, only one's offsets are sent") {
   MustBeNoticed({.only_one_partition_sent = true}, Zombies("before_begin"), 45);
