@@ -351,6 +351,7 @@ TEST_CASE("an idle partition's end is committed, or retention would seem to have
 TEST_CASE("an input that begins late, and of which nothing came yet, does not look like lost state") {
   WorldOptions options = Calm(2);
   options.direct = true;
+  options.heartbeat_interval = Duration{0};  // else the first heartbeat makes progress
   World world(options);
   Process* process = world.processes()[0].get();
   process->worker.reset();
