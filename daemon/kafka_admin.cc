@@ -26,19 +26,23 @@ constexpr const char* kMostKept = "1073741824";
 struct TopicSpec {
   std::string name;
   bool compact = false;
-  bool log_append_time = false;
-  bool exact_partitions = true;  // false: any number will do
-  bool for_ever = false;         // created without a limit of age; whoever runs the cluster may set one
-  bool bounded = false;          // created with kMostKept
+  bool log_append_time = false;   // the broker's time drives the deadlines
+  bool exact_partitions = false;  // kafka.partitions; else any number will do
+  bool for_ever = false;          // created without a limit of age; whoever runs the cluster may set one
+  bool bounded = false;           // created with kMostKept
 };
 
 std::vector<TopicSpec> Specs(const OwnTopics& own) {
   const TopicNames names = TopicNames::For(own.application_id);
-  std::vector<TopicSpec> specs = {{names.intake, false, true, true},   {names.commands, false, true, true},
-                                  {names.state, true, true, true},     {names.steps, false, true, true},
-                                  {names.escalations, false, false, false}, {names.cases, true, false, false},
-                                  {names.dead_letter, false, false, false, true, true}, {names.signals, false, true, true}};
-  if (own.archive) specs.push_back({names.archive, false, false, false, true});
+  std::vector<TopicSpec> specs;
+  for (const std::string& input : {names.intake, names.commands, names.signals, names.steps}) {
+    specs.push_back({.name = input, .log_append_time = true, .exact_partitions = true});
+  }
+  specs.push_back({.name = names.state, .compact = true, .log_append_time = true, .exact_partitions = true});
+  specs.push_back({.name = names.escalations});
+  specs.push_back({.name = names.cases, .compact = true});
+  specs.push_back({.name = names.dead_letter, .for_ever = true, .bounded = true});
+  if (own.archive) specs.push_back({.name = names.archive, .for_ever = true});
   return specs;
 }
 
