@@ -159,7 +159,9 @@ class ReportVerbs {
         ->needs(live)
         ->capture_default_str();
     drill_->add_option("--until", drill_options_.until, "leave out lines later than this (h:mm)")->needs(live);
-    drill_->add_option("--format", drill_options_.format, "of the answer")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+    drill_->add_option("--format", drill_options_.format, "of the answer")
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
   }
 
   // The exit code, when one of these was asked for.
@@ -174,7 +176,9 @@ class ReportVerbs {
   static void AddStyle(CLI::App* app, std::string* input, OutputStyle* style, std::vector<std::string> formats) {
     app->add_option("--input", *input, "NDJSON with case documents, - for standard input (default: the case topic)");
     app->add_option("--lang", style->language, "of the words")->check(CLI::IsMember({"en", "ja"}))->capture_default_str();
-    app->add_option("--format", style->format, "of the answer")->check(CLI::IsMember(std::move(formats)))->capture_default_str();
+    app->add_option("--format", style->format, "of the answer")
+        ->check(CLI::IsMember(std::move(formats)))
+        ->capture_default_str();
     app->add_option("--zone", style->zone, "IANA zone of the times (default: the case's; of a digest UTC)");
     app->add_option("--templates", style->templates, "folder with templates of one's own");
   }

@@ -217,7 +217,9 @@ Result<Worker::Ending> Worker::Transact(Turn& turn) {
     return dropped(LoseClient(begin.error().message, false));
   }
   for (const OutputRecord& output : turn.outputs) {
-    if (Status produced = client_->Produce(output); !produced) return dropped(AbortAndRewind(turn, produced.error().message));
+    if (Status produced = client_->Produce(output); !produced) {
+      return dropped(AbortAndRewind(turn, produced.error().message));
+    }
   }
   if (Status sent = SendOffsets(turn); !sent) return dropped(AbortAndRewind(turn, sent.error().message));
   Enter(WorkerPhase::kCommitting);
@@ -284,10 +286,13 @@ Status Worker::SendOffsets(const Turn& turn) {
 
 void Worker::CommitStores(Turn& turn) {
   Enter(WorkerPhase::kWritingStores);
-  for (const auto& [number, partition] : partitions_) partition->NoteOffsetsCommitted();
+  for (const auto& entry : partitions_) {
+    if (IsPastMarkers(entry)) entry.second->NoteOffsetsCommitted();
+  }
   const auto& reached = client_->LastStateOffsets();
   for (Turn::Part& part : turn.parts) {
     Partition& partition = *part.partition;
+    partition.NoteOffsetsCommitted();
     const auto at = reached.find(partition.number());
     const std::optional<int64_t> position = at != reached.end() ? std::optional(at->second) : std::nullopt;
     const Status written = partition.Commit(position);
@@ -311,7 +316,8 @@ Status Worker::AbortAndRewind(const Turn& turn, std::string why) {
   if (const auto refused = client_->RefusedForSize()) {
     const OutputRecord& output = turn.outputs[*refused];
     // The same words each time, however large it is and whoever noticed: by them a fault is known again.
-    const std::string fault = "Kafka takes no record as large as this one for '" + topics_.Of(output.topic) + "' (max.message.bytes)";
+    const std::string fault =
+        "Kafka takes no record as large as this one for '" + topics_.Of(output.topic) + "' (max.message.bytes)";
     Blame(turn, *refused, fault);
     why += "; " + fault + ": " + std::to_string(output.value ? output.value->size() : 0) + " bytes";
   }

@@ -73,7 +73,8 @@ void LayOut(FormatTable* table) {
     constexpr FieldId kTelling[] = {field::kEventKind,         field::kEventCode,       field::kRuleId,
                                     field::kRuleName,          field::kThreatTacticId,  field::kThreatTacticName,
                                     field::kThreatTechniqueId, field::kThreatTechniqueName};
-    if (std::find(std::begin(kTelling), std::end(kTelling), source.id) != std::end(kTelling)) table->telling.push_back(source.node);
+    const bool tells = std::find(std::begin(kTelling), std::end(kTelling), source.id) != std::end(kTelling);
+    if (tells) table->telling.push_back(source.node);
   }
 }
 

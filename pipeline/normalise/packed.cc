@@ -9,9 +9,8 @@
 namespace triaged {
 namespace {
 
-constexpr size_t kMostPacked = 3;  // texts inside texts
-
-constexpr size_t kMostHeader = 512;
+constexpr size_t kMostPacked = 3;    // texts inside texts
+constexpr size_t kMostHeader = 512;  // bytes of a syslog header
 
 // The document that a text is, or that a syslog message is: behind a header of RFC 3164 or RFC 5424, perhaps without its
 // priority or without all but that, and a cookie of CEE. Empty: none. A document behind other words may be those of somebody
@@ -29,8 +28,8 @@ std::string_view DocumentOf(std::string_view text) {
 
 }  // namespace
 
-// A record that says nothing of a severity, a rule or its kind may be a courier's: then the text is the record. Of an alert that
-// says something itself a text is a detail, perhaps the attacker's words.
+// A record that says nothing of a severity, a rule or its kind may be a courier's: then the text is the record. Of an alert
+// that says something itself a text is a detail, perhaps the attacker's words.
 const FormatTable& Normaliser::Impl::Unpack(const FormatTable& courier, std::string_view record) {
   const FormatTable* chosen = &courier;
   std::array<const FormatTable*, kMostPacked> couriers;

